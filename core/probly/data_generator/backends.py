@@ -1,0 +1,238 @@
+"""Finding, loading and checking backends.
+
+Entry points are resolved here, because pluggy's own loader stops at the first broken plugin and picks silently
+between two of the same name. Listing reads metadata only; loading imports one backend and no other.
+"""
+
+import difflib
+import functools
+import inspect
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import importlib_metadata
+import pluggy
+
+from probly.data_generator import hookspecs
+from probly.data_generator.errors import (
+    AmbiguousBackendError,
+    BackendNotInstalledError,
+    BrokenBackendError,
+    UnknownBackendError,
+)
+
+GROUP = "probly.data_generator.backends"
+CORE = "probly-data-generator"
+
+
+@dataclass(frozen=True)
+class BackendInfo:
+    """What the metadata of an installed distribution says of a backend; nothing has been imported.
+
+    Attributes:
+        name: The name in metadata and messages.
+        aliases: All names it answers to, in alphabetical order.
+        distribution: The distribution that provides it.
+        version: That distribution's version.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    distribution: str
+    version: str
+    entry_point: importlib_metadata.EntryPoint = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A loaded backend: its metadata and the hooks of a manager that holds it alone, plus wrappers."""
+
+    info: BackendInfo
+    hook: Any
+
+    def has(self, hook: str) -> bool:
+        """Return whether an optional hook is there."""
+        return bool(getattr(self.hook, hook).get_hookimpls())
+
+
+def list_backends() -> dict[str, BackendInfo]:
+    """Return the installed backends by name, without importing any of them.
+
+    Two names of one distribution with the same value are aliases. A name that two distributions claim is listed only
+    when asked for by ``find_backend``, which refuses it.
+
+    Examples:
+        >>> list_backends()["numpy"].aliases
+        ('agnostic', 'numpy')
+    """
+    return {info.name: info for claims in _claims().values() for info in claims if len(claims) == 1}
+
+
+def find_backend(name: str) -> BackendInfo:
+    """Return the installed backend of this name or alias.
+
+    Raises:
+        UnknownBackendError: There is none, and no extra of ours is called so.
+        BackendNotInstalledError: An extra of ours is called so; the message says what to install.
+        AmbiguousBackendError: Two distributions claim the name.
+    """
+    claims = _claims().get(name, [])
+    if len(claims) > 1:
+        claimants = " and ".join(sorted(f"{info.distribution} {info.version}" for info in claims))
+        message = f"Ambiguous backend {name!r}: claimed by {claimants}; uninstall one of them"
+        raise AmbiguousBackendError(message)
+    if claims:
+        return claims[0]
+    known = known_backends()
+    if name in known:
+        raise BackendNotInstalledError(missing_message(name))
+    installed = list(_claims())
+    close = difflib.get_close_matches(str(name), [*installed, *known], n=3)
+    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+    message = f"Unknown framework: {name} (installed backends: {', '.join(sorted(installed))}){hint}"
+    raise UnknownBackendError(message)
+
+
+def missing_message(name: str) -> str:
+    """Say what to install for a known backend."""
+    return f'backend {name!r} is not installed; run: pip install {known_backends()[name]}  (or "{CORE}[{name}]")'
+
+
+@functools.cache
+def known_backends() -> Mapping[str, str]:
+    """Return the distribution behind each extra of the core: the backends we know of, installed or not."""
+    pattern = re.compile(r"(?P<distribution>[\w.-]+)\s*;\s*extra\s*==\s*['\"](?P<extra>[\w-]+)['\"]")
+    requirements = importlib_metadata.requires(CORE) or []
+    matches = (pattern.fullmatch(requirement.strip()) for requirement in requirements)
+    return {match["extra"]: match["distribution"] for match in matches if match and match["extra"] != "all"}
+
+
+def _claims() -> dict[str, list[BackendInfo]]:
+    """Return every name with the backends that claim it, one per distribution and value."""
+    names: dict[tuple[str, str], list[importlib_metadata.EntryPoint]] = defaultdict(list)
+    versions: dict[str, str] = {}
+    for distribution in importlib_metadata.distributions():
+        entry_points = distribution.entry_points.select(group=GROUP)
+        # The first match on sys.path is the one that gets imported; a shadowed copy of it is no second claim.
+        if entry_points and distribution.name not in versions:
+            versions[distribution.name] = distribution.version
+            for entry_point in entry_points:
+                names[distribution.name, entry_point.value].append(entry_point)
+    claims: dict[str, list[BackendInfo]] = defaultdict(list)
+    for (distribution_name, value), entry_points_of_value in names.items():
+        aliases = tuple(sorted({entry_point.name for entry_point in entry_points_of_value}))
+        chosen = _main_name(aliases, value)
+        entry_point = next(entry for entry in entry_points_of_value if entry.name == chosen)
+        info = BackendInfo(chosen, aliases, distribution_name, versions[distribution_name], entry_point)
+        for alias in aliases:
+            claims[alias].append(info)
+    return dict(claims)
+
+
+def _main_name(aliases: Sequence[str], value: str) -> str:
+    """Return the alias that the module's own path contains (the longest, if several), else the first."""
+    return max((alias for alias in aliases if alias in value), key=len, default=aliases[0])
+
+
+def load_backend(info: BackendInfo, wrappers: Sequence[Any] = ()) -> Backend:
+    """Import one backend and register it in a fresh manager, with wrapper plugins around it.
+
+    Raises:
+        BrokenBackendError: The import fails, or the plugin breaks a rule of the contract.
+    """
+    try:
+        plugin = info.entry_point.load()
+        manager = new_manager()
+        manager.register(plugin, name=info.name)
+        _check_plugin(manager, plugin)
+        for wrapper in wrappers:
+            manager.register(wrapper)
+            _check_wrapper(manager, wrapper)
+        manager.check_pending()
+    # A plugin may fail in any way while it is imported, sys.exit() included, and must take nobody else down.
+    except (Exception, SystemExit) as error:
+        message = (
+            f"backend {info.name!r} ({info.distribution} {info.version}) is installed but broken: "
+            f"{type(error).__name__}: {error}; reinstall or uninstall {info.distribution}"
+        )
+        raise BrokenBackendError(message) from error
+    return Backend(info, manager.hook)
+
+
+def new_manager() -> pluggy.PluginManager:
+    """Return a manager that knows our hooks and holds no plugin."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def _check_plugin(manager: pluggy.PluginManager, plugin: Any) -> None:
+    callers = manager.get_hookcallers(plugin) or []
+    names = {caller.name for caller in callers}
+    missing = [name for name in hookspecs.REQUIRED if name not in names]
+    if missing:
+        message = f"it lacks the hook {', '.join(missing)}; decorate functions of these names with @hookimpl"
+        raise TypeError(message)
+    for name in names:
+        _check_signature(name, getattr(plugin, name))
+
+
+def _check_signature(name: str, function: Any) -> None:
+    # pluggy up to 1.6 lets a default silently win over the value that the caller passed.
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD or parameter.default is not parameter.empty:
+            message = f"hook {name}: expected plain arguments without defaults, got {parameter}; remove the default"
+            raise TypeError(message)
+
+
+def _check_wrapper(manager: pluggy.PluginManager, wrapper: Any) -> None:
+    for caller in manager.get_hookcallers(wrapper) or []:
+        for implementation in caller.get_hookimpls():
+            if implementation.plugin is wrapper and not implementation.wrapper:
+                message = (
+                    f"wrapper {implementation.plugin_name} replaces the hook {caller.name}; use @hookimpl(wrapper=True)"
+                )
+                raise TypeError(message)
+
+
+def choose_backend(model: Any) -> BackendInfo:
+    """Return the backend that recognizes a live model, else the agnostic one; no framework is imported.
+
+    Raises:
+        AmbiguousBackendError: Several recognize it.
+        BackendNotInstalledError: The model's own framework has a backend of ours that is not installed.
+        BrokenBackendError: None recognizes it and an installed one could not be asked.
+    """
+    recognizing, broken = [], []
+    for info in list_backends().values():
+        try:
+            backend = load_backend(info)
+        except BrokenBackendError as error:
+            broken.append(error)
+            continue
+        if backend.has("recognizes") and backend.hook.recognizes(model=model):
+            recognizing.append(info)
+    if len(recognizing) == 1:
+        return recognizing[0]
+    kind = f"{type(model).__module__}.{type(model).__qualname__}"
+    if recognizing:
+        names = " and ".join(repr(info.name) for info in recognizing)
+        message = f"a model of type {kind} is recognized by the backends {names}; choose with backend=..."
+        raise AmbiguousBackendError(message)
+    _check_own_framework(model, broken)
+    return find_backend("numpy")
+
+
+def _check_own_framework(model: Any, broken: list[BrokenBackendError]) -> None:
+    """Refuse to fall back to the agnostic backend where the model's framework has a backend that cannot be used."""
+    roots = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    claims, known = _claims(), known_backends()
+    for root in sorted(roots):
+        for error in broken:
+            if root in claims and f"({claims[root][0].distribution} " in str(error):
+                raise error
+        if root in known and root not in claims:
+            raise BackendNotInstalledError(missing_message(root))

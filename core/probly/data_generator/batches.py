@@ -1,0 +1,115 @@
+"""What counts as a dataset, and how it is cut into batches."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from probly.data_generator.errors import AlignmentError
+from probly.data_generator.loaders import is_loader, loader_batches
+from probly.data_generator.nests import collate, common_rows, is_array, take_rows
+from probly.data_generator.samples import Batch, Getter, check_batch_size, checked_indices, fetch, split_sample
+
+
+def iterate_batches(  # the arguments of the hook, less the model
+    dataset: Any,
+    batch_size: int,
+    input_getter: Getter | None = None,
+    index_getter: Getter | None = None,
+    batched: bool | None = None,
+    *,
+    pairs: tuple[type, ...] = (tuple,),
+) -> Iterator[Batch]:
+    """Iterate over any dataset or loader in NumPy batches; backends use it for what their framework does not know.
+
+    Args:
+        dataset: Arrays (one, or a tuple or mapping of arrays with equal length), a sequence of samples, an iterable of
+            samples, or a loader: an object with ``batch_sampler`` and ``dataset``.
+        batch_size: Rows per batch.
+        input_getter: See the hook.
+        index_getter: See the hook.
+        batched: See the hook.
+        pairs: The types of a sample or batch that hold an input and a label.
+
+    Raises:
+        TypeError: ``dataset`` is none of these.
+        AlignmentError: Its order is not defined.
+
+    Examples:
+        >>> [batch.indices.tolist() for batch in iterate_batches(np.zeros((5, 2)), batch_size=2)]
+        [[0, 1], [2, 3], [4]]
+    """
+    batch_size = check_batch_size(batch_size)
+    if batched or (batched is None and is_loader(dataset)):
+        return loader_batches(dataset, input_getter, index_getter, pairs)
+    rows = common_rows(dataset) if is_array(dataset) or isinstance(dataset, tuple | Mapping) else None
+    if rows is not None and input_getter is None and index_getter is None:
+        return array_batches(dataset, rows, batch_size)
+    if isinstance(dataset, tuple) and dataset and rows is None and all(map(is_array, dataset)):
+        message = f"a tuple of arrays needs equal lengths, got {[len(array) for array in dataset]}"
+        raise AlignmentError(message)
+    picker = _SamplePicker(input_getter, index_getter, pairs)
+    if rows is not None:
+        return _pick(array_samples(dataset, rows), batch_size, picker)
+    if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and not isinstance(dataset, Mapping | str):
+        return _map_batches(dataset, batch_size, picker)
+    _check_iterable(dataset)
+    return _pick(iter(dataset), batch_size, picker)
+
+
+def _check_iterable(dataset: Any) -> None:
+    kind = type(dataset).__name__
+    if isinstance(dataset, set | frozenset):
+        message = f"the order of a {kind} is not defined, so its rows have no index; pass a list"
+        raise AlignmentError(message)
+    if isinstance(dataset, Mapping | str | bytes) or not hasattr(dataset, "__iter__"):
+        # Without __len__ the end would be the first IndexError, and some array libraries clamp an index instead.
+        missing = "; give it __len__" if hasattr(dataset, "__getitem__") and not isinstance(dataset, Mapping) else ""
+        message = f"expected arrays, a sequence of samples, an iterable or a loader as dataset, got {kind}{missing}"
+        raise TypeError(message)
+
+
+def array_batches(arrays: Any, rows: int, batch_size: int) -> Iterator[Batch]:
+    """Cut arrays of equal length into batches; no sample is ever fetched alone."""
+    inputs, labels = split_sample(arrays)
+    for start in range(0, rows, batch_size):
+        part = slice(start, min(start + batch_size, rows))
+        yield Batch(
+            np.arange(part.start, part.stop),
+            take_rows(inputs, part),
+            None if labels is None else take_rows(labels, part),
+        )
+
+
+def array_samples(arrays: Any, rows: int) -> Iterator[Any]:
+    """Yield the samples of arrays of equal length one by one."""
+    return (take_rows(arrays, row) for row in range(rows))
+
+
+class _SamplePicker(NamedTuple):
+    input_getter: Getter | None
+    index_getter: Getter | None
+    pairs: tuple[type, ...]
+
+    def batch(self, samples: Sequence[Any], start: int) -> Batch:
+        inputs, labels = zip(*(split_sample(sample, self.input_getter, self.pairs) for sample in samples), strict=True)
+        if self.index_getter is None:
+            indices: Any = np.arange(start, start + len(samples))
+        else:
+            indices = checked_indices([self.index_getter(sample) for sample in samples], len(samples))
+        return Batch(indices, collate(inputs), None if labels[0] is None else collate(labels))
+
+
+def _pick(samples: Iterator[Any], batch_size: int, picker: _SamplePicker) -> Iterator[Batch]:
+    start = 0
+    while taken := list(itertools.islice(samples, batch_size)):
+        yield picker.batch(taken, start)
+        start += len(taken)
+
+
+def _map_batches(dataset: Any, batch_size: int, picker: _SamplePicker) -> Iterator[Batch]:
+    rows = len(dataset)
+    for start in range(0, rows, batch_size):
+        indices = range(start, min(start + batch_size, rows))
+        yield picker.batch(fetch(dataset, indices), start)

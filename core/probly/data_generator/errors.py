@@ -1,0 +1,33 @@
+"""The errors that are ours; whatever a user's model or dataset raises passes through unchanged, with a note."""
+
+
+class BackendError(Exception):
+    """Base of the four ways in which choosing a backend can fail."""
+
+
+class UnknownBackendError(BackendError, ValueError):
+    """No installed backend and no extra of ours has this name."""
+
+
+class BackendNotInstalledError(BackendError, ImportError):
+    """The name is known, but the distribution that provides it is not installed."""
+
+
+class BrokenBackendError(BackendError, ImportError):
+    """The backend is installed, but cannot be imported or breaks the hook contract; see ``__cause__``."""
+
+
+class AmbiguousBackendError(BackendError, ValueError):
+    """Two distributions claim the name, or two backends claim the model."""
+
+
+class InvalidOutputError(ValueError):
+    """A model returned something that is not one class distribution per input."""
+
+
+class AlignmentError(ValueError):
+    """Rows cannot be assigned to dataset indices with certainty."""
+
+
+class StoreError(ValueError):
+    """A file of distributions is damaged or is not one."""

@@ -1,0 +1,165 @@
+"""Loaders hand out whole batches; their samplers know which rows those are."""
+
+import copy
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from probly.data_generator.errors import AlignmentError
+from probly.data_generator.nests import collate, common_rows, count_rows, is_array, take_rows
+from probly.data_generator.samples import Batch, Getter, check_batch_size, checked_indices, fetch, split_sample
+
+
+def is_loader(dataset: Any) -> bool:
+    """Return whether an object hands out batches whose sampler can be asked for indices."""
+    return hasattr(dataset, "batch_sampler") and hasattr(dataset, "dataset")
+
+
+def loader_batches(
+    loader: Any, input_getter: Getter | None, index_getter: Getter | None, pairs: tuple[type, ...] = (tuple,)
+) -> Iterator[Batch]:
+    """Iterate over a loader of batches; its sampler, where it has one, tells the indices.
+
+    Raises:
+        AlignmentError: The indices cannot be known, or a batch has another number of rows than its sampler chose.
+    """
+    # A list is a pair here too: loaders that collate tuples commonly hand out lists.
+    pairs = pairs if isinstance(loader, SimpleDataLoader) else (*pairs, list)
+    recorded: deque[Any] = deque()
+    if is_loader(loader) and index_getter is None:
+        loader, recorded = record_indices(loader)
+    return _loader_batches(loader, recorded, input_getter, index_getter, pairs)
+
+
+def _loader_batches(
+    loader: Any,
+    recorded: deque[Any],
+    input_getter: Getter | None,
+    index_getter: Getter | None,
+    pairs: tuple[type, ...],
+) -> Iterator[Batch]:
+    start = 0
+    for number, item in enumerate(loader):
+        inputs, labels = split_sample(item, input_getter, pairs)
+        rows = count_rows(inputs)
+        indices = np.arange(start, start + rows)
+        if index_getter is not None:
+            indices = checked_indices(index_getter(item), rows, f"batch {number}")
+        elif recorded:
+            chosen = recorded.popleft()
+            _check_chosen(chosen, number, loader)
+            if not _in_order_of_arrival(chosen):
+                indices = checked_indices(chosen, rows, f"batch {number}")
+        yield Batch(indices, inputs, labels)
+        start += rows
+
+
+def _in_order_of_arrival(chosen: Any) -> bool:
+    """Return whether a sampler counts only, as the one of an iterable dataset does: it has no indices to give."""
+    return chosen is None or (isinstance(chosen, list) and bool(chosen) and chosen[0] is None)
+
+
+def _check_chosen(chosen: Any, number: int, loader: Any) -> None:
+    if _in_order_of_arrival(chosen):
+        if getattr(loader, "num_workers", 0) > 1:
+            message = (
+                f"an iterable dataset read by {loader.num_workers} workers arrives in no defined order; "
+                "use num_workers=1, or let the samples carry their index and set index_getter"
+            )
+            raise AlignmentError(message)
+    elif isinstance(chosen, int):
+        message = (
+            f"batch {number}: the loader has batch_size=None, so sample {chosen} of its dataset is a whole batch whose "
+            "rows have no index; pass the dataset itself, or a sampler that yields lists of indices"
+        )
+        raise AlignmentError(message)
+
+
+class _RecordingSampler:
+    def __init__(self, sampler: Iterable[Any], recorded: deque[Any]) -> None:
+        self.sampler = sampler
+        self.recorded = recorded
+
+    def __iter__(self) -> Iterator[Any]:
+        for chosen in self.sampler:
+            kept = chosen if chosen is None or isinstance(chosen, int) else list(chosen)
+            self.recorded.append(kept)
+            yield kept
+
+    def __len__(self) -> int:
+        return len(self.sampler)  # type: ignore[arg-type]  # asked only where the loader's own sampler has a length
+
+
+def record_indices(loader: Any) -> tuple[Any, deque[Any]]:
+    """Return a twin of a loader and the queue to which its sampler's choices will be appended, batch by batch.
+
+    The twin shares the dataset and all settings; the caller's loader, its workers and its iterator are not touched.
+    """
+    recorded: deque[Any] = deque()
+    twin = copy.copy(loader)
+    which = "sampler" if loader.batch_sampler is None else "batch_sampler"
+    settings = vars(twin)
+    settings[which] = _RecordingSampler(getattr(loader, which), recorded)
+    # in_order=False would let batches overtake each other; persistent workers would outlive the twin.
+    for name, value in {"in_order": True, "persistent_workers": False, "_iterator": None}.items():
+        if name in settings:
+            settings[name] = value
+    return twin, recorded
+
+
+class _IndexBatches:
+    def __init__(self, rows: int, batch_size: int, shuffle: bool, seed: int | None) -> None:
+        self.rows = rows
+        self.batch_size = batch_size
+        self.random = np.random.default_rng(seed) if shuffle else None
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.arange(self.rows) if self.random is None else self.random.permutation(self.rows)
+        for start in range(0, self.rows, self.batch_size):
+            yield order[start : start + self.batch_size].tolist()
+
+    def __len__(self) -> int:
+        return -(-self.rows // self.batch_size)
+
+
+class SimpleDataLoader:
+    """Hand out a dataset in batches, without any framework.
+
+    Args:
+        dataset: Arrays, or a sequence of samples.
+        batch_size: Rows per batch; the last batch may have fewer.
+        shuffle: Whether to draw a new order at each iteration.
+        seed: Makes the orders reproducible.
+
+    Examples:
+        >>> loader = SimpleDataLoader([(np.zeros(2), 0), (np.ones(2), 1), (np.ones(2), 1)], batch_size=2)
+        >>> [labels.tolist() for inputs, labels in loader]
+        [[0, 1], [1]]
+    """
+
+    def __init__(self, dataset: Any, batch_size: int = 64, shuffle: bool = False, *, seed: int | None = None) -> None:
+        self.dataset = dataset
+        self.batch_size = check_batch_size(batch_size)
+        self._arrays = is_array(dataset) or isinstance(dataset, tuple | Mapping)
+        rows = common_rows(dataset) if self._arrays else len(dataset)
+        if rows is None:
+            message = "SimpleDataLoader: expected arrays of equal length or a sequence of samples"
+            raise TypeError(message)
+        self.batch_sampler = _IndexBatches(rows, self.batch_size, shuffle, seed)
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return len(self.batch_sampler)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield batches: stacked arrays in the structure of a sample, or lists where samples do not stack."""
+        for indices in self.batch_sampler:
+            yield self.collate(indices)
+
+    def collate(self, indices: list[int]) -> Any:
+        """Return the batch of these indices."""
+        if self._arrays:
+            return take_rows(self.dataset, np.asarray(indices))
+        return collate(fetch(self.dataset, indices))

@@ -1,0 +1,107 @@
+"""Nests of arrays: dicts, lists, tuples and namedtuples whose leaves have their rows on the first axis."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def is_array(value: Any) -> bool:
+    """Return whether a value looks like an array of any framework with at least one axis."""
+    return hasattr(value, "dtype") and hasattr(value, "__getitem__") and len(getattr(value, "shape", ())) >= 1
+
+
+def map_leaves(function: Callable[[Any], Any], nest: Any) -> Any:
+    """Return a nest of the same types with ``function`` applied to each leaf; the given one stays as it is.
+
+    Examples:
+        >>> map_leaves(lambda leaf: leaf + 1, {"a": [1, 2], "b": (3,)})
+        {'a': [2, 3], 'b': (4,)}
+    """
+    if isinstance(nest, Mapping):
+        return _like_mapping(nest, {key: map_leaves(function, value) for key, value in nest.items()})
+    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
+        return type(nest)(*(map_leaves(function, value) for value in nest))
+    if isinstance(nest, list | tuple):
+        return type(nest)(map_leaves(function, value) for value in nest)
+    return function(nest)
+
+
+def _like_mapping(original: Mapping[Any, Any], values: dict[Any, Any]) -> Mapping[Any, Any]:
+    if type(original) is dict or not isinstance(original, MutableMapping):
+        return values
+    # A shallow copy keeps what a constructor cannot be given again, such as the factory of a defaultdict.
+    changed = copy.copy(original)
+    changed.update(values)
+    return changed
+
+
+def leaves(nest: Any) -> Iterator[Any]:
+    """Yield the leaves of a nest in order."""
+    if isinstance(nest, Mapping):
+        nest = nest.values()
+    elif not isinstance(nest, list | tuple):
+        yield nest
+        return
+    for value in nest:
+        yield from leaves(value)
+
+
+def common_rows(nest: Any) -> int | None:
+    """Return the number of rows that all leaves share, or None if a leaf is no array or the numbers differ.
+
+    Examples:
+        >>> common_rows((np.zeros((5, 2)), np.zeros(5)))
+        5
+    """
+    counts = {int(leaf.shape[0]) if is_array(leaf) else None for leaf in leaves(nest)}
+    return counts.pop() if len(counts) == 1 else None
+
+
+def count_rows(nest: Any) -> int:
+    """Return the number of rows in a batch: that of its arrays, else the length of the list of samples.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    rows = common_rows(nest)
+    if rows is not None:
+        return rows
+    if isinstance(nest, Sequence) and not isinstance(nest, str | bytes | tuple):
+        return len(nest)
+    shapes = [tuple(getattr(leaf, "shape", ())) for leaf in leaves(nest)]
+    message = f"expected a batch whose arrays have the same number of rows, got a {type(nest).__name__} of {shapes}"
+    raise TypeError(message)
+
+
+def take_rows(nest: Any, rows: Any) -> Any:
+    """Return the given rows (a slice or an integer array) of each leaf; a list of samples is cut as one."""
+    if common_rows(nest) is None and isinstance(nest, list):
+        return nest[rows] if isinstance(rows, slice) else [nest[row] for row in rows]
+    return map_leaves(lambda leaf: leaf[rows], nest)
+
+
+def collate(samples: Sequence[Any]) -> Any:
+    """Stack samples to a batch: arrays and numbers to one array, tuples and mappings by their parts.
+
+    Samples that do not stack (other shapes, other objects) come back as a list.
+
+    Examples:
+        >>> collate([(np.zeros(3), 0), (np.ones(3), 1)])[1]
+        array([0, 1])
+        >>> collate([[1.0], [2.0, 3.0]])
+        [[1.0], [2.0, 3.0]]
+    """
+    first = samples[0]
+    if isinstance(first, Mapping):
+        return {key: collate([sample[key] for sample in samples]) for key in first}
+    if isinstance(first, tuple):
+        columns = [collate(column) for column in zip(*samples, strict=True)]
+        return type(first)(*columns) if hasattr(first, "_fields") else tuple(columns)
+    try:
+        arrays = [np.asarray(sample) for sample in samples]
+    except ValueError:  # NumPy's answer to lists of different lengths
+        return list(samples)
+    stacks = arrays[0].dtype != object and all(array.shape == arrays[0].shape for array in arrays)
+    return np.stack(arrays) if stacks else list(samples)

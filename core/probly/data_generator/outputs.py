@@ -1,0 +1,189 @@
+"""From what a model returns to checked rows: unwrapping, softmax, validity."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from probly.data_generator.errors import InvalidOutputError
+
+FloatRows = npt.NDArray[np.float32]
+
+OUTPUT_MODES = ("auto", "logits", "probs")
+SUM_TOLERANCE = 1e-4
+
+
+class Operations(Protocol):
+    """The six array operations that ``as_probabilities`` needs from a framework."""
+
+    def float32(self, scores: Any) -> Any:
+        """Cast to float32."""
+
+    def is_half(self, scores: Any) -> bool:
+        """Return whether the dtype has fewer bits than float32."""
+
+    def softmax(self, scores: Any) -> Any:
+        """Softmax over the last axis, with the maximum subtracted."""
+
+    def sigmoid(self, scores: Any) -> Any:
+        """Elementwise logistic function."""
+
+    def two_columns(self, first: Any, second: Any) -> Any:
+        """Stack two arrays of shape (N,) to (N, 2)."""
+
+    def renormalise(self, rows: Any, tolerance: float) -> Any:
+        """Divide each row by its sum where that differs from 1 by at most ``tolerance``; leave other rows alone."""
+
+
+def check_output_mode(output_mode: str) -> str:
+    """Return the mode in lower case.
+
+    Raises:
+        ValueError: It is none of auto, logits, probs.
+    """
+    mode = output_mode.lower() if isinstance(output_mode, str) else output_mode
+    if mode not in OUTPUT_MODES:
+        message = f"Invalid output_mode {output_mode!r}: expected one of {', '.join(map(repr, OUTPUT_MODES))}"
+        raise ValueError(message)
+    return mode
+
+
+def unwrap(outputs: Any) -> Any:
+    """Return the array in a model's outputs: itself, its ``.logits`` or its ``"logits"`` entry.
+
+    Raises:
+        TypeError: The outputs are another container.
+
+    Examples:
+        >>> unwrap({"logits": np.zeros((2, 3)), "loss": 0.1}).shape
+        (2, 3)
+    """
+    if isinstance(outputs, Mapping) and "logits" in outputs:
+        return outputs["logits"]
+    if hasattr(outputs, "logits"):
+        return outputs.logits
+    if hasattr(outputs, "shape") and hasattr(outputs, "dtype"):
+        return outputs
+    message = (
+        "Model must return one array with a row per input, or an object with .logits; "
+        f"got {describe(outputs)}. Pass output_transform to pick the probabilities from it"
+    )
+    raise TypeError(message)
+
+
+def describe(value: Any) -> str:
+    """Say in a few words what a value is, for error messages."""
+    kind = type(value).__name__
+    if isinstance(value, Mapping):
+        return f"{kind} with keys {', '.join(map(repr, list(value)[:5]))}"
+    if hasattr(value, "shape"):
+        return f"{kind} of shape {tuple(value.shape)}"
+    if isinstance(value, list | tuple):
+        return f"{kind} of {len(value)}"
+    return kind
+
+
+def as_probabilities(outputs: Any, output_mode: Literal["logits", "probs"], ops: Operations) -> Any:
+    """Turn a model's outputs into float32 rows on the device; backends call it inside their compiled step.
+
+    With logits ``z`` of shape ``(N, classes)`` the rows are ``exp(z - max z) / sum exp(z - max z)``. A single score
+    per row, shape ``(N,)`` or ``(N, 1)``, is the logit or the probability of the second of two classes.
+
+    Args:
+        outputs: Logits (any real) or probabilities (in [0, 1]) in the framework's array, any float dtype. Half
+            precision is upcast first; half-precision probabilities miss 1 by their rounding and are renormalised.
+        output_mode: What the outputs are.
+        ops: The framework's operations.
+
+    Returns:
+        The framework's float32 array of shape ``(N, classes)``, or ``(N, 2)`` for single scores. Other shapes are
+        passed on for the generator's check, which knows the batch.
+    """
+    scores = unwrap(outputs)
+    half = ops.is_half(scores)
+    scores = ops.float32(scores)
+    if len(scores.shape) == 2 and scores.shape[1] == 1:
+        scores = scores[:, 0]
+    if len(scores.shape) == 1:
+        first, second = (
+            (ops.sigmoid(-scores), ops.sigmoid(scores)) if output_mode == "logits" else (1.0 - scores, scores)
+        )
+        return ops.two_columns(first, second)
+    if output_mode == "logits":
+        return ops.softmax(scores)
+    # bfloat16 keeps 8 bits, so a rounded row may miss 1 by about 2**-8; a larger miss is no rounding and stays visible.
+    return ops.renormalise(scores, 2.0**-7) if half else scores
+
+
+class BadRow(NamedTuple):
+    """The first row of a batch that is no distribution, and what is wrong with it."""
+
+    position: int
+    reason: str
+
+
+def find_bad_row(rows: FloatRows) -> BadRow | None:
+    """Return the first row that is not finite, has a negative entry or does not sum to 1 within 1e-4.
+
+    Args:
+        rows: Shape ``(N, classes)``.
+
+    Examples:
+        >>> find_bad_row(np.array([[0.5, 0.5], [1.5, -0.5]], dtype=np.float32))
+        BadRow(position=1, reason='it has a negative entry, -0.5')
+        >>> find_bad_row(np.array([[0.25, 0.75]], dtype=np.float32)) is None
+        True
+    """
+    if rows.size == 0:
+        return None if len(rows) == 0 else BadRow(0, "it has no classes")
+    with np.errstate(invalid="ignore", over="ignore"):
+        sums = rows.sum(axis=1)
+        # NaN and infinity fail the comparison, so two passes over the rows cover all three rules.
+        good = np.abs(sums - 1.0) <= SUM_TOLERANCE
+    if good.all() and rows.min() >= 0:
+        return None
+    good &= (rows >= 0).all(axis=1)
+    position = int(np.argmin(good))
+    row = rows[position]
+    if not np.isfinite(row).all():
+        return BadRow(position, f"it has a value that is not finite, {row[~np.isfinite(row)][0]}")
+    if row.min() < 0:
+        return BadRow(position, f"it has a negative entry, {row.min():.6g}")
+    return BadRow(position, f"it sums to {sums[position]:.6g}, not to 1 within {SUM_TOLERANCE:g}")
+
+
+def may_be_probabilities(softmaxed: FloatRows) -> bool:
+    """Return whether rows that went through softmax could have been probabilities before, judged by the first row.
+
+    Entries in [0, 1] differ by at most 1, so their softmax entries have a ratio of at most e. Cheap enough for every
+    batch; a yes is then settled by a second forward pass.
+    """
+    first = softmaxed[0]
+    return bool(first.max() <= np.e * 1.001 * first.min())
+
+
+def check_shape(rows: Any, expected: int, where: str) -> FloatRows:
+    """Return host rows as a float32 array of shape ``(expected, classes)``.
+
+    Raises:
+        InvalidOutputError: Another number of rows or axes.
+    """
+    array = np.asarray(rows)
+    if array.dtype.kind not in "fiub":
+        message = f"{where}: expected real numbers, got dtype {array.dtype}; return probabilities"
+        raise InvalidOutputError(message)
+    got = array.shape[0] if array.ndim else 0
+    if array.ndim == 0 or got != expected:
+        message = (
+            f"{where}: expected {expected} rows, got {got} (shape {array.shape}); "
+            "return one row per input or set output_transform"
+        )
+        raise InvalidOutputError(message)
+    if array.ndim != 2:
+        message = (
+            f"{where}: expected the shape (rows, classes), got {array.shape}; "
+            "average or flatten the other axes in output_transform"
+        )
+        raise InvalidOutputError(message)
+    return array.astype(np.float32, copy=False)
