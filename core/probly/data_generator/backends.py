@@ -4,6 +4,7 @@ Entry points are resolved here, because pluggy's own loader stops at the first b
 between two of the same name. Listing reads metadata only; loading imports one backend and no other.
 """
 
+import contextlib
 import difflib
 import functools
 import inspect
@@ -140,18 +141,20 @@ def _main_name(aliases: Sequence[str], value: str) -> str:
 def load_backend(info: BackendInfo, wrappers: Sequence[Any] = ()) -> Backend:
     """Import one backend and register it in a fresh manager, with wrapper plugins around it.
 
+    Args:
+        info: Which one.
+        wrappers: Modules or objects whose hooks are all ``@hookimpl(wrapper=True)``; the last one is outermost.
+
     Raises:
         BrokenBackendError: The import fails, or the plugin breaks a rule of the contract.
+        TypeError: A wrapper would replace a hook or names one that does not exist.
     """
     try:
         plugin = info.entry_point.load()
         manager = new_manager()
         manager.register(plugin, name=info.name)
-        _check_plugin(manager, plugin)
-        for wrapper in wrappers:
-            manager.register(wrapper)
-            _check_wrapper(manager, wrapper)
         manager.check_pending()
+        _check_plugin(manager, plugin)
     # A plugin may fail in any way while it is imported, sys.exit() included, and must take nobody else down.
     except (Exception, SystemExit) as error:
         message = (
@@ -159,7 +162,20 @@ def load_backend(info: BackendInfo, wrappers: Sequence[Any] = ()) -> Backend:
             f"{type(error).__name__}: {error}; reinstall or uninstall {info.distribution}"
         )
         raise BrokenBackendError(message) from error
+    for wrapper in wrappers:
+        _register_wrapper(manager, wrapper)
     return Backend(info, manager.hook)
+
+
+def versions(distribution: str) -> dict[str, str]:
+    """Return the versions of a backend's distribution, of what it requires, and of the core, for the metadata."""
+    required = importlib_metadata.requires(distribution) or []
+    unconditional = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in required if ";" not in line]
+    found = {}
+    for name in sorted({CORE, distribution, *unconditional}):
+        with contextlib.suppress(importlib_metadata.PackageNotFoundError):
+            found[name] = importlib_metadata.version(name)
+    return found
 
 
 def new_manager() -> pluggy.PluginManager:
@@ -188,13 +204,17 @@ def _check_signature(name: str, function: Any) -> None:
             raise TypeError(message)
 
 
-def _check_wrapper(manager: pluggy.PluginManager, wrapper: Any) -> None:
+def _register_wrapper(manager: pluggy.PluginManager, wrapper: Any) -> None:
+    try:
+        manager.register(wrapper)
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        message = f"wrapper {wrapper!r} does not fit the hooks: {error}"
+        raise TypeError(message) from error
     for caller in manager.get_hookcallers(wrapper) or []:
         for implementation in caller.get_hookimpls():
             if implementation.plugin is wrapper and not implementation.wrapper:
-                message = (
-                    f"wrapper {implementation.plugin_name} replaces the hook {caller.name}; use @hookimpl(wrapper=True)"
-                )
+                message = f"wrapper {wrapper!r} would replace the hook {caller.name}; use @hookimpl(wrapper=True)"
                 raise TypeError(message)
 
 
@@ -204,35 +224,28 @@ def choose_backend(model: Any) -> BackendInfo:
     Raises:
         AmbiguousBackendError: Several recognize it.
         BackendNotInstalledError: The model's own framework has a backend of ours that is not installed.
-        BrokenBackendError: None recognizes it and an installed one could not be asked.
+        BrokenBackendError: The model's own framework has a backend that is installed but broken.
     """
-    recognizing, broken = [], []
+    recognizing: list[BackendInfo] = []
+    broken: dict[str, BrokenBackendError] = {}
     for info in list_backends().values():
         try:
             backend = load_backend(info)
         except BrokenBackendError as error:
-            broken.append(error)
+            broken.update(dict.fromkeys(info.aliases, error))
             continue
         if backend.has("recognizes") and backend.hook.recognizes(model=model):
             recognizing.append(info)
-    if len(recognizing) == 1:
-        return recognizing[0]
-    kind = f"{type(model).__module__}.{type(model).__qualname__}"
-    if recognizing:
+    if len(recognizing) > 1:
         names = " and ".join(repr(info.name) for info in recognizing)
-        message = f"a model of type {kind} is recognized by the backends {names}; choose with backend=..."
+        message = f"a model of type {type(model).__qualname__} is recognized by {names}; choose one with backend=..."
         raise AmbiguousBackendError(message)
-    _check_own_framework(model, broken)
+    if recognizing:
+        return recognizing[0]
+    # The model's own framework may have a backend that cannot be used; the agnostic one would only hide that.
+    for framework in sorted({kind.__module__.partition(".")[0] for kind in type(model).__mro__}):
+        if framework in broken:
+            raise broken[framework]
+        if framework in known_backends():
+            find_backend(framework)  # raises where it is not installed
     return find_backend("numpy")
-
-
-def _check_own_framework(model: Any, broken: list[BrokenBackendError]) -> None:
-    """Refuse to fall back to the agnostic backend where the model's framework has a backend that cannot be used."""
-    roots = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
-    claims, known = _claims(), known_backends()
-    for root in sorted(roots):
-        for error in broken:
-            if root in claims and f"({claims[root][0].distribution} " in str(error):
-                raise error
-        if root in known and root not in claims:
-            raise BackendNotInstalledError(missing_message(root))

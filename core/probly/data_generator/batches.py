@@ -1,15 +1,25 @@
 """What counts as a dataset, and how it is cut into batches."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.loaders import is_loader, loader_batches
-from probly.data_generator.nests import collate, common_rows, is_array, take_rows
-from probly.data_generator.samples import Batch, Getter, check_batch_size, checked_indices, fetch, split_sample
+from probly.data_generator.nests import array_rows, collate, is_array, take_rows
+from probly.data_generator.samples import (
+    Batch,
+    Batches,
+    Getter,
+    Indices,
+    announced_length,
+    check_batch_size,
+    checked_indices,
+    fetch,
+    split_sample,
+)
 
 
 def iterate_batches(  # the arguments of the hook, less the model
@@ -20,7 +30,8 @@ def iterate_batches(  # the arguments of the hook, less the model
     batched: bool | None = None,
     *,
     pairs: tuple[type, ...] = (tuple,),
-) -> Iterator[Batch]:
+    stack: Callable[[Sequence[Any]], Any] = collate,
+) -> Batches:
     """Iterate over any dataset or loader in NumPy batches; backends use it for what their framework does not know.
 
     Args:
@@ -31,6 +42,7 @@ def iterate_batches(  # the arguments of the hook, less the model
         index_getter: See the hook.
         batched: See the hook.
         pairs: The types of a sample or batch that hold an input and a label.
+        stack: Makes a batch of a sequence of inputs.
 
     Raises:
         TypeError: ``dataset`` is none of these.
@@ -42,20 +54,21 @@ def iterate_batches(  # the arguments of the hook, less the model
     """
     batch_size = check_batch_size(batch_size)
     if batched or (batched is None and is_loader(dataset)):
-        return loader_batches(dataset, input_getter, index_getter, pairs)
-    rows = common_rows(dataset) if is_array(dataset) or isinstance(dataset, tuple | Mapping) else None
+        length = announced_length(dataset.dataset) if is_loader(dataset) else None
+        return Batches(loader_batches(dataset, input_getter, index_getter, pairs), length)
+    rows = array_rows(dataset)
     if rows is not None and input_getter is None and index_getter is None:
-        return array_batches(dataset, rows, batch_size)
+        return Batches(array_batches(dataset, rows, batch_size), rows)
     if isinstance(dataset, tuple) and dataset and rows is None and all(map(is_array, dataset)):
         message = f"a tuple of arrays needs equal lengths, got {[len(array) for array in dataset]}"
         raise AlignmentError(message)
-    picker = _SamplePicker(input_getter, index_getter, pairs)
+    picker = _SamplePicker(input_getter, index_getter, pairs, stack)
     if rows is not None:
-        return _pick(array_samples(dataset, rows), batch_size, picker)
+        return Batches(_pick(array_samples(dataset, rows), batch_size, picker), rows)
     if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and not isinstance(dataset, Mapping | str):
-        return _map_batches(dataset, batch_size, picker)
+        return Batches(_map_batches(dataset, batch_size, picker), len(dataset))
     _check_iterable(dataset)
-    return _pick(iter(dataset), batch_size, picker)
+    return Batches(_pick(iter(dataset), batch_size, picker), announced_length(dataset))
 
 
 def _check_iterable(dataset: Any) -> None:
@@ -91,6 +104,7 @@ class _SamplePicker(NamedTuple):
     input_getter: Getter | None
     index_getter: Getter | None
     pairs: tuple[type, ...]
+    stack: Callable[[Sequence[Any]], Any]
 
     def batch(self, samples: Sequence[Any], start: int) -> Batch:
         inputs, labels = zip(*(split_sample(sample, self.input_getter, self.pairs) for sample in samples), strict=True)
@@ -98,7 +112,19 @@ class _SamplePicker(NamedTuple):
             indices: Any = np.arange(start, start + len(samples))
         else:
             indices = checked_indices([self.index_getter(sample) for sample in samples], len(samples))
-        return Batch(indices, collate(inputs), None if labels[0] is None else collate(labels))
+        return Batch(indices, self._stacked(inputs, indices), None if labels[0] is None else collate(labels))
+
+    def _stacked(self, inputs: Sequence[Any], indices: Indices) -> Any:
+        try:
+            return self.stack(inputs)
+        except Exception as error:
+            shapes = sorted({tuple(value.shape) for value in inputs if hasattr(value, "shape")})
+            seen = f" of the shapes {', '.join(map(str, shapes))}" if len(shapes) > 1 else ""
+            error.add_note(
+                f"the samples {indices[0]} to {indices[-1]}{seen} do not stack to a batch; bring them to one shape in "
+                "the dataset, or set batch_size=1"
+            )
+            raise
 
 
 def _pick(samples: Iterator[Any], batch_size: int, picker: _SamplePicker) -> Iterator[Batch]:

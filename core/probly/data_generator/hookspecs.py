@@ -57,6 +57,10 @@ def iterate_batches(
     Called once per run, after ``load_model``. Arguments are checked before the iterator is returned, not at its first
     step. ``input_getter`` and ``index_getter`` get a sample when ``dataset`` is a dataset, a batch when it is a loader.
 
+    The iterator may have an attribute ``length``, the number of rows that the dataset announces (``samples.Batches``
+    has one): the generator reports a difference. ``batches.iterate_batches`` does all of this for anything that is no
+    class of your framework.
+
     Args:
         dataset: A dataset of samples, arrays, or a loader of batches.
         batch_size: Rows per batch, at least 1; a loader keeps its own.
@@ -101,7 +105,7 @@ def forward(model: Any, inputs: Any, output_mode: OutputMode, batch_size: int) -
             For both, return float32 probabilities of shape ``(N, classes)``; a single score per row, ``(N,)`` or
             ``(N, 1)``, becomes two columns. ``"raw"``: return the model's own outputs as they are.
         batch_size: The rows of a full batch of this run. A backend that compiles per shape pads up to it with
-            ``outputs.pad_rows`` and cuts the result back with ``outputs.cut_rows``, so that nothing compiles twice.
+            and cuts the result back with ``outputs.cut_rows``, so that nothing compiles twice.
     """
 
 

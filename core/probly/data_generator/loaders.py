@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from probly.data_generator.errors import AlignmentError
-from probly.data_generator.nests import collate, common_rows, count_rows, is_array, take_rows
+from probly.data_generator.nests import array_rows, collate, count_rows, take_rows
 from probly.data_generator.samples import Batch, Getter, check_batch_size, checked_indices, fetch, split_sample
 
 
@@ -142,12 +142,12 @@ class SimpleDataLoader:
     def __init__(self, dataset: Any, batch_size: int = 64, shuffle: bool = False, *, seed: int | None = None) -> None:
         self.dataset = dataset
         self.batch_size = check_batch_size(batch_size)
-        self._arrays = is_array(dataset) or isinstance(dataset, tuple | Mapping)
-        rows = common_rows(dataset) if self._arrays else len(dataset)
-        if rows is None:
-            message = "SimpleDataLoader: expected arrays of equal length or a sequence of samples"
+        rows = array_rows(dataset)
+        self._arrays = rows is not None
+        if rows is None and (isinstance(dataset, Mapping) or not hasattr(dataset, "__getitem__")):
+            message = f"expected arrays of equal length or a sequence of samples, got {type(dataset).__name__}"
             raise TypeError(message)
-        self.batch_sampler = _IndexBatches(rows, self.batch_size, shuffle, seed)
+        self.batch_sampler = _IndexBatches(len(dataset) if rows is None else rows, self.batch_size, shuffle, seed)
 
     def __len__(self) -> int:
         """Return the number of batches."""

@@ -59,6 +59,11 @@ def common_rows(nest: Any) -> int | None:
     return counts.pop() if len(counts) == 1 else None
 
 
+def array_rows(dataset: Any) -> int | None:
+    """Return the length of a dataset that is an array, or a tuple or mapping of arrays of equal length, else None."""
+    return common_rows(dataset) if is_array(dataset) or isinstance(dataset, tuple | Mapping) else None
+
+
 def count_rows(nest: Any) -> int:
     """Return the number of rows in a batch: that of its arrays, else the length of the list of samples.
 

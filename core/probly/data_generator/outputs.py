@@ -187,3 +187,15 @@ def check_shape(rows: Any, expected: int, where: str) -> FloatRows:
         )
         raise InvalidOutputError(message)
     return array.astype(np.float32, copy=False)
+
+
+def cut_rows(rows: Any, padded: int, wanted: int) -> Any:
+    """Cut the result of a padded batch back to its own rows; a wrong count must not be cut to a right one.
+
+    Raises:
+        InvalidOutputError: The model did not return one row per input.
+    """
+    if int(rows.shape[0]) != padded:
+        message = f"expected {padded} rows, got {rows.shape[0]}; return one row per input or set output_transform"
+        raise InvalidOutputError(message)
+    return rows[:wanted]

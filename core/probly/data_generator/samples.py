@@ -1,12 +1,13 @@
 """Samples and batches: which part is the input, which the label, and which dataset index each row has."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import AlignmentError
+from probly.data_generator.nests import array_rows
 
 Indices = npt.NDArray[np.int64]
 Getter = Callable[[Any], Any]
@@ -24,6 +25,38 @@ class Batch(NamedTuple):
     indices: Indices
     inputs: Any
     labels: Any = None
+
+
+class Batches(Iterator[Batch]):
+    """An iterator over batches that also knows how many rows its dataset announces.
+
+    Args:
+        batches: The batches.
+        length: The announced number of rows, or None; the generator reports a difference.
+    """
+
+    def __init__(self, batches: Iterator[Batch], length: int | None = None) -> None:
+        self.batches = batches
+        self.length = length
+
+    def __next__(self) -> Batch:
+        """Return the next batch."""
+        return next(self.batches)
+
+    def close(self) -> None:
+        """Stop early, and with it the workers of a loader."""
+        close = getattr(self.batches, "close", None)
+        if close is not None:
+            close()
+
+
+def announced_length(dataset: Any) -> int | None:
+    """Return ``len(dataset)``, or None where it has none."""
+    rows = array_rows(dataset)
+    try:
+        return len(dataset) if rows is None else rows
+    except (TypeError, NotImplementedError):  # what datasets of unknown length answer
+        return None
 
 
 def check_batch_size(batch_size: int) -> int:

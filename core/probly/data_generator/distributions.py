@@ -1,0 +1,222 @@
+"""Distributions: what a run returns and what every file holds."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from probly.data_generator.errors import AlignmentError, InvalidOutputError
+from probly.data_generator.outputs import FloatRows, find_bad_row
+from probly.data_generator.samples import Indices
+
+
+class Distributions(Mapping[int, FloatRows]):
+    """One class distribution per sample, keyed by the sample's index in its dataset.
+
+    A read-only mapping over one array: it serves wherever a ``dict[int, list[float]]`` does, at 4 bytes a number.
+
+    Args:
+        probabilities: float32, shape ``(samples, classes)``; every row is >= 0 and sums to 1 within 1e-4.
+        indices: int64, shape ``(samples,)``, distinct and >= 0; 0, 1, 2, ... by default.
+        labels: One label per row, or None.
+        meta: Where the rows come from; JSON-serialisable values.
+
+    Attributes:
+        probabilities: The rows in the order of their indices, not writable.
+        indices: Their indices, ascending.
+        labels: The labels in the same order, or None.
+        meta: The metadata.
+
+    Raises:
+        InvalidOutputError: A row is no distribution; the message names its index.
+        AlignmentError: Indices repeat, or there is another number of them.
+
+    Examples:
+        >>> distributions = Distributions([[0.25, 0.75], [1.0, 0.0]], labels=[1, 0])
+        >>> distributions[1]
+        array([1., 0.], dtype=float32)
+        >>> np.asarray(distributions).shape
+        (2, 2)
+        >>> 2 in distributions
+        False
+    """
+
+    def __init__(
+        self,
+        probabilities: npt.ArrayLike,
+        indices: npt.ArrayLike | None = None,
+        labels: npt.ArrayLike | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> None:
+        with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite and is reported with its index
+            rows = np.asarray(probabilities, dtype=np.float32)
+        if rows.ndim != 2:
+            rows = _only_if_empty(rows)
+        keys = np.arange(len(rows)) if indices is None else np.asarray(indices, dtype=np.int64)
+        values = None if labels is None else np.asarray(labels)
+        _check_lengths(rows, keys, values)
+        if len(keys) > 1 and not (np.diff(keys) > 0).all():
+            order = np.argsort(keys, kind="stable")
+            rows, keys, values = rows[order], keys[order], None if values is None else values[order]
+        _check_rows(rows, keys)
+        self.probabilities: FloatRows = _read_only(rows)
+        self.indices: Indices = _read_only(keys)
+        self.labels = None if values is None else _read_only(values)
+        self.meta = dict(meta or {})
+        self._counted = len(keys) == 0 or (keys[0] == 0 and keys[-1] == len(keys) - 1)
+
+    @classmethod
+    def from_mapping(cls, rows: Mapping[Any, Any], meta: Mapping[str, Any] | None = None) -> "Distributions":
+        """Return the distributions of any mapping from index to row; a Distributions is returned as it is.
+
+        Examples:
+            >>> Distributions.from_mapping({0: [0.5, 0.5], 7: [0.1, 0.9]}).indices
+            array([0, 7])
+        """
+        if isinstance(rows, Distributions):
+            return rows
+        if not isinstance(rows, Mapping):
+            message = f"expected a mapping from dataset index to probabilities, got {type(rows).__name__}"
+            raise TypeError(message)
+        widths = {len(row) for row in rows.values()}
+        if len(widths) > 1:
+            message = f"expected rows with the same number of classes, got {sorted(widths)}"
+            raise InvalidOutputError(message)
+        return cls(np.asarray(list(rows.values()), np.float32), np.asarray([int(key) for key in rows], np.int64), None, meta)
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """The name of each column, where known."""
+        names = self.meta.get("class_names")
+        return None if names is None else list(names)
+
+    @property
+    def num_classes(self) -> int:
+        """The number of columns."""
+        return int(self.probabilities.shape[1])
+
+    def gather(self, indices: npt.ArrayLike) -> FloatRows:
+        """Return the rows of many dataset indices at once, shape ``(len(indices), classes)``, as a new array.
+
+        Raises:
+            KeyError: One of them has no distribution.
+        """
+        wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
+        return self.probabilities[self._positions(wanted)]
+
+    def missing(self, length: int) -> Indices:
+        """Return those of the indices 0 ... length - 1 that have no distribution."""
+        if self._counted:
+            return np.arange(len(self), max(length, len(self)))
+        return np.setdiff1d(np.arange(length), self.indices, assume_unique=True)
+
+    def _positions(self, wanted: Indices) -> Indices:
+        if self._counted:
+            positions, found = wanted, (wanted >= 0) & (wanted < len(self))
+        else:
+            positions = np.minimum(np.searchsorted(self.indices, wanted), len(self) - 1)
+            found = self.indices[positions] == wanted
+        if not found.all():
+            message = f"No distribution for index {wanted[~found][0]} (there are {len(self)}, {self._range()})"
+            raise KeyError(message)
+        return positions
+
+    def _range(self) -> str:
+        return f"from {self.indices[0]} to {self.indices[-1]}" if len(self) else "none at all"
+
+    def __getitem__(self, index: int) -> FloatRows:
+        """Return the row of one dataset index, without a copy."""
+        position: Any = index
+        if not self._counted or not 0 <= index < len(self):
+            position = self._positions(np.asarray([index], dtype=np.int64))[0]
+        row: FloatRows = self.probabilities[position]
+        return row
+
+    def __contains__(self, index: object) -> bool:
+        """Return whether a dataset index has a distribution."""
+        if not isinstance(index, int | np.integer):
+            return False
+        position = int(np.searchsorted(self.indices, index))
+        return position < len(self) and bool(self.indices[position] == index)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the dataset indices in ascending order, as plain integers."""
+        return iter(self.indices.tolist())
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.probabilities)
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Return the rows as one array, without a copy unless another dtype is asked for."""
+        if copy is None:
+            return np.asarray(self.probabilities, dtype=dtype)
+        return np.array(self.probabilities, dtype=dtype, copy=copy)
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether another mapping has the same indices and exactly the same rows; metadata does not count."""
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        try:
+            theirs = Distributions.from_mapping(other)
+        except (TypeError, ValueError):
+            return False
+        return np.array_equal(self.indices, theirs.indices) and np.array_equal(self.probabilities, theirs.probabilities)
+
+    __hash__ = None  # type: ignore[assignment]  # equal by content, like a dict
+
+    def __repr__(self) -> str:
+        """Return size and origin in one line."""
+        origin = f", backend={self.meta['backend']!r}" if "backend" in self.meta else ""
+        return f"Distributions({len(self)} samples x {self.num_classes} classes{origin})"
+
+
+def _only_if_empty(rows: FloatRows) -> FloatRows:
+    if rows.size:
+        message = f"expected probabilities of shape (samples, classes), got {rows.shape}"
+        raise InvalidOutputError(message)
+    return rows.reshape(0, 0)
+
+
+def _check_lengths(rows: FloatRows, keys: Indices, labels: npt.NDArray[Any] | None) -> None:
+    if keys.shape != (len(rows),):
+        message = f"expected one index per row ({len(rows)}), got the shape {keys.shape}"
+        raise AlignmentError(message)
+    if labels is not None and len(labels) != len(rows):
+        message = f"expected one label per row ({len(rows)}), got {len(labels)}"
+        raise AlignmentError(message)
+
+
+def _check_rows(rows: FloatRows, keys: Indices) -> None:
+    if len(keys) and keys[0] < 0:
+        message = f"expected indices of at least 0, got {keys[0]}"
+        raise AlignmentError(message)
+    repeated = keys[1:][np.diff(keys) == 0]
+    if len(repeated):
+        message = f"index {repeated[0]} has more than one distribution"
+        raise AlignmentError(message)
+    bad = find_bad_row(rows)
+    if bad:
+        message = f"the row of index {keys[bad.position]} is no distribution: {bad.reason}"
+        raise InvalidOutputError(message)
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def class_name_list(names: Sequence[Any] | None, num_classes: int) -> list[str] | None:
+    """Return class names as strings.
+
+    Raises:
+        ValueError: There is not one per class.
+    """
+    if names is None:
+        return None
+    if len(names) != num_classes:
+        message = f"class_names: expected {num_classes} names, one per class, got {len(names)}"
+        raise ValueError(message)
+    return [str(name) for name in names]

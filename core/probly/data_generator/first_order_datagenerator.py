@@ -1,0 +1,20 @@
+"""The promised import path of the framework-agnostic generator."""
+
+from probly.data_generator.dataset import FirstOrderDataset, output_dataloader
+from probly.data_generator.generator import FirstOrderDataGenerator as _FirstOrderDataGenerator
+from probly.data_generator.loaders import SimpleDataLoader
+from probly.data_generator.samples import prepares_batch_inp
+
+__all__ = [
+    "FirstOrderDataGenerator",
+    "FirstOrderDataset",
+    "SimpleDataLoader",
+    "output_dataloader",
+    "prepares_batch_inp",
+]
+
+
+class FirstOrderDataGenerator(_FirstOrderDataGenerator):
+    """The generator for any callable: pure Python, NumPy, scikit-learn."""
+
+    backend_name = "numpy"

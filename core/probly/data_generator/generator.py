@@ -1,0 +1,216 @@
+"""FirstOrderDataGenerator: from a model and a dataset to distributions."""
+
+import contextlib
+import datetime
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from os import PathLike
+from typing import Any, ClassVar
+
+import numpy as np
+
+from probly.data_generator import store
+from probly.data_generator.backends import choose_backend, find_backend, load_backend, versions
+from probly.data_generator.distributions import Distributions, class_name_list
+from probly.data_generator.errors import BrokenBackendError
+from probly.data_generator.hookspecs import HOST
+from probly.data_generator.outputs import check_output_mode, unwrap
+from probly.data_generator.progress import progress_bar
+from probly.data_generator.run import Run
+from probly.data_generator.samples import Batch, check_batch_size, prepares_batch_inp
+from probly.data_generator.sink import MemorySink
+
+
+class FirstOrderDataGenerator:
+    """Generate the class distribution p(y|x) that a pretrained classifier assigns to each sample of a dataset.
+
+    Args:
+        model: A live model of any installed backend's framework, a path that the backend can open, or
+            ``"module:attribute"``. A live model is left as it was found.
+        device: A device name of the framework, or None for the best one available.
+        batch_size: Rows per forward pass; a loader keeps its own.
+        output_mode: ``"logits"``, ``"probs"``, or ``"auto"`` to decide once per run from the first batch.
+        output_transform: Replaces ``output_mode``: gets the framework's raw outputs of a batch and returns
+            probabilities of shape ``(rows, classes)``.
+        input_getter: Picks the model's input from a sample (of a dataset) or a batch (of a loader); by default the
+            first element of a tuple, else the whole.
+        model_name: Recorded in the metadata.
+        backend: The name of an installed backend; ``"auto"`` asks each which one recognizes the model.
+        batched: Whether the dataset yields batches, where its type does not tell.
+        index_getter: Picks the dataset index from a sample or a batch, where order and sampler do not tell.
+        class_names: One name per column, recorded in the metadata.
+        wrappers: Plugins around every hook: modules or objects with ``@hookimpl(wrapper=True)`` functions.
+
+    Raises:
+        ValueError: An argument is out of its domain; the message lists what is possible.
+        BackendError: The backend is unknown, not installed, broken or ambiguous.
+
+    Examples:
+        >>> def model(inputs):
+        ...     return inputs @ np.array([[1.0, -1.0], [0.0, 2.0]])
+        >>> generator = FirstOrderDataGenerator(model, output_mode="logits", backend="numpy")
+        >>> distributions = generator.generate_distributions(np.array([[0.0, 0.0], [1.0, 1.0]]), progress=False)
+        >>> distributions[0]
+        array([0.5, 0.5], dtype=float32)
+    """
+
+    backend_name: ClassVar[str] = "auto"
+    """The backend of classes that fix it; ``backend=`` wins."""
+
+    def __init__(
+        self,
+        model: Any,
+        device: str | None = "cpu",
+        batch_size: int = 64,
+        output_mode: str = "auto",
+        output_transform: Callable[[Any], Any] | None = None,
+        input_getter: Callable[[Any], Any] | None = None,
+        model_name: str | None = None,
+        *,
+        backend: str | None = None,
+        batched: bool | None = None,
+        index_getter: Callable[[Any], Any] | None = None,
+        class_names: Sequence[str] | None = None,
+        wrappers: Sequence[Any] = (),
+    ) -> None:
+        self.batch_size = check_batch_size(batch_size)
+        self.output_mode = check_output_mode(output_mode)
+        self.output_transform = output_transform
+        self.input_getter = input_getter
+        self.index_getter = index_getter
+        self.batched = batched
+        self.model = model
+        self.model_name = model_name
+        self.class_names = class_names
+        self.device = device
+        self.framework = backend or self.backend_name
+        info = choose_backend(model) if self.framework == "auto" else find_backend(self.framework)
+        self.framework = info.name if self.framework == "auto" else self.framework
+        self.backend = load_backend(info, wrappers)
+        self._loaded = self._load_model()
+
+    def _load_model(self) -> Any:
+        return self._answer("load_model", source=self.model, device=self.device)
+
+    def _current_model(self) -> Any:
+        """Return the loaded model, loaded afresh if it is a live object whose weights may have changed."""
+        if not isinstance(self.model, str | PathLike | tuple):  # a tuple is a builder and its weight file
+            self._loaded = self._load_model()
+        return self._loaded
+
+    def generate_distributions(self, dataset_or_loader: Any, *, progress: bool = True) -> Distributions:
+        """Run the model over a dataset or a loader and return one checked distribution per sample.
+
+        Args:
+            dataset_or_loader: Anything that the backend can iterate over; rows land under their dataset index, also
+                when a loader shuffles.
+            progress: Show a bar on standard error if that is a terminal.
+
+        Returns:
+            The rows with labels, where the samples carry them, and metadata. Empty for an empty dataset.
+
+        Raises:
+            InvalidOutputError: The model returned something that is not one distribution per input.
+            AlignmentError: The index of a row cannot be known.
+        """
+        model = self._current_model()
+        batches = self._batches(dataset_or_loader, model)
+        length = getattr(batches, "length", None)
+        run = Run(self.backend, model, self.output_mode, self.output_transform)
+        sink = MemorySink(length)
+        with contextlib.ExitStack() as stack:
+            if hasattr(batches, "close"):  # stops the workers of a loader at once, also on Ctrl-C
+                stack.callback(batches.close)
+            bar = stack.enter_context(progress_bar(length, progress))
+            for batch, rows in run.rows(batches):
+                sink.add(batch.indices, rows, self._host_labels(batch))
+                bar.update(len(rows))
+        distributions = sink.finish(self._metadata(run, model, sink.num_classes))
+        if length is not None and len(distributions) != length:
+            message = (
+                f"generated {len(distributions)} distributions, but dataset length is {length}; look for drop_last, "
+                "a sampler that leaves samples out, or a wrong __len__"
+            )
+            warnings.warn(message, stacklevel=2)
+        return distributions
+
+    def _batches(self, dataset: Any, model: Any) -> Iterator[Batch]:
+        batches: Iterator[Batch] = self._answer(
+            "iterate_batches",
+            dataset=dataset,
+            batch_size=self.batch_size,
+            input_getter=self.input_getter,
+            index_getter=self.index_getter,
+            batched=self.batched,
+            model=model,
+        )
+        return batches
+
+    def _answer(self, hook: str, **arguments: Any) -> Any:
+        """Call a hook and refuse None, which is what pluggy returns for a hook that forgot its answer."""
+        answer = getattr(self.backend.hook, hook)(**arguments)
+        if answer is None:
+            message = f"backend {self.backend.info.name!r}: hook {hook} returned None; see its specification"
+            raise BrokenBackendError(message)
+        return answer
+
+    def _host_labels(self, batch: Batch) -> Any:
+        return None if batch.labels is None else self.backend.hook.to_device(data=batch.labels, device=HOST)
+
+    def _metadata(self, run: Run, model: Any, num_classes: int) -> dict[str, Any]:
+        names = self.class_names if self.class_names is not None else getattr(model, "class_names", None)
+        return {
+            "framework": self.framework,
+            "backend": self.backend.info.name,
+            "device": str(model.device),
+            "model_name": self.model_name,
+            "output_mode": "transform" if self.output_transform else run.output_mode,
+            "num_classes": num_classes,
+            "class_names": class_name_list(names, num_classes) if num_classes else None,
+            "versions": versions(self.backend.info.distribution),
+            "timestamp": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+
+    def save_distributions(
+        self,
+        path: str | PathLike[str],
+        distributions: Mapping[int, Any],
+        *,
+        meta: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write distributions to a file, whole or not at all; see ``probly.data_generator.store.save``."""
+        store.save(path, distributions, meta)
+
+    def load_distributions(self, path: str | PathLike[str]) -> tuple[Distributions, dict[str, Any]]:
+        """Read distributions and their metadata from a file of any backend."""
+        return store.load(path)
+
+    @property
+    def current_device(self) -> str:
+        """The device that the model runs on: the resolved name of ``device``."""
+        return str(self._loaded.device)
+
+    def to_device(self, data: Any) -> Any:
+        """Return the same nest of arrays on this generator's device."""
+        return self.backend.hook.to_device(data=data, device=self._loaded.device)
+
+    def to_probs(self, outputs: Any) -> Any:
+        """Return the probabilities of a batch of model outputs, as the framework's array."""
+        if self.output_transform:
+            return self.output_transform(outputs)
+        identity = self.backend.hook.load_model(source=_identity, device=self.device)
+        scores = unwrap(outputs)
+        return Run(self.backend, identity, self.output_mode).probabilities(Batch(np.arange(len(scores)), scores))
+
+    def prepares_batch_inp(self, sample: Any) -> Any:
+        """Return the model's input of a sample or a batch."""
+        return prepares_batch_inp(sample, self.input_getter)
+
+    def get_posterior_distributions(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return ``{layer: {"mu": ..., "rho": ...}}`` of the model's Bayesian layers as the framework's tensors."""
+        posterior: Mapping[str, Mapping[str, Any]] = self._answer("posterior_params", model=self._current_model())
+        return posterior
+
+
+def _identity(scores: Any) -> Any:
+    return scores

@@ -1,0 +1,87 @@
+"""Collecting the rows of a run in memory."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from probly.data_generator.distributions import Distributions
+from probly.data_generator.errors import InvalidOutputError
+from probly.data_generator.outputs import FloatRows
+from probly.data_generator.samples import Indices
+
+
+class MemorySink:
+    """Arrays that are filled in order of arrival and sorted once at the end.
+
+    Args:
+        length: The number of rows to expect, or None; a wrong one costs time, never rows.
+    """
+
+    def __init__(self, length: int | None) -> None:
+        self.capacity = length or 0
+        self.count = 0
+        self.rows: FloatRows | None = None
+        self.indices: Indices = np.empty(self.capacity, np.int64)
+        self.labels: list[Any] | None = []
+
+    @property
+    def num_classes(self) -> int:
+        """The number of columns, 0 before the first batch."""
+        return 0 if self.rows is None else int(self.rows.shape[1])
+
+    def add(self, indices: Indices, rows: FloatRows, labels: Any) -> None:
+        """Append one batch.
+
+        Raises:
+            InvalidOutputError: It has another number of classes than the batches before.
+        """
+        if self.rows is None:
+            self.rows = np.empty((self.capacity, rows.shape[1]), np.float32)
+        elif rows.shape[1] != self.rows.shape[1]:
+            message = f"index {indices[0]}: expected {self.rows.shape[1]} classes as before, got {rows.shape[1]}"
+            raise InvalidOutputError(message)
+        stop = self.count + len(rows)
+        if stop > self.capacity:
+            self._grow(stop)
+        self.rows[self.count : stop] = rows
+        self.indices[self.count : stop] = indices
+        self.count = stop
+        self._add_labels(labels, len(rows))
+
+    def _grow(self, needed: int) -> None:
+        assert self.rows is not None
+        self.capacity = max(needed, 2 * self.capacity)
+        rows = np.empty((self.capacity, self.rows.shape[1]), np.float32)
+        rows[: self.count] = self.rows[: self.count]
+        self.rows = rows
+        self.indices = np.resize(self.indices[: self.count], self.capacity)
+
+    def _add_labels(self, labels: Any, rows: int) -> None:
+        # Labels serve the metrics; what is no array with one entry per row (boxes, dicts) is none.
+        usable = isinstance(labels, np.ndarray) and labels.ndim > 0 and len(labels) == rows and labels.dtype != object
+        if self.labels and usable and labels.shape[1:] != self.labels[0].shape[1:]:
+            usable = False
+        if self.labels is None or not usable:
+            self.labels = None
+        else:
+            self.labels.append(labels)
+
+    def finish(self, meta: dict[str, Any]) -> Distributions:
+        """Return the distributions of all rows, in the order of their indices."""
+        if self.rows is None:
+            return Distributions(np.empty((0, 0), np.float32), meta=meta)
+        rows, indices, labels = self.rows[: self.count], self.indices[: self.count], self._joined_labels()
+        if self.count > 1 and not (np.diff(indices) > 0).all():
+            indices, first = np.unique(indices, return_index=True)
+            if len(first) < self.count:
+                message = (
+                    f"the sampler repeated {self.count - len(first)} of {self.count} rows; kept the first row per index"
+                )
+                warnings.warn(message, stacklevel=4)
+            rows, labels = rows[first], None if labels is None else labels[first]
+        return Distributions(rows, indices, labels, meta)
+
+    def _joined_labels(self) -> npt.NDArray[Any] | None:
+        return np.concatenate(self.labels) if self.labels else None
