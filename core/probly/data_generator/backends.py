@@ -20,6 +20,7 @@ import pluggy
 from probly.data_generator import hookspecs
 from probly.data_generator.errors import (
     AmbiguousBackendError,
+    BackendError,
     BackendNotInstalledError,
     BrokenBackendError,
     UnknownBackendError,
@@ -100,6 +101,15 @@ def find_backend(name: str) -> BackendInfo:
 def missing_message(name: str) -> str:
     """Say what to install for a known backend."""
     return f'backend {name!r} is not installed; run: pip install {known_backends()[name]}  (or "{CORE}[{name}]")'
+
+
+def explain_missing(error: ImportError, name: str) -> BackendError:
+    """Return the error for a promised import path whose backend cannot be imported."""
+    installed = _claims().get(name)
+    if not installed:
+        return BackendNotInstalledError(missing_message(name))
+    message = f"backend {name!r} ({installed[0].distribution} {installed[0].version}) is installed but broken: {error}"
+    return BrokenBackendError(message)
 
 
 @functools.cache

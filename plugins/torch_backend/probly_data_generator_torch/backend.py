@@ -1,0 +1,141 @@
+"""The hooks. torch is imported inside their bodies only, so that listing backends stays free of it."""
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from probly.data_generator.hookspecs import HOST, OutputMode, hookimpl
+from probly.data_generator.nests import map_leaves
+from probly.data_generator.outputs import as_probabilities
+from probly.data_generator.samples import Batch, Getter
+
+if TYPE_CHECKING:
+    import torch
+
+    from probly_data_generator_torch.models import TorchModel
+
+
+class TorchOperations:
+    """The array operations in torch."""
+
+    def float32(self, scores: "torch.Tensor") -> "torch.Tensor":
+        """Cast to float32."""
+        return scores.float()
+
+    def is_half(self, scores: "torch.Tensor") -> bool:
+        """Return whether a float dtype has fewer than 32 bits."""
+        return scores.is_floating_point() and scores.element_size() < 4
+
+    def softmax(self, scores: "torch.Tensor") -> "torch.Tensor":
+        """Softmax over the last axis; torch subtracts the maximum."""
+        return scores.softmax(-1)
+
+    def sigmoid(self, scores: "torch.Tensor") -> "torch.Tensor":
+        """Elementwise logistic function."""
+        return scores.sigmoid()
+
+    def two_columns(self, first: "torch.Tensor", second: "torch.Tensor") -> "torch.Tensor":
+        """Stack two tensors of shape (N,) to (N, 2)."""
+        import torch
+
+        return torch.stack([first, second], dim=-1)
+
+    def renormalise(self, rows: "torch.Tensor", tolerance: float) -> "torch.Tensor":
+        """Divide each row by its sum where that is nearly 1, without asking the device."""
+        sums = rows.sum(-1, keepdim=True)
+        return rows / sums.where((sums - 1.0).abs() <= tolerance, sums.new_ones(()))
+
+
+OPERATIONS = TorchOperations()
+
+
+@hookimpl
+def load_model(source: Any, device: str | None) -> "TorchModel":
+    """Accept a Module, a callable, an exported program, a file of one of these, or (builder, weight file)."""
+    from probly_data_generator_torch.models import load, resolve_device
+
+    return load(source, resolve_device(device))
+
+
+@hookimpl
+def iterate_batches(
+    dataset: Any,
+    batch_size: int,
+    input_getter: Getter | None,
+    index_getter: Getter | None,
+    batched: bool | None,
+) -> Iterator[Batch]:
+    """Iterate over a Dataset, an IterableDataset, a DataLoader, tensors or NumPy arrays."""
+    from probly_data_generator_torch.dataset import torch_batches
+
+    return torch_batches(dataset, batch_size, input_getter, index_getter, batched)
+
+
+@hookimpl
+def to_device(data: Any, device: str) -> Any:
+    """Move tensors and NumPy arrays to a torch device, or tensors to NumPy."""
+    if device == HOST:
+        return map_leaves(_to_numpy, data)
+    from probly_data_generator_torch.models import resolve_device
+
+    target = resolve_device(device)
+    return map_leaves(lambda leaf: _to_tensor(leaf, target), data)
+
+
+def _to_numpy(leaf: Any) -> Any:
+    import torch
+
+    if not isinstance(leaf, torch.Tensor):
+        return leaf
+    if OPERATIONS.is_half(leaf):  # NumPy has no bfloat16
+        leaf = leaf.float()
+    return leaf.detach().cpu().numpy()
+
+
+def _to_tensor(leaf: Any, device: "torch.device") -> Any:
+    import numpy as np
+    import torch
+
+    if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biufc":
+        # torch shares memory with the array, and has no read-only tensors.
+        leaf = torch.from_numpy(leaf if leaf.flags.writeable else leaf.copy())
+    return leaf.to(device, non_blocking=True) if isinstance(leaf, torch.Tensor) else leaf
+
+
+@hookimpl
+def forward(model: "TorchModel", inputs: Any, output_mode: OutputMode, batch_size: int) -> Any:
+    """Run the model without gradients and with dropout and batch statistics off."""
+    import torch
+
+    with torch.inference_mode(), model.evaluating():
+        outputs = model.call(inputs, batch_size)
+        return outputs if output_mode == "raw" else as_probabilities(outputs, output_mode, OPERATIONS)
+
+
+@hookimpl
+def posterior_params(model: "TorchModel") -> dict[str, dict[str, Any]]:
+    """Return the paired ``*_mu`` and ``*_rho`` parameters as detached copies."""
+    from probly_data_generator_torch.posterior import posterior_tensors
+
+    return posterior_tensors(model.module)
+
+
+@hookimpl
+def recognizes(model: Any) -> bool:
+    """Claim what torch defines, and Keras models that run on torch."""
+    roots = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    if "keras" in roots:
+        return bool(sys.modules["keras"].config.backend() == "torch")
+    return "torch" in roots
+
+
+@hookimpl
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether a device or the host ran out of memory."""
+    import torch
+
+    # The CPU allocator and some libraries under torch raise plain RuntimeErrors.
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    )

@@ -1,0 +1,112 @@
+"""torch datasets and loaders: read for a run, and paired with distributions for training."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from probly.data_generator import dataset as core
+from probly.data_generator.batches import iterate_batches
+from probly.data_generator.nests import take_rows
+from probly.data_generator.outputs import FloatRows
+from probly.data_generator.samples import Batch, Batches, Getter, announced_length, check_batch_size, split_sample
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset, default_collate
+
+PAIRS = (tuple, list)
+
+
+def torch_batches(
+    dataset: Any, batch_size: int, input_getter: Getter | None, index_getter: Getter | None, batched: bool | None
+) -> Batches:
+    """Iterate over anything that torch users call a dataset; tensors are sliced, never fetched one by one."""
+    if input_getter is None and index_getter is None and not batched:
+        fast = _sliced(dataset, check_batch_size(batch_size))
+        if fast is not None:
+            return fast
+    length = None
+    if isinstance(dataset, IterableDataset) and not batched:
+        # It inherits a __getitem__ that only raises, so it must not be taken for a sequence.
+        dataset, length = iter(dataset), announced_length(dataset)
+    batches = iterate_batches(
+        dataset, batch_size, input_getter, index_getter, batched, pairs=PAIRS, stack=default_collate
+    )
+    return batches if length is None else Batches(batches, length)
+
+
+def _sliced(dataset: Any, batch_size: int) -> Batches | None:
+    """Return batches cut from a TensorDataset or (nested) Subsets of one; None for any other dataset."""
+    subsets = []
+    while type(dataset) is Subset:
+        subsets.append(dataset.indices)
+        dataset = dataset.dataset
+    # A subclass may change its samples in __getitem__.
+    if type(dataset) is not TensorDataset:
+        return None
+    if not subsets:
+        return iterate_batches(dataset.tensors, batch_size)
+    rows = torch.as_tensor(subsets[-1], dtype=torch.int64)
+    for outer in reversed(subsets[:-1]):
+        rows = rows[torch.as_tensor(outer, dtype=torch.int64)]
+    return Batches(_chosen_rows(dataset.tensors, rows, batch_size), len(rows))
+
+
+def _chosen_rows(tensors: tuple[torch.Tensor, ...], rows: torch.Tensor, batch_size: int) -> Iterator[Batch]:
+    for start in range(0, len(rows), batch_size):
+        chosen = rows[start : start + batch_size]
+        inputs, labels = split_sample(take_rows(tensors, chosen))
+        yield Batch(torch.arange(start, start + len(chosen)).numpy(), inputs, labels)
+
+
+class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):
+    """A torch Dataset whose samples carry their distribution as a float32 tensor.
+
+    Args:
+        base_dataset: A map-style Dataset, or tensors.
+        distributions: A Distributions, or any mapping from dataset index to row.
+        input_getter: Picks the input from a sample; by default the first element of a tuple or list.
+
+    Examples:
+        >>> base = TensorDataset(torch.zeros(2, 3), torch.tensor([0, 1]))
+        >>> FirstOrderDataset(base, {0: [0.75, 0.25], 1: [0.5, 0.5]})[0]
+        (tensor([0., 0., 0.]), tensor(0), tensor([0.7500, 0.2500]))
+    """
+
+    pairs = PAIRS
+
+    def convert(self, rows: FloatRows) -> torch.Tensor:
+        """Return distributions as a float32 tensor."""
+        return torch.from_numpy(rows)
+
+
+def output_dataloader(
+    base_dataset: Any,
+    distributions: Mapping[int, Any],
+    *,
+    batch_size: int = 64,
+    shuffle: bool = False,
+    num_workers: int = 0,
+    pin_memory: bool = False,
+    input_getter: Getter | None = None,
+) -> "DataLoader[Any]":
+    """Return a torch DataLoader of (inputs, labels, distributions) batches.
+
+    Args:
+        base_dataset: See FirstOrderDataset.
+        distributions: See FirstOrderDataset.
+        batch_size: Rows per batch.
+        shuffle: Whether to draw a new order at each iteration.
+        num_workers: Processes that read samples; 0 reads in this one.
+        pin_memory: Whether to return tensors in page-locked memory, for faster copies to an accelerator.
+        input_getter: See FirstOrderDataset.
+
+    Raises:
+        KeyError: A sample has no distribution.
+
+    Examples:
+        >>> base = TensorDataset(torch.zeros(2, 3), torch.tensor([0, 1]))
+        >>> loader = output_dataloader(base, {0: [0.75, 0.25], 1: [0.5, 0.5]}, batch_size=2)
+        >>> [tuple(part.shape) for part in next(iter(loader))]
+        [(2, 3), (2,), (2, 2)]
+    """
+    dataset = FirstOrderDataset(base_dataset, distributions, input_getter)
+    core.check_covered(dataset)
+    return DataLoader(dataset, batch_size, shuffle=shuffle, num_workers=num_workers, pin_memory=pin_memory)
