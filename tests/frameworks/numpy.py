@@ -10,7 +10,9 @@ AUTOMATIC = True  # any callable that no other backend recognizes
 
 def mlp(weights):
     """Return the MLP of these weights."""
-    return lambda inputs: np.maximum(inputs @ weights.first + weights.first_bias, 0) @ weights.second + weights.second_bias
+    return lambda inputs: (
+        np.maximum(inputs @ weights.first + weights.first_bias, 0) @ weights.second + weights.second_bias
+    )
 
 
 def cnn(weights):

@@ -83,7 +83,9 @@ class Distributions(Mapping[int, FloatRows]):
         if len(widths) > 1:
             message = f"expected rows with the same number of classes, got {sorted(widths)}"
             raise InvalidOutputError(message)
-        return cls(np.asarray(list(rows.values()), np.float32), np.asarray([int(key) for key in rows], np.int64), None, meta)
+        return cls(
+            np.asarray(list(rows.values()), np.float32), np.asarray([int(key) for key in rows], np.int64), None, meta
+        )
 
     @property
     def class_names(self) -> list[str] | None:

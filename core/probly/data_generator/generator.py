@@ -1,7 +1,7 @@
 """FirstOrderDataGenerator: from a model and a dataset to distributions."""
 
 import contextlib
-import datetime
+import datetime as dt
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
@@ -168,7 +168,7 @@ class FirstOrderDataGenerator:
             "num_classes": num_classes,
             "class_names": class_name_list(names, num_classes) if num_classes else None,
             "versions": versions(self.backend.info.distribution),
-            "timestamp": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "timestamp": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         }
 
     def save_distributions(

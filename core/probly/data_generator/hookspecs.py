@@ -44,7 +44,7 @@ def load_model(source: Any, device: str | None) -> Any:
 
 
 @hookspec(firstresult=True)
-def iterate_batches(
+def iterate_batches(  # type: ignore[empty-body]  # a specification has no body
     dataset: Any,
     batch_size: int,
     input_getter: Callable[[Any], Any] | None,
@@ -110,7 +110,7 @@ def forward(model: Any, inputs: Any, output_mode: OutputMode, batch_size: int) -
 
 
 @hookspec(firstresult=True)
-def posterior_params(model: Any) -> Mapping[str, Mapping[str, Any]]:
+def posterior_params(model: Any) -> Mapping[str, Mapping[str, Any]]:  # type: ignore[empty-body]
     """Return the variational parameters of every Bayesian layer as the framework's tensors.
 
     Called by ``get_posterior_distributions``.

@@ -36,7 +36,7 @@ def import_model(path: str) -> Any:
         message = f'expected a model or "module:attribute", got {path!r}; this backend opens no such file'
         raise ValueError(message)
     module, _, attribute = path.partition(":")
-    found = importlib.import_module(module)
+    found: Any = importlib.import_module(module)
     for name in attribute.split("."):
         if not hasattr(found, name):
             message = f"{path!r}: {getattr(found, '__name__', found)!r} has no attribute {name!r}"

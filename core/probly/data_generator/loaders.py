@@ -121,7 +121,7 @@ class _IndexBatches:
             yield order[start : start + self.batch_size].tolist()
 
     def __len__(self) -> int:
-        return -(-self.rows // self.batch_size)
+        return (self.rows + self.batch_size - 1) // self.batch_size
 
 
 class SimpleDataLoader:

@@ -29,14 +29,15 @@ def class_indices(labels: npt.NDArray[Any] | None, num_classes: int) -> ClassInd
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim == 2 and labels.shape[1] == num_classes:
-        return labels.argmax(axis=1).astype(np.int64)
+        labels = labels.argmax(axis=1)
     if labels.ndim != 1 or not np.array_equal(labels, np.floor(labels)):
         return None
     if len(labels) and (labels.min() < 0 or labels.max() >= num_classes):
         wrong = labels[(labels < 0) | (labels >= num_classes)][0]
         message = f"labels: expected class indices from 0 to {num_classes - 1}, got {wrong}"
         raise ValueError(message)
-    return labels.astype(np.int64)
+    indices: ClassIndices = labels.astype(np.int64)
+    return indices
 
 
 def accuracy(rows: FloatRows, labels: ClassIndices) -> float:

@@ -56,7 +56,8 @@ class NumpyOperations:
         """Divide each row by its sum where that is nearly 1."""
         sums = rows.sum(axis=-1, keepdims=True)
         divisors = np.where(np.abs(sums - 1.0) <= tolerance, sums, np.ones_like(sums))
-        return rows / divisors
+        nearly: npt.NDArray[Any] = rows / divisors
+        return nearly
 
 
 OPERATIONS = NumpyOperations()

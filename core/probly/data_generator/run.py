@@ -185,5 +185,3 @@ class Run:
             if self.decided:
                 remedy = f"the first batch held probabilities (output_mode='auto'); {remedy}"
         return f"{where}, index {batch.indices[position]}: the row is no distribution, {reason}; {remedy}"
-
-

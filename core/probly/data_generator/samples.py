@@ -53,8 +53,10 @@ class Batches(Iterator[Batch]):
 def announced_length(dataset: Any) -> int | None:
     """Return ``len(dataset)``, or None where it has none."""
     rows = array_rows(dataset)
+    if rows is not None:
+        return rows
     try:
-        return len(dataset) if rows is None else rows
+        return len(dataset)
     except (TypeError, NotImplementedError):  # what datasets of unknown length answer
         return None
 

@@ -1,15 +1,16 @@
 """torch datasets and loaders: read for a run, and paired with distributions for training."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset, default_collate
+
 from probly.data_generator import dataset as core
 from probly.data_generator.batches import iterate_batches
 from probly.data_generator.nests import take_rows
 from probly.data_generator.outputs import FloatRows
 from probly.data_generator.samples import Batch, Batches, Getter, announced_length, check_batch_size, split_sample
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset, default_collate
 
 PAIRS = (tuple, list)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from probly.data_generator.importing import import_model, is_import_path
 
 
@@ -34,7 +35,9 @@ def _unavailable(name: str) -> str:
     available = ["cpu"]
     for kind, count in _accelerators().items():
         available += [kind] if kind == "mps" else [f"{kind}:{index}" for index in range(count)]
-    return f"device {name!r} is not available to torch {torch.__version__}; available: {', '.join(map(repr, available))}"
+    return (
+        f"device {name!r} is not available to torch {torch.__version__}; available: {', '.join(map(repr, available))}"
+    )
 
 
 def _accelerators() -> dict[str, int]:
@@ -107,7 +110,9 @@ class TorchModel:
         rows = common_rows(inputs)
         if rows is None or rows >= batch_size:
             return _call(self.function, inputs)
-        padded = map_leaves(lambda leaf: torch.cat([leaf, leaf[-1:].expand(batch_size - rows, *leaf.shape[1:])]), inputs)
+        padded = map_leaves(
+            lambda leaf: torch.cat([leaf, leaf[-1:].expand(batch_size - rows, *leaf.shape[1:])]), inputs
+        )
         return cut_rows(unwrap(_call(self.function, padded)), batch_size, rows)
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+
 from probly.data_generator.posterior import pair_mu_rho
 
 

@@ -27,7 +27,9 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
     try:
         header = json.dumps(dict(meta), ensure_ascii=False, allow_nan=False, default=_plain)
     except (TypeError, ValueError) as error:
-        error.add_note(f"{path}: meta must hold only strings, numbers, booleans, None, lists and dicts; nothing written")
+        error.add_note(
+            f"{path}: meta must hold only strings, numbers, booleans, None, lists and dicts; nothing written"
+        )
         raise
     with replacing(path) as file:
         file.write(b'{"meta": ' + header.encode() + b', "distributions": {')
@@ -118,7 +120,7 @@ def _labels(labels: Any, rows: Mapping[str, Any]) -> list[Any] | None:
 
 def _index(key: str) -> int:
     # int() would also take "1_0", " 1" and "٣".
-    if not (key.isascii() and key.isdigit()) or len(key) > 18:  # noqa: PLR2004  # the digits that int64 always holds
+    if not (key.isascii() and key.isdigit()) or len(key) > 18:  # the digits that int64 always holds
         message = f"expected dataset indices as keys, got {key[:40]!r}"
         raise ValueError(message)
     return int(key)
