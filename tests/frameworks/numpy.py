@@ -5,7 +5,7 @@ import numpy as np
 from probly.data_generator import SimpleDataLoader
 
 NAME = "numpy"
-AUTOMATIC = True  # any callable that no other backend recognizes
+MODULES = ("torch", "jax", "tensorflow", "keras")
 
 
 def mlp(weights):

@@ -4,7 +4,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 NAME = "torch"
-AUTOMATIC = True  # recognized without backend=...
+MODULES = ("torch",)
 
 
 class CNN(torch.nn.Module):

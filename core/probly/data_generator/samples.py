@@ -87,11 +87,11 @@ def split_sample(sample: Any, input_getter: Getter | None = None, pairs: tuple[t
         >>> split_sample({"image": 1, "target": 2}, lambda sample: sample["image"])
         (1, None)
     """
-    is_pair = isinstance(sample, pairs) and len(sample) > 0
-    label = sample[1] if is_pair and len(sample) > 1 else None
+    pair: Any = sample if isinstance(sample, pairs) else ()
+    label = pair[1] if len(pair) > 1 else None
     if input_getter is not None:
         return input_getter(sample), label
-    return (sample[0] if is_pair else sample), label
+    return (pair[0] if len(pair) else sample), label
 
 
 def prepares_batch_inp(sample: Any, input_getter: Getter | None = None) -> Any:
