@@ -154,13 +154,20 @@ def find_bad_row(rows: FloatRows) -> BadRow | None:
 
 
 def may_be_probabilities(softmaxed: FloatRows) -> bool:
-    """Return whether rows that went through softmax could have been probabilities before, judged by the first row.
+    """Return whether the first of some softmaxed rows can have been a distribution before; a yes needs a closer look.
 
-    Entries in [0, 1] differ by at most 1, so their softmax entries have a ratio of at most e. Cheap enough for every
-    batch; a yes is then settled by a second forward pass.
+    Softmax forgets only a constant per row, and a distribution sums to 1, which gives the constant back.
+
+    Examples:
+        >>> may_be_probabilities(np.array([[0.3, 0.7]], dtype=np.float32))
+        True
+        >>> may_be_probabilities(np.array([[0.1, 0.9]], dtype=np.float32))
+        False
     """
-    first = softmaxed[0]
-    return bool(first.max() <= np.e * 1.001 * first.min())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        before = np.log(softmaxed[0].astype(np.float64))
+        before += (1.0 - before.sum()) / len(before)
+    return bool(before.min() >= -SUM_TOLERANCE and before.max() <= 1.0 + SUM_TOLERANCE)
 
 
 def check_shape(rows: Any, expected: int, where: str) -> FloatRows:

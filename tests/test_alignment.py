@@ -1,0 +1,269 @@
+"""Every row lands under its own index, or the run is refused."""
+
+import numpy as np
+import pytest
+
+from probly.data_generator import AlignmentError, FirstOrderDataGenerator, SimpleDataLoader
+from probly.data_generator.testing import reference
+
+ROWS = 20
+LOGITS = reference.samples(rows=ROWS, shape=(3,))[0]
+EXPECTED = reference.softmax(LOGITS)
+
+
+def run(dataset, **options):
+    generator = FirstOrderDataGenerator(lambda batch: np.asarray(batch), backend="numpy", output_mode="logits", **options)
+    return generator.generate_distributions(dataset, progress=False)
+
+
+def check(distributions, indices=None):
+    indices = np.arange(ROWS) if indices is None else indices
+    np.testing.assert_array_equal(distributions.indices, indices)
+    np.testing.assert_allclose(distributions.probabilities, EXPECTED[indices], rtol=0, atol=1e-6)
+
+
+class MapStyle:
+    def __init__(self, length=ROWS):
+        self.length = length
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        return LOGITS[index], index
+
+
+class Bulk(MapStyle):
+    def __getitem__(self, index):
+        raise AssertionError("fetched one by one")
+
+    def __getitems__(self, indices):
+        return [(LOGITS[index], index) for index in indices]
+
+
+class Stream:
+    def __init__(self, announced=None):
+        self.announced = announced
+
+    def __iter__(self):
+        return ((LOGITS[index], index) for index in range(ROWS))
+
+
+class StreamWithLength(Stream):
+    def __len__(self):
+        return self.announced
+
+
+class Loader:
+    """A loader of the common shape: a dataset and a batch_sampler, collating to lists."""
+
+    num_workers = 0
+
+    def __init__(self, batches, dataset=None):
+        self.dataset = MapStyle() if dataset is None else dataset
+        self.batch_sampler = batches
+        self.sampler = None
+
+    def collate(self, chosen):
+        return [LOGITS[chosen], np.asarray(chosen)]
+
+    def __iter__(self):
+        for chosen in self.batch_sampler:
+            yield self.collate(chosen)
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        LOGITS,
+        (LOGITS,),
+        (LOGITS, np.arange(ROWS)),
+        [(row, 0) for row in LOGITS],
+        list(LOGITS),
+        MapStyle(),
+        Bulk(),
+        Stream(),
+        Loader([range(5), range(5, 12), range(12, ROWS)]),
+    ],
+    ids=lambda dataset: type(dataset).__name__,
+)
+def test_every_kind_of_dataset(dataset):
+    check(run(dataset, batch_size=7))
+
+
+def test_a_memory_mapped_array_is_a_dataset(tmp_path):
+    np.save(tmp_path / "logits.npy", LOGITS)
+    check(run(np.load(tmp_path / "logits.npy", mmap_mode="r"), batch_size=7))
+
+
+def test_one_shot_iterators():
+    check(run(iter(LOGITS), batch_size=7))
+    check(run((row for row in LOGITS), batch_size=7))
+
+
+def test_a_mapping_of_arrays_is_one_input():
+    generator = FirstOrderDataGenerator(
+        lambda batch: batch["left"] + batch["right"], backend="numpy", output_mode="logits", batch_size=7
+    )
+    check(generator.generate_distributions({"left": LOGITS, "right": np.zeros_like(LOGITS)}))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shuffling_loaders_land_under_the_right_index(seed):
+    distributions = run(SimpleDataLoader((LOGITS, np.arange(ROWS)), batch_size=6, shuffle=True, seed=seed))
+    check(distributions)
+    np.testing.assert_array_equal(distributions.labels, np.arange(ROWS))
+
+
+def test_the_callers_loader_is_not_touched():
+    loader = SimpleDataLoader(MapStyle(), batch_size=6, shuffle=True)
+    sampler = loader.batch_sampler
+    run(loader)
+    assert loader.batch_sampler is sampler
+
+
+def test_a_partial_sampler_reports_what_is_missing():
+    with pytest.warns(UserWarning, match="generated 6 distributions, but dataset length is 20"):
+        distributions = run(Loader([[3, 1, 17], [8, 9, 2]]))
+    check(distributions, [1, 2, 3, 8, 9, 17])
+    with pytest.raises(KeyError, match="No distribution for index 4"):
+        distributions[4]
+
+
+def test_drop_last_is_reported():
+    with pytest.warns(UserWarning, match="generated 18 distributions, but dataset length is 20"):
+        check(run(Loader([range(9), range(9, 18)])), np.arange(18))
+
+
+@pytest.mark.parametrize("announced", [18, 25])
+def test_a_wrong_length_is_reported_and_costs_no_row(announced):
+    with pytest.warns(UserWarning, match=f"generated 20 distributions, but dataset length is {announced}"):
+        check(run(StreamWithLength(announced), batch_size=7))
+
+
+def test_a_right_length_and_no_length_are_not_reported():
+    check(run(StreamWithLength(ROWS), batch_size=7))
+    check(run(Stream(), batch_size=7))
+
+
+def test_samplers_that_repeat_rows_keep_one_per_index():
+    with (
+        pytest.warns(UserWarning, match="repeated 2 of 6 rows"),
+        pytest.warns(UserWarning, match="generated 4 distributions"),
+    ):
+        distributions = run(Loader([[5, 1, 5], [7, 1, 0]]))
+    check(distributions, [0, 1, 5, 7])
+
+
+def test_a_collate_function_that_drops_a_sample_is_refused():
+    class Drops(Loader):
+        def collate(self, chosen):
+            return super().collate(list(chosen)[:-1])
+
+    with pytest.raises(AlignmentError, match=r"batch 0: expected 9 indices, one per row, got the shape \(10,\)"):
+        run(Drops([range(10), range(10, ROWS)]))
+
+
+def test_a_bulk_fetch_that_drops_a_sample_is_refused():
+    class Drops(Bulk):
+        def __getitems__(self, indices):
+            return super().__getitems__(indices)[:-1]
+
+    with pytest.raises(AlignmentError, match="expected 7 samples, got 6"):
+        run(Drops(), batch_size=7)
+
+
+@pytest.mark.parametrize("unordered", [set(range(3)), frozenset([1])])
+def test_unordered_iterables_are_refused(unordered):
+    with pytest.raises(AlignmentError, match="order of a .*set is not defined"):
+        run(unordered)
+
+
+def test_iterables_read_by_several_workers_are_refused():
+    class Counts(Loader):
+        num_workers = 2
+
+        def collate(self, chosen):
+            return LOGITS[:10]
+
+    with pytest.raises(AlignmentError, match="2 workers arrives in no defined order"):
+        run(Counts([[None] * 10, [None] * 10]))
+
+
+def test_whole_batches_as_samples_are_refused():
+    class Whole(Loader):
+        def __iter__(self):
+            for index in self.sampler:
+                yield LOGITS[index : index + 5]
+
+    loader = Whole(None)
+    loader.sampler = range(0, ROWS, 5)
+    with pytest.raises(AlignmentError, match="batch_size=None"):
+        run(loader)
+
+
+def test_index_getter_reads_the_index_from_samples_and_batches():
+    order = np.random.default_rng(0).permutation(ROWS)
+    samples = [(LOGITS[index], 0, int(index)) for index in order]
+    check(run(iter(samples), index_getter=lambda sample: sample[2], batch_size=7))
+    batches = [(LOGITS[part], part) for part in np.split(order, 4)]
+    check(run(batches, index_getter=lambda batch: batch[1], batched=True))
+
+
+@pytest.mark.parametrize("wrong", [-1, 0.5, "a"])
+def test_index_getter_must_return_indices(wrong):
+    with pytest.raises(AlignmentError, match="expected integers of at least 0"):
+        run([(LOGITS[0], 0)], index_getter=lambda sample: wrong)
+
+
+def test_large_sparse_indices_cost_no_memory():
+    samples = [(row, 0, 10**12 + index) for index, row in enumerate(LOGITS)]
+    distributions = run(samples, index_getter=lambda sample: sample[2])
+    np.testing.assert_allclose(distributions[10**12 + 3], EXPECTED[3], atol=1e-6)
+    with pytest.raises(KeyError):
+        distributions[3]
+
+
+def test_datasets_without_length_or_iteration_are_refused():
+    class OnlyItems:
+        def __getitem__(self, index):
+            return LOGITS[0]
+
+    for dataset, says in ((OnlyItems(), "give it __len__"), ({"a": 1}, "got dict"), (7, "got int"), ("text", "got str")):
+        with pytest.raises(TypeError, match=says):
+            run(dataset)
+
+
+def test_arrays_of_different_lengths_are_refused():
+    with pytest.raises(AlignmentError, match=r"equal lengths, got \[20, 19\]"):
+        run((LOGITS, np.arange(19)))
+
+
+def test_a_sample_that_cannot_be_read_names_its_index():
+    class Fails(MapStyle):
+        def __getitem__(self, index):
+            if index == 13:
+                raise OSError("damaged")
+            return super().__getitem__(index)
+
+    with pytest.raises(OSError, match="damaged") as caught:
+        run(Fails(), batch_size=7)
+    assert "raised by the dataset's sample 13" in caught.value.__notes__
+
+
+def test_samples_of_different_shapes_arrive_as_a_list():
+    seen = []
+
+    def model(batch):
+        seen.append(type(batch))
+        return [[1.0, 2.0] for _ in batch]
+
+    generator = FirstOrderDataGenerator(model, backend="numpy", output_mode="logits")
+    assert len(generator.generate_distributions([np.zeros(2), np.zeros(3)])) == 2
+    assert seen == [list]
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5, True, "8"])
+def test_batch_sizes_are_checked(batch_size):
+    with pytest.raises(ValueError, match="batch_size: expected an integer of at least 1"):
+        FirstOrderDataGenerator(abs, backend="numpy", batch_size=batch_size)

@@ -1,0 +1,232 @@
+"""What the generator itself promises, shown on the agnostic backend."""
+
+import collections
+import io
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError
+from probly.data_generator.numpy_backend import OPERATIONS
+from probly.data_generator.outputs import as_probabilities, find_bad_row
+from probly.data_generator.testing import reference
+
+LOGITS = reference.samples(rows=20, shape=(3,))[0]
+
+
+def generator(model=lambda batch: batch, **options):
+    return FirstOrderDataGenerator(model, **{"backend": "numpy", **options})
+
+
+@pytest.mark.parametrize("wrong", ["softmax", "", None, 3])
+def test_output_mode_is_checked(wrong):
+    with pytest.raises(ValueError, match="Invalid output_mode"):
+        generator(output_mode=wrong)
+
+
+def test_auto_decides_once_per_run():
+    modes = []
+
+    class Watch:
+        from probly.data_generator.hookspecs import hookimpl
+
+        @hookimpl(wrapper=True)
+        def forward(self, output_mode):
+            modes.append(output_mode)
+            return (yield)
+
+    generator(batch_size=5, wrappers=[Watch()]).generate_distributions(5 * LOGITS)
+    assert modes == ["probs", "logits", "logits", "logits", "logits"]
+
+
+def test_scikit_learn_models_are_recognized():
+    linear = pytest.importorskip("sklearn.linear_model", exc_type=())
+    labels = np.array(["cat", "dog", "eel"])[LOGITS.argmax(axis=1)]
+    model = linear.LogisticRegression().fit(LOGITS, labels)
+    distributions = FirstOrderDataGenerator(model, batch_size=6).generate_distributions((LOGITS, labels))
+    np.testing.assert_allclose(distributions.probabilities, model.predict_proba(LOGITS), atol=1e-6)
+    assert distributions.meta["output_mode"] == "probs"
+    assert distributions.class_names == ["cat", "dog", "eel"]
+
+
+def test_pure_python_models():
+    model = lambda batch: [[float(row[0]), 0.0] for row in batch]  # noqa: E731
+    distributions = generator(model, output_mode="logits").generate_distributions([[1.0, 2.0], [3.0, 4.0]])
+    np.testing.assert_allclose(distributions.probabilities, reference.softmax([[1, 0], [3, 0]]), atol=1e-6)
+
+
+def test_pure_python_scores_are_binary():
+    distributions = generator(lambda batch: [0.25] * len(batch)).generate_distributions([1, 2])
+    np.testing.assert_array_equal(distributions.probabilities, [[0.75, 0.25]] * 2)
+
+
+@pytest.mark.parametrize("answer", [[[1.0], [1.0, 2.0]], [{"a": 1}, {"b": 2}], "text", object()])
+def test_other_answers_are_refused_with_the_way_out(answer):
+    with pytest.raises(TypeError, match=r"Model must return"):
+        generator(lambda batch: answer).generate_distributions([1, 2])
+
+
+def test_the_number_of_classes_must_not_change():
+    answers = iter([np.zeros((2, 3)), np.zeros((2, 4))])
+    with pytest.raises(InvalidOutputError, match="expected 3 classes as before, got 4"):
+        generator(lambda batch: next(answers), output_mode="logits", batch_size=2).generate_distributions(LOGITS[:4])
+
+
+def test_a_relu_output_is_no_distribution_and_says_so():
+    with pytest.raises(InvalidOutputError, match='set output_mode="logits"'):
+        generator(output_mode="probs").generate_distributions(np.maximum(LOGITS, 0))
+
+
+def test_out_of_memory_with_one_row_is_the_users_error():
+    def model(batch):
+        raise MemoryError("not even one")
+
+    with pytest.warns(UserWarning, match="out of memory"), pytest.raises(MemoryError, match="not even one"):
+        generator(model, output_mode="logits").generate_distributions(LOGITS)
+
+
+def test_out_of_memory_is_said_once():
+    def model(batch):
+        if len(batch) > 2:
+            raise MemoryError
+        return batch
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        distributions = generator(model, output_mode="logits", batch_size=8).generate_distributions(LOGITS)
+    assert [str(warning.message).count("out of memory") for warning in caught] == [1]
+    np.testing.assert_allclose(distributions.probabilities, reference.softmax(LOGITS), atol=1e-6)
+
+
+def test_a_batch_is_collected_after_the_next_is_dispatched():
+    events = []
+
+    class Watch:
+        from probly.data_generator.hookspecs import HOST, hookimpl
+
+        @hookimpl(wrapper=True)
+        def forward(self):
+            events.append("dispatch")
+            return (yield)
+
+        @hookimpl(wrapper=True)
+        def to_device(self, device):
+            if device == self.HOST:
+                events.append("collect")
+            return (yield)
+
+    generator(output_mode="logits", batch_size=7, wrappers=[Watch()]).generate_distributions(LOGITS)
+    assert events == ["dispatch", "dispatch", "collect", "dispatch", "collect", "collect"]
+
+
+def test_ctrl_c_closes_the_dataset_and_passes():
+    closed = []
+
+    def stream():
+        try:
+            yield from LOGITS
+        finally:
+            closed.append(True)
+
+    def model(batch):
+        raise KeyboardInterrupt
+
+    samples = stream()
+    with pytest.raises(KeyboardInterrupt):
+        generator(model, batch_size=4).generate_distributions(samples)
+    samples.close()
+    assert closed == [True]
+
+
+def test_labels_that_are_no_array_do_not_matter():
+    samples = [(row, {"boxes": np.zeros(index)}) for index, row in enumerate(LOGITS)]
+    assert generator(output_mode="logits").generate_distributions(samples).labels is None
+
+
+def test_progress_is_quiet_where_nobody_watches(capsys):
+    generator().generate_distributions(LOGITS, progress=True)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_shows_a_bar_on_a_terminal(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    generator(batch_size=5).generate_distributions(LOGITS, progress=True)
+    assert "20.0/20.0" in screen.getvalue()
+    screen.truncate(0)
+    generator(batch_size=5).generate_distributions(LOGITS, progress=False)
+    assert not screen.getvalue().strip("\0")
+
+
+def test_class_names_must_fit():
+    with pytest.raises(ValueError, match="expected 3 names, one per class, got 2"):
+        generator(class_names=["a", "b"]).generate_distributions(LOGITS)
+
+
+def test_models_by_import_path():
+    assert generator("numpy:exp").model == "numpy:exp"
+    with pytest.raises(ImportError, match="has no attribute 'nope'"):
+        generator("numpy:nope")
+    with pytest.raises(ValueError, match="module:attribute"):
+        generator("model.bin")
+    with pytest.raises(TypeError, match="expected a callable"):
+        generator(3)
+
+
+def test_posterior_of_numpy_layers():
+    class Layer:
+        def __init__(self):
+            self.weight_mu, self.weight_rho = np.zeros(2), np.full(2, -3.0)
+            self.bias_mu, self.bias_rho = np.ones(1), np.full(1, -2.0)
+
+        def __call__(self, batch):
+            return batch
+
+    posterior = generator(Layer()).get_posterior_distributions()
+    assert sorted(posterior["model"]) == ["bias_mu", "bias_rho", "mu", "rho"]
+    np.testing.assert_array_equal(posterior["model"]["rho"], [-3.0, -3.0])
+
+
+def test_half_a_posterior_is_refused():
+    Layer = collections.namedtuple("Layer", "x")  # noqa: PYI024
+    layer = type("Layer", (), {"__call__": lambda self, batch: batch})()
+    layer.weight_mu = np.zeros(2)
+    with pytest.raises(ValueError, match="found weight_mu without weight_rho"):
+        generator(layer).get_posterior_distributions()
+    assert Layer
+
+
+def test_softmax_of_bfloat16_sized_rounding_is_renormalised_and_more_is_not():
+    rows = reference.softmax(LOGITS).astype(np.float16)
+    assert find_bad_row(as_probabilities(rows, "probs", OPERATIONS).astype(np.float32)) is None
+    off = as_probabilities((rows * np.float16(1.05)), "probs", OPERATIONS).astype(np.float32)
+    assert "sums to" in find_bad_row(off).reason
+
+
+def test_weights_changed_between_runs_are_used():
+    model = type("Model", (), {"scale": 1.0, "__call__": lambda self, batch: batch * self.scale})()
+    made = generator(model, output_mode="logits")
+    first = made.generate_distributions(LOGITS)
+    model.scale = 2.0
+    np.testing.assert_allclose(made.generate_distributions(LOGITS).probabilities, reference.softmax(2 * LOGITS), atol=1e-6)
+    np.testing.assert_allclose(first.probabilities, reference.softmax(LOGITS), atol=1e-6)
+
+
+def test_a_suspicious_batch_of_logits_costs_two_rows_more():
+    rows = []
+
+    def model(batch):
+        rows.append(len(batch))
+        return batch
+
+    flat = np.full((20, 4), 0.1, np.float32)  # softmax cannot tell it from a quarter each
+    flat[0] = [3, 0, 0, 0]
+    distributions = generator(model, batch_size=10).generate_distributions(flat)
+    np.testing.assert_allclose(distributions.probabilities, reference.softmax(flat), atol=1e-6)
+    assert rows == [10, 10, 10, 2]
