@@ -235,8 +235,14 @@ def test_datasets_without_length_or_iteration_are_refused():
 
 
 def test_arrays_of_different_lengths_are_refused():
-    with pytest.raises(AlignmentError, match=r"equal lengths, got \[20, 19\]"):
+    with pytest.raises(TypeError, match=r"same number of rows, got \[\(20, 3\), \(19,\)\]"):
         run((LOGITS, np.arange(19)))
+
+
+def test_a_tuple_is_columns_and_a_list_is_samples():
+    check(run((LOGITS, list(range(ROWS)))))
+    with pytest.raises(TypeError, match=r"read as \(inputs, labels\).*got \['tuple', 'tuple'\]; pass a list"):
+        run((("a", 0), ("b", 1)))
 
 
 def test_a_sample_that_cannot_be_read_names_its_index():

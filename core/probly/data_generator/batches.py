@@ -8,7 +8,7 @@ import numpy as np
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.loaders import is_loader, loader_batches
-from probly.data_generator.nests import array_rows, collate, is_array, take_rows
+from probly.data_generator.nests import collate, columns, count_rows, take_rows
 from probly.data_generator.samples import (
     Batch,
     Batches,
@@ -56,19 +56,17 @@ def iterate_batches(  # the arguments of the hook, less the model
     if batched or (batched is None and is_loader(dataset)):
         length = announced_length(dataset.dataset) if is_loader(dataset) else None
         return Batches(loader_batches(dataset, input_getter, index_getter, pairs), length)
-    rows = array_rows(dataset)
-    if rows is not None and input_getter is None and index_getter is None:
-        return Batches(array_batches(dataset, rows, batch_size), rows)
-    if isinstance(dataset, tuple) and dataset and rows is None and all(map(is_array, dataset)):
-        message = f"a tuple of arrays needs equal lengths, got {[len(array) for array in dataset]}"
-        raise AlignmentError(message)
+    arrays = columns(dataset)
+    rows = announced_length(dataset)
+    if arrays is not None and input_getter is None and index_getter is None:
+        return Batches(array_batches(arrays, batch_size), rows)
     picker = _SamplePicker(input_getter, index_getter, pairs, stack)
-    if rows is not None:
-        return Batches(_pick(array_samples(dataset, rows), batch_size, picker), rows)
+    if arrays is not None:
+        return Batches(_pick(array_samples(arrays), batch_size, picker), rows)
     if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and not isinstance(dataset, Mapping | str):
-        return Batches(_map_batches(dataset, batch_size, picker), len(dataset))
+        return Batches(_map_batches(dataset, batch_size, picker), rows)
     _check_iterable(dataset)
-    return Batches(_pick(iter(dataset), batch_size, picker), announced_length(dataset))
+    return Batches(_pick(iter(dataset), batch_size, picker), rows)
 
 
 def _check_iterable(dataset: Any) -> None:
@@ -83,9 +81,10 @@ def _check_iterable(dataset: Any) -> None:
         raise TypeError(message)
 
 
-def array_batches(arrays: Any, rows: int, batch_size: int) -> Iterator[Batch]:
+def array_batches(arrays: Any, batch_size: int) -> Iterator[Batch]:
     """Cut arrays of equal length into batches; no sample is ever fetched alone."""
     inputs, labels = split_sample(arrays)
+    rows = count_rows(arrays)
     for start in range(0, rows, batch_size):
         part = slice(start, min(start + batch_size, rows))
         yield Batch(
@@ -95,9 +94,9 @@ def array_batches(arrays: Any, rows: int, batch_size: int) -> Iterator[Batch]:
         )
 
 
-def array_samples(arrays: Any, rows: int) -> Iterator[Any]:
+def array_samples(arrays: Any) -> Iterator[Any]:
     """Yield the samples of arrays of equal length one by one."""
-    return (take_rows(arrays, row) for row in range(rows))
+    return (take_rows(arrays, row) for row in range(count_rows(arrays)))
 
 
 class _SamplePicker(NamedTuple):

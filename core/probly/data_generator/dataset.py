@@ -6,7 +6,7 @@ from typing import Any
 
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.loaders import SimpleDataLoader
-from probly.data_generator.nests import array_rows, take_rows
+from probly.data_generator.nests import columns, count_rows, take_rows
 from probly.data_generator.outputs import FloatRows
 from probly.data_generator.samples import Getter, fetch, split_sample
 
@@ -31,11 +31,11 @@ class FirstOrderDataset:
         self.base_dataset = base_dataset
         self.distributions = Distributions.from_mapping(distributions)
         self.input_getter = input_getter
-        self._rows = array_rows(base_dataset)
+        self._arrays = columns(base_dataset)
 
     def __len__(self) -> int:
         """Return the number of samples."""
-        return len(self.base_dataset) if self._rows is None else self._rows
+        return len(self.base_dataset) if self._arrays is None else count_rows(self._arrays)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         """Return (input, label, distribution), or (input, distribution) where the sample has no label.
@@ -53,10 +53,10 @@ class FirstOrderDataset:
     def __getitems__(self, indices: list[int]) -> list[tuple[Any, ...]]:
         """Return several samples, with their distributions read at once; loaders call it with a batch of indices."""
         rows = self.convert(self.distributions.gather(indices))
-        if self._rows is None:
+        if self._arrays is None:
             samples = fetch(self.base_dataset, indices)
         else:
-            samples = [take_rows(self.base_dataset, index) for index in indices]
+            samples = [take_rows(self._arrays, index) for index in indices]
         pieces = (split_sample(sample, self.input_getter, self.pairs) for sample in samples)
         return [
             (value, row) if label is None else (value, label, row)

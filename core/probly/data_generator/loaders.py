@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from probly.data_generator.errors import AlignmentError
-from probly.data_generator.nests import array_rows, collate, count_rows, take_rows
+from probly.data_generator.nests import collate, columns, count_rows, take_rows
 from probly.data_generator.samples import Batch, Getter, check_batch_size, checked_indices, fetch, split_sample
 
 
@@ -142,12 +142,12 @@ class SimpleDataLoader:
     def __init__(self, dataset: Any, batch_size: int = 64, shuffle: bool = False, *, seed: int | None = None) -> None:
         self.dataset = dataset
         self.batch_size = check_batch_size(batch_size)
-        rows = array_rows(dataset)
-        self._arrays = rows is not None
-        if rows is None and (isinstance(dataset, Mapping) or not hasattr(dataset, "__getitem__")):
+        self._arrays = columns(dataset)
+        if self._arrays is None and (isinstance(dataset, Mapping) or not hasattr(dataset, "__getitem__")):
             message = f"expected arrays of equal length or a sequence of samples, got {type(dataset).__name__}"
             raise TypeError(message)
-        self.batch_sampler = _IndexBatches(len(dataset) if rows is None else rows, self.batch_size, shuffle, seed)
+        rows = len(dataset) if self._arrays is None else count_rows(self._arrays)
+        self.batch_sampler = _IndexBatches(rows, self.batch_size, shuffle, seed)
 
     def __len__(self) -> int:
         """Return the number of batches."""
@@ -160,6 +160,6 @@ class SimpleDataLoader:
 
     def collate(self, indices: list[int]) -> Any:
         """Return the batch of these indices."""
-        if self._arrays:
-            return take_rows(self.dataset, np.asarray(indices))
+        if self._arrays is not None:
+            return take_rows(self._arrays, np.asarray(indices))
         return collate(fetch(self.dataset, indices))

@@ -59,9 +59,40 @@ def common_rows(nest: Any) -> int | None:
     return counts.pop() if len(counts) == 1 else None
 
 
-def array_rows(dataset: Any) -> int | None:
-    """Return the length of a dataset that is an array, or a tuple or mapping of arrays of equal length, else None."""
-    return common_rows(dataset) if is_array(dataset) or isinstance(dataset, tuple | Mapping) else None
+def columns(dataset: Any) -> Any:
+    """Return a dataset that is given as arrays, with lists in a tuple made arrays, or None if it holds samples.
+
+    A tuple is always (inputs, labels, ...), a list always a sequence of samples.
+
+    Raises:
+        TypeError: A tuple holds something else than arrays with the same number of rows.
+
+    Examples:
+        >>> columns((np.zeros((2, 3)), [0, 1]))[1]
+        array([0, 1])
+        >>> columns([("sample", 0)]) is None
+        True
+    """
+    if isinstance(dataset, Mapping):
+        return dataset if common_rows(dataset) is not None else None
+    if not isinstance(dataset, tuple):
+        return dataset if is_array(dataset) else None
+    arrays = tuple(_array_of_list(part) if isinstance(part, list) else part for part in dataset)
+    if common_rows(arrays) is None:
+        parts = [tuple(part.shape) if is_array(part) else type(part).__name__ for part in arrays]
+        message = (
+            "a tuple is read as (inputs, labels): expected arrays with the same number of rows, "
+            f"got {parts}; pass a list for a sequence of samples"
+        )
+        raise TypeError(message)
+    return arrays
+
+
+def _array_of_list(values: list[Any]) -> Any:
+    try:
+        return np.asarray(values)
+    except ValueError:  # lists of different lengths
+        return values
 
 
 def count_rows(nest: Any) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import AlignmentError
-from probly.data_generator.nests import array_rows
+from probly.data_generator.nests import columns, common_rows
 
 Indices = npt.NDArray[np.int64]
 Getter = Callable[[Any], Any]
@@ -52,9 +52,9 @@ class Batches(Iterator[Batch]):
 
 def announced_length(dataset: Any) -> int | None:
     """Return ``len(dataset)``, or None where it has none."""
-    rows = array_rows(dataset)
-    if rows is not None:
-        return rows
+    arrays = columns(dataset)
+    if arrays is not None:
+        return common_rows(arrays)
     try:
         return len(dataset)
     except (TypeError, NotImplementedError):  # what datasets of unknown length answer

@@ -1,0 +1,142 @@
+"""Distributions: a read-only mapping over one array."""
+
+import pickle
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from probly.data_generator import AlignmentError, Distributions, InvalidOutputError
+
+ROWS = [[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]]
+
+
+def test_it_serves_where_a_dict_of_lists_did():
+    distributions = Distributions(ROWS)
+    assert isinstance(distributions, Mapping)
+    assert dict(distributions).keys() == {0, 1, 2}
+    assert [list(row) for row in distributions.values()] == ROWS
+    assert [index for index, _ in distributions.items()] == [0, 1, 2]
+    assert all(type(index) is int for index in distributions)
+    assert distributions.get(7) is None
+    assert distributions == {0: [0.25, 0.75], 1: [1.0, 0.0], 2: [0.5, 0.5]}
+    assert distributions != {0: [0.25, 0.75]}
+    assert distributions != Distributions(ROWS[::-1])
+    assert distributions != 3
+
+
+def test_one_array_without_copies():
+    rows = np.asarray(ROWS, np.float32)
+    distributions = Distributions(rows)
+    assert np.shares_memory(np.asarray(distributions), rows)
+    assert np.shares_memory(distributions[1], rows)
+    assert np.asarray(distributions, dtype=np.float64).dtype == np.float64
+    assert not np.shares_memory(np.array(distributions, copy=True), rows)
+
+
+def test_it_is_read_only():
+    distributions = Distributions(ROWS)
+    with pytest.raises(ValueError, match="read-only"):
+        distributions[0][0] = 1.0
+    with pytest.raises(TypeError):
+        distributions[0] = [0.5, 0.5]
+
+
+def test_rows_are_sorted_by_index_with_their_labels():
+    distributions = Distributions(ROWS, indices=[7, 2, 30], labels=["x", "y", "z"])
+    assert distributions.indices.tolist() == [2, 7, 30]
+    assert distributions.labels.tolist() == ["y", "x", "z"]
+    assert distributions[7].tolist() == [0.25, 0.75]
+    assert 7 in distributions
+    assert 3 not in distributions
+    assert "7" not in distributions
+    np.testing.assert_array_equal(distributions.gather([30, 2, 30]), [[0.5, 0.5], [1, 0], [0.5, 0.5]])
+    assert distributions.missing(4).tolist() == [0, 1, 3]
+
+
+@pytest.mark.parametrize("index", [3, -1, 10**9])
+def test_missing_indices_raise(index):
+    for distributions in (Distributions(ROWS), Distributions(ROWS, indices=[1, 4, 9])):
+        with pytest.raises(KeyError, match=f"No distribution for index {index}"):
+            distributions[index]
+        with pytest.raises(KeyError, match=f"No distribution for index {index}"):
+            distributions.gather([1, index])
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([[0.5, 0.5], [0.5, 0.6]], "index 1 .*sums to 1.1"),
+        ([[0.5, 0.5], [-0.5, 1.5]], "index 1 .*negative"),
+        ([[np.nan, 0.5]], "index 0 .*not finite"),
+        ([[np.inf, 0.5]], "index 0 .*not finite"),
+        ([[1e300, 0.0]], "index 0 .*not finite"),
+        ([0.5, 0.5], r"expected probabilities of shape \(samples, classes\), got \(2,\)"),
+        ([[]], "no classes"),
+    ],
+)
+def test_rows_that_are_no_distribution_are_refused(rows, says):
+    with pytest.raises(InvalidOutputError, match=says):
+        Distributions(rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"indices": [0, 1]}, "one index per row"),
+        ({"indices": [0, 1, 1]}, "index 1 has more than one"),
+        ({"indices": [-1, 0, 1]}, "at least 0, got -1"),
+        ({"labels": [1]}, "one label per row"),
+    ],
+)
+def test_indices_and_labels_must_fit(arguments, says):
+    with pytest.raises(AlignmentError, match=says):
+        Distributions(ROWS, **arguments)
+
+
+def test_mappings_must_have_rows_of_one_length():
+    with pytest.raises(InvalidOutputError, match=r"same number of classes, got \[1, 2\]"):
+        Distributions.from_mapping({0: [1.0], 1: [0.5, 0.5]})
+    with pytest.raises(TypeError, match="expected a mapping"):
+        Distributions.from_mapping(ROWS)
+
+
+def test_empty():
+    for empty in (Distributions([]), Distributions.from_mapping({}), Distributions(np.empty((0, 5)))):
+        assert len(empty) == 0
+        assert list(empty) == []
+        assert 0 not in empty
+        with pytest.raises(KeyError, match="No distribution for index 0"):
+            empty[0]
+
+
+def test_pickling_keeps_everything():
+    distributions = Distributions(ROWS, [3, 4, 9], [0, 1, 0], {"class_names": ["a", "b"]})
+    copy = pickle.loads(pickle.dumps(distributions))
+    assert copy == distributions
+    assert copy.labels.tolist() == [0, 1, 0]
+    assert copy.class_names == ["a", "b"]
+
+
+def test_repr_is_short():
+    assert repr(Distributions(ROWS, meta={"backend": "torch"})) == "Distributions(3 samples x 2 classes, backend='torch')"
+
+
+@given(
+    npst.arrays(np.float32, st.tuples(st.integers(1, 20), st.integers(1, 6)), elements=st.floats(2**-6, 1, width=32)),
+    st.randoms(use_true_random=False),
+)
+def test_any_order_of_arrival_gives_the_same_mapping(scores, random):
+    rows = scores / scores.sum(axis=1, keepdims=True)
+    indices = random.sample(range(1000), len(rows))
+    order = list(range(len(rows)))
+    random.shuffle(order)
+    straight = Distributions(rows, indices)
+    shuffled = Distributions(rows[order], [indices[position] for position in order])
+    assert straight == shuffled
+    for position, index in enumerate(indices):
+        np.testing.assert_array_equal(straight[index], rows[position])
+        assert index in straight

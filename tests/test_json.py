@@ -1,0 +1,221 @@
+"""The interchange format: exact, checked, whole or not at all."""
+
+import json
+import math
+import os
+import string
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from probly.data_generator import Distributions, FirstOrderDataGenerator, StoreError
+from probly.data_generator.store import load, save
+
+GOOD = '{"meta": {"framework": "pytorch"}, "distributions": {"0": [0.25, 0.75], "4": [1, 0]}}'
+
+
+@given(
+    scores=npst.arrays(np.float32, st.tuples(st.integers(1, 12), st.integers(1, 5)), elements=st.floats(2**-20, 1, width=32)),
+    meta=st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()),
+    step=st.integers(1, 50),
+    labelled=st.booleans(),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_round_trip_is_exact(tmp_path, scores, meta, step, labelled):
+    rows = scores / scores.sum(axis=1, keepdims=True)
+    indices = np.arange(len(rows)) * step
+    distributions = Distributions(rows, indices, indices % 3 if labelled else None, meta)
+    save(tmp_path / "a.json", distributions)
+    loaded, loaded_meta = load(tmp_path / "a.json")
+    assert loaded == distributions
+    assert loaded_meta == meta
+    assert (loaded.labels is None) != labelled
+    if labelled:
+        np.testing.assert_array_equal(loaded.labels, distributions.labels)
+
+
+def test_the_format_is_the_promised_one(tmp_path):
+    save(tmp_path / "a.json", {0: [0.25, 0.75], 1: [0.5, 0.5]}, {"framework": "pytorch", "name": "Zürich"})
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert "Zürich" in text
+    assert json.loads(text) == {
+        "meta": {"framework": "pytorch", "name": "Zürich"},
+        "distributions": {"0": [0.25, 0.75], "1": [0.5, 0.5]},
+    }
+
+
+def test_many_rows_cross_the_writers_blocks(tmp_path):
+    rows = np.random.default_rng(0).dirichlet(np.ones(3), 10_000)
+    distributions = Distributions(rows, labels=np.arange(10_000))
+    save(tmp_path / "a.json", distributions)
+    assert load(tmp_path / "a.json")[0] == distributions
+
+
+def test_metadata_given_last_is_stronger(tmp_path):
+    distributions = Distributions([[1.0]], meta={"a": 1, "b": 2})
+    save(tmp_path / "a.json", distributions, {"b": 3})
+    assert load(tmp_path / "a.json")[1] == {"a": 1, "b": 3}
+
+
+def test_a_file_of_a_plain_dict_without_metadata_loads(tmp_path):
+    (tmp_path / "a.json").write_text('{"distributions": {"0": [0.2, 0.8]}}')
+    assert load(tmp_path / "a.json")[0] == {0: [0.2, 0.8]}
+
+
+def test_index_gaps_are_kept(tmp_path):
+    (tmp_path / "a.json").write_text(GOOD)
+    distributions, meta = load(tmp_path / "a.json")
+    assert list(distributions) == [0, 4]
+    assert meta == {"framework": "pytorch"}
+    with pytest.raises(KeyError, match="No distribution for index 1"):
+        distributions[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "Expecting value"),
+        ("[]", "expected {"),
+        ("{}", "expected {"),
+        ('{"distributions": [[0.5, 0.5]]}', "expected {"),
+        ('{"meta": 3, "distributions": {}}', 'object as "meta", got int'),
+        ('{"distributions": {"0": [NaN, 1.0]}}', "expected finite numbers, got NaN"),
+        ('{"distributions": {"0": [Infinity, 1.0]}}', "got Infinity"),
+        ('{"distributions": {"0": [1e999, 0.0]}}', "not finite"),
+        ('{"distributions": {"0": [0.5, 0.5], "0": [0.1, 0.9]}}', "the key '0' stands twice"),
+        ('{"distributions": {"0": [0.5, 0.5], "00": [0.1, 0.9]}}', "index 0 has more than one"),
+        ('{"distributions": {"x": [0.5, 0.5]}}', "indices as keys, got 'x'"),
+        ('{"distributions": {"-1": [0.5, 0.5]}}', "got '-1'"),
+        ('{"distributions": {"1_0": [0.5, 0.5]}}', "got '1_0'"),
+        ('{"distributions": {"99999999999999999999": [1.0]}}', "indices as keys"),
+        ('{"distributions": {"0": [0.5, 0.5], "1": [1.0]}}', r"lists of one length as rows, got the lengths \[1, 2\]"),
+        ('{"distributions": {"0": 0.5}}', "lists of one length"),
+        ('{"distributions": {"0": ["0.5", "0.5"]}}', "expected numbers"),
+        ('{"distributions": {"0": [[0.5], [0.5]]}}', r"shape \(samples, classes\)"),
+        ('{"distributions": {"0": [0.5, 0.6]}}', "index 0 .*sums to 1.1"),
+        ('{"distributions": {"0": [1.5, -0.5]}}', "index 0 .*negative"),
+        ('{"distributions": {"0": [0.5, 0.5]}, "labels": {"1": 0}}', "same keys"),
+        ("[" * 100_000, "recursion"),
+    ],
+)
+def test_damaged_files_say_what_is_wrong(tmp_path, text, says):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(StoreError, match=f"(?s)a.json: not a file of distributions: .*{says}"):
+        load(path)
+
+
+def test_bytes_that_are_not_utf8(tmp_path):
+    (tmp_path / "a.json").write_bytes(b'{"distributions": {"0\xff": [1.0]}}')
+    with pytest.raises(StoreError, match="not a file of distributions"):
+        load(tmp_path / "a.json")
+
+
+def test_every_truncation_is_noticed(tmp_path):
+    path = tmp_path / "a.json"
+    for length in range(len(GOOD)):
+        path.write_text(GOOD[:length])
+        with pytest.raises(StoreError):
+            load(path)
+
+
+@given(st.binary() | st.text(string.printable).map(str.encode))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_only_store_errors_escape_the_reader(tmp_path, content):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(StoreError):
+        load(path)
+
+
+@given(position=st.integers(0, len(GOOD) - 1), character=st.characters(min_codepoint=32, max_codepoint=126))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_changed_character_gives_checked_rows_or_a_store_error(tmp_path, position, character):
+    path = tmp_path / "a.json"
+    path.write_text(GOOD[:position] + character + GOOD[position + 1 :])
+    try:
+        distributions, _ = load(path)
+    except StoreError:
+        return
+    assert all(math.isclose(row.sum(), 1, abs_tol=1e-4) and (row >= 0).all() for row in distributions.values())
+
+
+def test_a_missing_file_is_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "json"])
+def test_other_suffixes_list_the_known_ones(tmp_path, name):
+    for action in (lambda path: load(path), lambda path: save(path, {0: [1.0]})):
+        with pytest.raises(ValueError, match=r"expected one of the suffixes .json"):
+            action(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("distributions", "meta", "error"),
+    [
+        ({0: [0.5, 0.6]}, {}, ValueError),
+        ({0: [0.5, 0.5], 1: [1.0]}, {}, ValueError),
+        ({0: [1.0]}, {"loss": float("nan")}, ValueError),
+        ({0: [1.0]}, {"model": object()}, TypeError),
+        ({"a": [1.0]}, {}, ValueError),
+    ],
+)
+def test_bad_input_costs_nothing_that_was_written(tmp_path, distributions, meta, error):
+    path = tmp_path / "a.json"
+    path.write_text(GOOD)
+    with pytest.raises(error):
+        save(path, distributions, meta)
+    assert path.read_text() == GOOD
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    path.write_text(GOOD)
+
+    def no_space(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space left"):
+        save(path, {0: [1.0]})
+    assert path.read_text() == GOOD
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_ctrl_c_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
+    from probly.data_generator.store import json as json_format
+
+    path = tmp_path / "a.json"
+    path.write_text(GOOD)
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(json_format, "_write_entries", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save(path, {0: [1.0]})
+    assert path.read_text() == GOOD
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_folders_are_made_and_the_mode_is_the_usual_one(tmp_path):
+    save(tmp_path / "new" / "folder" / "a.json", {0: [1.0]})
+    (tmp_path / "plain").write_text("")
+    assert (tmp_path / "new/folder/a.json").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_the_generator_saves_and_loads(tmp_path):
+    generator = FirstOrderDataGenerator(lambda batch: batch, backend="numpy", model_name="identity")
+    distributions = generator.generate_distributions((np.eye(3, dtype=np.float32), [0, 1, 2]))
+    generator.save_distributions(tmp_path / "a.json", distributions, meta={"accuracy": 1.0})
+    loaded, meta = generator.load_distributions(tmp_path / "a.json")
+    assert loaded == distributions
+    assert meta["accuracy"] == 1.0
+    assert meta["model_name"] == "identity"
+    assert meta["timestamp"] == distributions.meta["timestamp"]
