@@ -11,7 +11,6 @@ import pytest
 
 from probly.data_generator import Distributions, FirstOrderDataGenerator
 from probly.data_generator.backends import find_backend
-from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.testing import reference
 from probly.data_generator.testing.misuse import MisuseChecks
@@ -284,6 +283,3 @@ class BackendConformance(MisuseChecks):
         assert meta["class_names"] == ["a", "b", "c"]
         assert "probly-data-generator" in meta["versions"]
         assert meta["timestamp"]
-
-
-__all__ = ["BackendConformance", "InvalidOutputError"]

@@ -13,7 +13,6 @@ from probly.data_generator.testing import reference
 class MisuseChecks:
     """Checks on what the generator and the backend refuse together."""
 
-    backend: Any
     function: Callable[..., Any]
     run: Callable[..., Any]
 
