@@ -25,7 +25,7 @@ def wanted(block):
     return needs <= set(BACKENDS)
 
 
-@pytest.mark.parametrize("block", filter(wanted, BLOCKS), ids=lambda block: f"{block.number}-{block.heading}")
+@pytest.mark.parametrize("block", list(filter(wanted, BLOCKS)), ids=lambda block: f"{block.number}-{block.heading}")
 def test_guide_block(block, tmp_path):
     command = [sys.executable, "-W", "error"]
     for warning in WARNINGS:
