@@ -1,0 +1,307 @@
+"""Backends that each break one promise; the conformance suite must notice every one of them."""
+
+import numpy as np
+
+from probly.data_generator import numpy_backend as honest
+from probly.data_generator.hookspecs import HOST, hookimpl
+from probly.data_generator.outputs import unwrap
+from probly.data_generator.samples import Batch
+
+
+class Honest:
+    """The agnostic backend as an object whose hooks can be replaced one by one."""
+
+    @hookimpl
+    def load_model(self, source, device):
+        return honest.load_model(source, device)
+
+    @hookimpl
+    def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched):
+        return honest.iterate_batches(dataset, batch_size, input_getter, index_getter, batched)
+
+    @hookimpl
+    def to_device(self, data, device):
+        return honest.to_device(data, device)
+
+    @hookimpl
+    def forward(self, model, inputs, output_mode):
+        return honest.forward(model, inputs, output_mode)
+
+    @hookimpl
+    def posterior_params(self, model):
+        return honest.posterior_params(model)
+
+    @hookimpl
+    def is_out_of_memory(self, error):
+        return honest.is_out_of_memory(error)
+
+
+def after_forward(change):
+    """Return a backend that changes its rows."""
+
+    class Changed(Honest):
+        @hookimpl
+        def forward(self, model, inputs, output_mode):
+            rows = honest.forward(model, inputs, output_mode)
+            return rows if output_mode == "raw" else change(rows)
+
+    return Changed()
+
+
+def after_batches(change):
+    """Return a backend that changes its batches."""
+
+    class Changed(Honest):
+        @hookimpl
+        def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched):
+            batches = honest.iterate_batches(dataset, batch_size, input_getter, index_getter, batched)
+            return change(batches)
+
+    return Changed()
+
+
+def scores_in_place_of_forward(rows_of):
+    """Return a backend with its own way from scores to rows."""
+
+    class Changed(Honest):
+        @hookimpl
+        def forward(self, model, inputs, output_mode):
+            outputs = model.function(inputs)
+            return outputs if output_mode == "raw" else rows_of(outputs, output_mode)
+
+    return Changed()
+
+
+def naive_softmax(outputs, output_mode):
+    scores = np.asarray(unwrap(outputs), np.float32)
+    if output_mode == "probs":
+        return scores
+    with np.errstate(all="ignore"):
+        exponentials = np.exp(scores)
+        return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def plain_softmax(outputs, output_mode):
+    """Softmax without single scores and without half precision."""
+    scores = np.asarray(unwrap(outputs))
+    return honest.OPERATIONS.softmax(scores.astype(np.float32)) if output_mode == "logits" else scores
+
+
+def first_value(outputs, output_mode):
+    """Take whatever comes first out of a container."""
+    if isinstance(outputs, dict):
+        outputs = next(iter(outputs.values()))
+    return honest.OPERATIONS.softmax(outputs) if output_mode == "logits" else outputs
+
+
+def renormalised(rows):
+    return rows / rows.sum(axis=-1, keepdims=True)
+
+
+def last_batch_dropped(batches):
+    kept = list(batches)
+    return iter(kept[:-1] if len(kept) > 1 else kept)
+
+
+class IgnoresInputGetter(Honest):
+    @hookimpl
+    def iterate_batches(self, dataset, batch_size, index_getter, batched):
+        return honest.iterate_batches(dataset, batch_size, None, index_getter, batched)
+
+
+class ChangesInputs(Honest):
+    @hookimpl
+    def forward(self, model, inputs, output_mode):
+        inputs += 0.5
+        return honest.forward(model, inputs, output_mode)
+
+
+class RefusesEmptyData(Honest):
+    @hookimpl
+    def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched):
+        assert len(dataset[0]), "no data"
+        return honest.iterate_batches(dataset, batch_size, input_getter, index_getter, batched)
+
+
+class RawIsNotRaw(Honest):
+    @hookimpl
+    def forward(self, model, inputs, output_mode):
+        outputs = model.function(inputs)
+        return list(outputs) if output_mode == "raw" else honest.forward(model, inputs, output_mode)
+
+
+class BreaksNests(Honest):
+    @hookimpl
+    def to_device(self, data, device):
+        moved = honest.to_device(data, device)
+        if not isinstance(moved, dict):
+            return moved
+        return {key: list(value) if type(value) is tuple else value for key, value in moved.items()}
+
+
+class HostIsNotNumpy(Honest):
+    @hookimpl
+    def to_device(self, data, device):
+        moved = honest.to_device(data, device)
+        return [memoryview(part) for part in moved] if device == HOST and type(moved) is tuple else moved
+
+
+class AnyDevice(Honest):
+    @hookimpl
+    def load_model(self, source, device):
+        return honest.load_model(source, None)
+
+
+class NeverOutOfMemory(Honest):
+    @hookimpl
+    def is_out_of_memory(self, error):
+        return False
+
+
+class EmptyPosterior(Honest):
+    @hookimpl
+    def posterior_params(self, model):
+        return {}
+
+
+class CutsRows(Honest):
+    """Hides a wrong row count by cutting or repeating rows."""
+
+    @hookimpl
+    def forward(self, model, inputs, output_mode):
+        outputs = model.function(inputs)
+        if not isinstance(outputs, np.ndarray):
+            return honest.forward(model, inputs, output_mode)
+        outputs = np.resize(outputs, (len(inputs), *outputs.shape[1:]))
+        if output_mode == "raw":
+            return outputs
+        return honest.forward(model._replace(function=lambda _: outputs), inputs, output_mode)
+
+
+class SwallowsErrors(Honest):
+    @hookimpl
+    def forward(self, model, inputs, output_mode):
+        try:
+            return honest.forward(model, inputs, output_mode)
+        except MemoryError:
+            raise
+        except Exception:
+            return np.full((len(inputs), 2), 0.5, np.float32)
+
+
+class DefaultsToFloat16(Honest):
+    @hookimpl
+    def forward(self, model, inputs, output_mode):
+        rows = honest.forward(model, inputs, output_mode)
+        return rows if output_mode == "raw" else rows.astype(np.float16).astype(np.float32)
+
+
+class ListsInsteadOfArrays(Honest):
+    @hookimpl
+    def forward(self, model, inputs, output_mode):
+        rows = honest.forward(model, inputs, output_mode)
+        return rows if output_mode == "raw" else rows.tolist()
+
+
+def with_labels_lost(batches):
+    return (Batch(batch.indices, batch.inputs, None) for batch in batches)
+
+
+def with_indices_moved(batches):
+    return (Batch(batch.indices + 1, batch.inputs, batch.labels) for batch in batches)
+
+
+def in_order_of_arrival(batches):
+    start = 0
+    for batch in batches:
+        yield Batch(np.arange(start, start + len(batch.indices)), batch.inputs, batch.labels)
+        start += len(batch.indices)
+
+
+RANDOM = np.random.default_rng(0)
+HONEST = Honest()
+
+# The name of a check in the suite, with its arguments, and the backend that must fail it.
+BACKENDS = {
+    "no-softmax": (after_forward(np.log), "test_mlp_agrees_with_numpy", ("arrays",)),
+    "labels-lost": (after_batches(with_labels_lost), "test_mlp_agrees_with_numpy", ("dataset",)),
+    "indices-moved": (after_batches(with_indices_moved), "test_mlp_agrees_with_numpy", ("loader",)),
+    "wrong-cnn": (after_forward(lambda rows: rows[:, ::-1]), "test_cnn_agrees_with_numpy", ()),
+    "float16": (DefaultsToFloat16(), "test_cnn_agrees_with_numpy", ()),
+    "drop-last": (after_batches(last_batch_dropped), "test_any_batch_size_gives_the_same_rows", (7, 3)),
+    "no-empty": (RefusesEmptyData(), "test_empty_data_gives_an_empty_result", ()),
+    "stochastic": (
+        after_forward(lambda rows: renormalised(rows * RANDOM.uniform(0.9, 1, rows.shape)).astype(np.float32)),
+        "test_runs_repeat_exactly",
+        (),
+    ),
+    "arrival": (
+        after_batches(in_order_of_arrival),
+        "test_a_shuffled_loader_lands_under_the_right_index_or_is_refused",
+        (),
+    ),
+    "no-getter": (IgnoresInputGetter(), "test_input_getter_picks_the_input_of_a_sample_and_of_a_batch", ()),
+    "in-place": (ChangesInputs(), "test_inputs_are_not_changed", ()),
+    "naive": (scores_in_place_of_forward(naive_softmax), "test_softmax_is_stable", (1000.0,)),
+    "always-logits": (
+        after_forward(lambda rows: honest.OPERATIONS.softmax(rows)),
+        "test_auto_recognizes_probabilities",
+        (),
+    ),
+    "no-binary": (scores_in_place_of_forward(plain_softmax), "test_single_scores_become_two_columns", ((9,),)),
+    "no-half": (scores_in_place_of_forward(plain_softmax), "test_half_precision_is_upcast", ("probs",)),
+    "no-unwrap": (
+        scores_in_place_of_forward(lambda outputs, mode: outputs),
+        "test_outputs_with_logits_are_unwrapped",
+        (),
+    ),
+    "raw-changed": (RawIsNotRaw(), "test_output_transform_gets_the_raw_outputs", ()),
+    "lists": (ListsInsteadOfArrays(), "test_to_probs_returns_the_frameworks_array", ()),
+    "nests": (BreaksNests(), "test_to_device_keeps_nests", ()),
+    "no-host": (HostIsNotNumpy(), "test_to_host_gives_numpy", ()),
+    "any-device": (AnyDevice(), "test_an_unavailable_device_is_refused_with_the_list", ()),
+    "no-oom": (NeverOutOfMemory(), "test_out_of_memory_halves_the_batch", ()),
+    "no-posterior": (EmptyPosterior(), "test_a_model_without_bayesian_layers_has_no_posterior", ()),
+    "cuts-rows": (CutsRows(), "test_a_wrong_row_count_is_refused", ()),
+    "cuts-last": (CutsRows(), "test_a_wrong_row_count_in_the_last_batch_is_refused", ()),
+    "hides-nan": (
+        after_forward(lambda rows: renormalised(np.nan_to_num(rows, nan=0.25))),
+        "test_a_value_that_is_not_finite_is_refused_with_its_index",
+        (np.nan,),
+    ),
+    "hides-negatives": (
+        after_forward(lambda rows: renormalised(np.maximum(rows, 0))),
+        "test_negative_probabilities_are_refused_with_their_index",
+        (),
+    ),
+    "hides-sums": (after_forward(renormalised), "test_probabilities_that_do_not_sum_to_one_are_refused", ()),
+    "per-batch-mode": (
+        after_forward(lambda rows: rows if (rows >= 0).all() else honest.OPERATIONS.softmax(rows)),
+        "test_auto_refuses_logits_after_probabilities",
+        (),
+    ),
+    "hides-probs": (
+        after_forward(lambda rows: np.full_like(rows, 2.0) if np.ptp(rows) == 0 and len(rows) < 4 else rows),
+        "test_auto_refuses_probabilities_after_logits",
+        (),
+    ),
+    "any-container": (
+        scores_in_place_of_forward(first_value),
+        "test_another_container_is_refused_with_the_way_out",
+        (),
+    ),
+    "flattens": (
+        after_forward(lambda rows: rows.reshape(len(rows), -1)),
+        "test_more_axes_are_refused",
+        (),
+    ),
+    "swallows": (SwallowsErrors(), "test_a_models_own_error_passes_with_a_note", ()),
+}
+
+
+def __getattr__(name):
+    """Resolve the entry points, whose names are attributes of this module."""
+    key = name.removeprefix("backend_").replace("_", "-")
+    if not name.startswith("backend_") or key not in BACKENDS:
+        raise AttributeError(name)
+    return BACKENDS[key][0]
