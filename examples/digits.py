@@ -49,7 +49,7 @@ def generate(backend, layers, held_out, path):
 def print_table(results):
     """Print one line per backend."""
     reference = results["numpy"][0].probabilities
-    print(f"{'backend':<12}{'samples':>8}{'accuracy':>10}{'confidence':>12}{'entropy':>9}{'seconds':>9}  max |p - p(numpy)|")
+    print("backend      samples  accuracy  confidence  entropy  seconds  max |p - p(numpy)|")
     for backend, (distributions, seconds) in results.items():
         rows = distributions.probabilities
         labels = class_indices(distributions.labels, distributions.num_classes)

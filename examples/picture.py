@@ -4,7 +4,7 @@ import matplotlib as mpl
 import numpy as np
 
 mpl.use("agg")
-from matplotlib import pyplot as plt  # noqa: E402  # the backend without a screen must be chosen first
+from matplotlib import pyplot as plt  # the backend without a screen must be chosen first
 
 TRUE, OTHER = "#1b7837", "#9970ab"
 

@@ -244,7 +244,7 @@ BACKENDS = {
     "in-place": (ChangesInputs(), "test_inputs_are_not_changed", ()),
     "naive": (scores_in_place_of_forward(naive_softmax), "test_softmax_is_stable", (1000.0,)),
     "always-logits": (
-        after_forward(lambda rows: honest.OPERATIONS.softmax(rows)),
+        after_forward(honest.OPERATIONS.softmax),
         "test_auto_recognizes_probabilities",
         (),
     ),

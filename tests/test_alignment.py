@@ -12,7 +12,7 @@ EXPECTED = reference.softmax(LOGITS)
 
 
 def run(dataset, **options):
-    generator = FirstOrderDataGenerator(lambda batch: np.asarray(batch), backend="numpy", output_mode="logits", **options)
+    generator = FirstOrderDataGenerator(np.asarray, backend="numpy", output_mode="logits", **options)
     return generator.generate_distributions(dataset, progress=False)
 
 
@@ -175,7 +175,7 @@ def test_a_bulk_fetch_that_drops_a_sample_is_refused():
 
 @pytest.mark.parametrize("unordered", [set(range(3)), frozenset([1])])
 def test_unordered_iterables_are_refused(unordered):
-    with pytest.raises(AlignmentError, match="order of a .*set is not defined"):
+    with pytest.raises(AlignmentError, match=r"order of a .*set is not defined"):
         run(unordered)
 
 
@@ -229,7 +229,12 @@ def test_datasets_without_length_or_iteration_are_refused():
         def __getitem__(self, index):
             return LOGITS[0]
 
-    for dataset, says in ((OnlyItems(), "give it __len__"), ({"a": 1}, "got dict"), (7, "got int"), ("text", "got str")):
+    for dataset, says in (
+        (OnlyItems(), "give it __len__"),
+        ({"a": 1}, "got dict"),
+        (7, "got int"),
+        ("text", "got str"),
+    ):
         with pytest.raises(TypeError, match=says):
             run(dataset)
 

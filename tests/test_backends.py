@@ -125,7 +125,9 @@ def test_a_copy_of_a_distribution_later_on_the_path_is_no_second_claim(site, tmp
 
 
 def test_unknown_backends_suggest_close_names():
-    with pytest.raises(ValueError, match=r"Unknown framework: numpi \(installed backends: .*numpy.*\); did you mean 'numpy'"):
+    with pytest.raises(
+        ValueError, match=r"Unknown framework: numpi \(installed backends: .*numpy.*\); did you mean 'numpy'"
+    ):
         fod.create_data_generator(framework="numpi", model=abs, dataset=[])
     with pytest.raises(fod.UnknownBackendError, match="Unknown framework: nope"):
         fod.create_data_generator(framework="nope", model=abs, dataset=[])
@@ -135,9 +137,7 @@ def test_unknown_backends_suggest_close_names():
 def bare(monkeypatch):
     """Hide every backend distribution but the core's."""
     real = backends._claims()
-    monkeypatch.setattr(
-        backends, "_claims", lambda: {name: real[name] for name in ("numpy", "agnostic")}
-    )
+    monkeypatch.setattr(backends, "_claims", lambda: {name: real[name] for name in ("numpy", "agnostic")})
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Each check of the suite fails on a backend that breaks what it checks."""
 
-
 import pytest
 
 from probly.data_generator.testing import BackendConformance
@@ -15,7 +14,12 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("misbehaving")
     names = {name: f"tests.misbehaving:backend_{name.replace('-', '_')}" for name in misbehaving.BACKENDS}
     eager = {"tiny_eager.py": "import colorsys\nfrom tests.misbehaving import Honest\nbackend = Honest()\n"}
-    wheel = build_wheel(folder, "tiny-misbehaving", eager, {**names, "eager": "tiny_eager:backend", "honest": "tests.misbehaving:HONEST"})
+    wheel = build_wheel(
+        folder,
+        "tiny-misbehaving",
+        eager,
+        {**names, "eager": "tiny_eager:backend", "honest": "tests.misbehaving:HONEST"},
+    )
     target = tmp_path_factory.mktemp("site")
     install(target, wheel)
     return target

@@ -122,7 +122,9 @@ def test_pickling_keeps_everything():
 
 
 def test_repr_is_short():
-    assert repr(Distributions(ROWS, meta={"backend": "torch"})) == "Distributions(3 samples x 2 classes, backend='torch')"
+    assert (
+        repr(Distributions(ROWS, meta={"backend": "torch"})) == "Distributions(3 samples x 2 classes, backend='torch')"
+    )
 
 
 @given(

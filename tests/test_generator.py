@@ -214,7 +214,9 @@ def test_weights_changed_between_runs_are_used():
     made = generator(model, output_mode="logits")
     first = made.generate_distributions(LOGITS)
     model.scale = 2.0
-    np.testing.assert_allclose(made.generate_distributions(LOGITS).probabilities, reference.softmax(2 * LOGITS), atol=1e-6)
+    np.testing.assert_allclose(
+        made.generate_distributions(LOGITS).probabilities, reference.softmax(2 * LOGITS), atol=1e-6
+    )
     np.testing.assert_allclose(first.probabilities, reference.softmax(LOGITS), atol=1e-6)
 
 

@@ -41,7 +41,9 @@ def test_guide_block(block, tmp_path):
 
 
 def test_no_block_is_left_out():
-    fences = [line for line in GUIDE.read_text(encoding="utf-8").splitlines() if line.endswith("python") and "```" in line]
+    fences = [
+        line for line in GUIDE.read_text(encoding="utf-8").splitlines() if line.endswith("python") and "```" in line
+    ]
     assert len(BLOCKS) == len(fences) == 34
     numbers = sorted(int(name.split("_")[1]) for name in dir(contexts) if name.startswith("block_"))
     assert numbers == list(range(1, 35))

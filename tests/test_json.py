@@ -18,8 +18,13 @@ GOOD = '{"meta": {"framework": "pytorch"}, "distributions": {"0": [0.25, 0.75], 
 
 
 @given(
-    scores=npst.arrays(np.float32, st.tuples(st.integers(1, 12), st.integers(1, 5)), elements=st.floats(2**-20, 1, width=32)),
-    meta=st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()),
+    scores=npst.arrays(
+        np.float32, st.tuples(st.integers(1, 12), st.integers(1, 5)), elements=st.floats(2**-20, 1, width=32)
+    ),
+    meta=st.dictionaries(
+        st.text(),
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    ),
     step=st.integers(1, 50),
     labelled=st.booleans(),
 )
@@ -150,7 +155,7 @@ def test_a_missing_file_is_a_missing_file(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.txt", "a", "json"])
 def test_other_suffixes_list_the_known_ones(tmp_path, name):
-    for action in (lambda path: load(path), lambda path: save(path, {0: [1.0]})):
+    for action in (load, lambda path: save(path, {0: [1.0]})):
         with pytest.raises(ValueError, match=r"expected one of the suffixes .json"):
             action(tmp_path / name)
 

@@ -37,7 +37,9 @@ def name(request):
 
 @pytest.fixture
 def distributions(name):
-    made = promised(name).FirstOrderDataGenerator(model=framework(name).mlp(WEIGHTS), batch_size=8, output_mode="logits")
+    made = promised(name).FirstOrderDataGenerator(
+        model=framework(name).mlp(WEIGHTS), batch_size=8, output_mode="logits"
+    )
     return made.generate_distributions((INPUTS, LABELS), progress=True)
 
 
@@ -167,10 +169,12 @@ def test_reports(name, tmp_path):
     np.testing.assert_allclose(report["metrics"]["negative_log_likelihood"], -np.log(likelihood).mean(), rtol=1e-5)
     one_hot = np.eye(3)[LABELS]
     np.testing.assert_allclose(report["metrics"]["brier_score"], ((EXPECTED - one_hot) ** 2).sum(1).mean(), rtol=1e-5)
-    np.testing.assert_allclose(report["metrics"]["mean_entropy"], -(EXPECTED * np.log(EXPECTED)).sum(1).mean(), rtol=1e-5)
+    np.testing.assert_allclose(
+        report["metrics"]["mean_entropy"], -(EXPECTED * np.log(EXPECTED)).sum(1).mean(), rtol=1e-5
+    )
     assert report["class_distribution"] == {
         "predicted": {str(c): int((predicted == c).sum()) for c in range(3)},
-        "ground_truth": {str(c): int((LABELS == c).sum()) for c in range(3)},
+        "ground_truth": {str(c): int((c == LABELS).sum()) for c in range(3)},
     }
     np.testing.assert_allclose(report["confidence"]["mean"], EXPECTED.max(1).mean(), rtol=1e-5)
     np.testing.assert_allclose(report["confidence"]["std"], EXPECTED.max(1).std(), rtol=1e-5)

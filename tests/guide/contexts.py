@@ -191,7 +191,9 @@ def block_4_torch_devices():
 
 def block_5_output_dataloader():
     names = torch_names()
-    names["distributions"] = {index: [0.2, 0.3, 0.5] for index in range(ROWS)}  # a teacher that the student differs from
+    names["distributions"] = {
+        index: [0.2, 0.3, 0.5] for index in range(ROWS)
+    }  # a teacher that the student differs from
     before = names["model"][0].weight.detach().clone()
     after = yield names
     assert len(after["fo_loader"]) == 2
