@@ -15,7 +15,7 @@ from probly.data_generator.hookspecs import HOST
 from probly.data_generator.testing import reference
 from probly.data_generator.testing.misuse import MisuseChecks
 
-NamedPair = namedtuple("NamedPair", ["left", "right"])  # noqa: PYI024  # the plain kind is the one to test
+NamedPair: Any = namedtuple("NamedPair", ["left", "right"])  # noqa: PYI024  # the plain kind is the one to test
 
 
 class BackendConformance(MisuseChecks):
