@@ -43,7 +43,7 @@ def _loader_batches(
     start = 0
     for number, item in enumerate(loader):
         inputs, labels = split_sample(item, input_getter, pairs)
-        rows = count_rows(inputs)
+        rows = _count(inputs, recorded)
         indices = np.arange(start, start + rows)
         if index_getter is not None:
             indices = checked_indices(index_getter(item), rows, f"batch {number}")
@@ -54,6 +54,13 @@ def _loader_batches(
                 indices = checked_indices(chosen, rows, f"batch {number}")
         yield Batch(indices, inputs, labels)
         start += rows
+
+
+def _count(inputs: Any, recorded: deque[Any]) -> int:
+    # Samples that do not stack come as a list, whose arrays may share a length of their own.
+    if isinstance(inputs, list) and recorded and isinstance(recorded[0], list) and len(inputs) == len(recorded[0]):
+        return len(inputs)
+    return count_rows(inputs)
 
 
 def _in_order_of_arrival(chosen: Any) -> bool:

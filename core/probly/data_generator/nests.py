@@ -111,10 +111,23 @@ def count_rows(nest: Any) -> int:
     raise TypeError(message)
 
 
-def take_rows(nest: Any, rows: Any) -> Any:
-    """Return the given rows (a slice or an integer array) of each leaf; a list of samples is cut as one."""
-    if common_rows(nest) is None and isinstance(nest, list):
+def take_rows(nest: Any, rows: Any, total: int | None = None) -> Any:
+    """Return the given rows (a slice or an integer array) of each leaf; a list of samples is cut as one.
+
+    Args:
+        nest: A nest of arrays, or a list of samples that do not stack.
+        rows: Which.
+        total: How many rows there are, which tells a list of samples from one of arrays.
+
+    Examples:
+        >>> take_rows([np.zeros((4, 1)), np.zeros((4, 2)), np.zeros((4, 3))], slice(0, 1), total=3)[0].shape
+        (4, 1)
+    """
+    if isinstance(nest, list) and (common_rows(nest) is None or (total == len(nest) != common_rows(nest))):
         return nest[rows] if isinstance(rows, slice) else [nest[row] for row in rows]
+    # A batch that is wanted whole need not be cut.
+    if isinstance(rows, slice) and rows == slice(0, total):
+        return nest
     return map_leaves(lambda leaf: leaf[rows], nest)
 
 

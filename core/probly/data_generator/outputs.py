@@ -103,6 +103,8 @@ def as_probabilities(outputs: Any, output_mode: Literal["logits", "probs"], ops:
     scores = unwrap(outputs)
     half = ops.is_half(scores)
     scores = ops.float32(scores)
+    if len(scores.shape) == 0:
+        return scores
     if len(scores.shape) == 2 and scores.shape[1] == 1:
         scores = scores[:, 0]
     if len(scores.shape) == 1:
@@ -202,7 +204,8 @@ def cut_rows(rows: Any, padded: int, wanted: int) -> Any:
     Raises:
         InvalidOutputError: The model did not return one row per input.
     """
-    if int(rows.shape[0]) != padded:
-        message = f"expected {padded} rows, got {rows.shape[0]}; return one row per input or set output_transform"
+    got = int(rows.shape[0]) if len(rows.shape) else 0
+    if got != padded:
+        message = f"expected {padded} rows, got {got}; return one row per input or set output_transform"
         raise InvalidOutputError(message)
     return rows[:wanted]

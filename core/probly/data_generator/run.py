@@ -6,7 +6,7 @@ computing with copying.
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,10 +20,20 @@ from probly.data_generator.samples import Batch
 
 
 class Dispatched(NamedTuple):
-    """A batch whose rows the device may still be computing, in one part or, after halving, several."""
+    """A batch whose rows the device may still be computing.
+
+    Attributes:
+        number: Its place in the run, for messages.
+        batch: The batch.
+        mode: The output mode that it was dispatched with.
+        size: The rows per part.
+        parts: The device's outputs: one part, or several after the memory ran out.
+    """
 
     number: int
     batch: Batch
+    mode: str
+    size: int
     parts: list[Any]
 
 
@@ -47,7 +57,7 @@ class Run:
     output_transform: Callable[[Any], Any] | None = None
     decided: bool = False
     full_batch: int = 0
-    limit: int | None = field(default=None)
+    limit: int | None = None
 
     def rows(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, FloatRows]]:
         """Yield each batch with its checked rows, one batch behind the device."""
@@ -68,8 +78,7 @@ class Run:
         """Return the rows of one batch unchecked, as the framework's array on the device."""
         if self.output_mode == "auto":
             self._decide(0, batch)
-        (rows,) = self._parts(0, batch, self.output_mode)
-        return rows
+        return self._forward(0, batch.inputs, self.output_mode)
 
     def where(self, number: int) -> str:
         """Name a batch in messages."""
@@ -77,46 +86,35 @@ class Run:
 
     def _decide(self, number: int, batch: Batch) -> None:
         """Settle "auto" once per run: probabilities if every row of the first batch is a distribution as it stands."""
-        rows = self._host_rows(number, batch, "probs")
+        rows = self._host_rows(self._dispatch(number, batch, "probs"))
         self.output_mode = "logits" if find_bad_row(rows) else "probs"
         self.decided = True
 
-    def _host_rows(self, number: int, batch: Batch, mode: str) -> FloatRows:
-        return self._to_host(self._parts(number, batch, mode), len(batch.indices), self.where(number))
-
-    def _dispatch(self, number: int, batch: Batch) -> Dispatched:
-        return Dispatched(number, batch, self._parts(number, batch, self._mode()))
-
-    def _mode(self) -> str:
-        return "raw" if self.output_transform else self.output_mode
-
-    def _parts(self, number: int, batch: Batch, mode: str) -> list[Any]:
+    def _dispatch(self, number: int, batch: Batch, mode: str | None = None) -> Dispatched:
         """Run the model over a batch, in as many parts as the device's memory asks for."""
         rows = len(batch.indices)
         self.full_batch = max(self.full_batch, rows)
-        parts: list[Any] = []
-        start = 0
-        while start < rows:
-            stop = min(start + (self.limit or rows), rows)
-            whole = start == 0 and stop == rows
-            part = self._attempt(number, batch.inputs if whole else take_rows(batch.inputs, slice(start, stop)), mode)
-            if part is None:
-                self._halve(stop - start, number)
-                continue
-            parts.append(part)
-            start = stop
-        return parts
+        mode = mode or ("raw" if self.output_transform else self.output_mode)
+        while True:
+            size = min(rows, self.limit or rows)
+            parts = self._parts(number, batch, mode, size)
+            if parts is not None:
+                return Dispatched(number, batch, mode, size, parts)
 
-    def _attempt(self, number: int, inputs: Any, mode: str) -> Any | None:
-        """Return the device's outputs, or None if its memory did not suffice."""
+    def _parts(self, number: int, batch: Batch, mode: str, size: int) -> list[Any] | None:
+        """Return the device's outputs, or None after its memory did not suffice and the limit has been halved."""
+        rows, parts = len(batch.indices), []
         try:
-            return self._forward(number, inputs, mode)
+            for start in range(0, rows, size):
+                part = slice(start, min(start + size, rows))
+                parts.append(self._forward(number, take_rows(batch.inputs, part, rows), mode))
         except Exception as error:
-            # Only here: the frames that the traceback holds keep the failed attempt's arrays alive.
-            if self._out_of_memory(error):
+            # Leaving the block frees the failed attempt's arrays, which the traceback's frames keep alive.
+            if self._halved(error, size, number):
                 return None
             error.add_note(f"raised in {self.where(number)}")
             raise
+        return parts
 
     def _forward(self, number: int, inputs: Any, mode: str) -> Any:
         hook = self.backend.hook
@@ -131,52 +129,61 @@ class Run:
             outputs = self.output_transform(outputs)
         return outputs
 
-    def _out_of_memory(self, error: Exception) -> bool:
-        if not self.backend.has("is_out_of_memory") or not self.backend.hook.is_out_of_memory(error=error):
+    def _halved(self, error: Exception, size: int, number: int) -> bool:
+        """Return whether the device ran out of memory with more than one row; if so, remember half of its size."""
+        if size == 1 or not self.backend.has("is_out_of_memory"):
             return False
-        return self.limit is None or self.limit > 1
-
-    def _halve(self, rows: int, number: int) -> None:
+        if not self.backend.hook.is_out_of_memory(error=error):
+            return False
         if self.limit is None:
             message = f"{self.where(number)}: the device ran out of memory; going on with smaller batches"
             warnings.warn(message, stacklevel=2)
-        self.limit = max(1, rows // 2)
+        # A batch that was under way when another one failed must not halve the limit again.
+        self.limit = min(self.limit or size, size // 2)
+        return True
+
+    def _host_rows(self, dispatched: Dispatched) -> FloatRows:
+        """Wait for a batch and return its rows in host memory."""
+        while True:
+            try:
+                return self._to_host(dispatched)
+            except InvalidOutputError:
+                raise
+            except Exception as error:
+                # Asynchronous devices report a failure of the computation only when its result is fetched.
+                if not self._halved(error, dispatched.size, dispatched.number):
+                    error.add_note(f"raised in {self.where(dispatched.number)}")
+                    raise
+            dispatched = self._dispatch(dispatched.number, dispatched.batch, dispatched.mode)
+
+    def _to_host(self, dispatched: Dispatched) -> FloatRows:
+        hosted = [self.backend.hook.to_device(data=part, device=HOST) for part in dispatched.parts]
+        rows = hosted[0] if len(hosted) == 1 else np.concatenate(hosted)
+        return check_shape(rows, len(dispatched.batch.indices), self.where(dispatched.number))
 
     def _collect(self, dispatched: Dispatched) -> FloatRows:
-        number, batch, parts = dispatched
-        where = self.where(number)
-        try:
-            rows = self._to_host(parts, len(batch.indices), where)
-        except Exception as error:
-            # Asynchronous devices report a failure of the computation only when its result is fetched.
-            if not self._out_of_memory(error):
-                raise
-            rows = None
-        if rows is None:
-            self._halve(min(len(batch.indices), self.limit or len(batch.indices)), number)
-            rows = self._host_rows(number, batch, self._mode())
+        rows = self._host_rows(dispatched)
+        number, batch = dispatched.number, dispatched.batch
         bad = find_bad_row(rows)
         if bad:
-            raise InvalidOutputError(self._explain(bad.position, bad.reason, batch, where))
+            raise InvalidOutputError(self._explain(bad.position, bad.reason, batch, self.where(number)))
         if self.decided and self.output_mode == "logits" and len(rows) > 1 and may_be_probabilities(rows):
             self._check_decision(number, batch)
         return rows
 
-    def _to_host(self, parts: list[Any], expected: int, where: str) -> FloatRows:
-        hosted = [self.backend.hook.to_device(data=part, device=HOST) for part in parts]
-        rows = hosted[0] if len(hosted) == 1 else np.concatenate(hosted)
-        return check_shape(rows, expected, where)
-
     def _check_decision(self, number: int, batch: Batch) -> None:
         """Refuse a batch of probabilities in a run whose first batch held logits."""
         # Two rows tell nearly always; only if they are distributions is the whole batch worth another pass.
-        two = Batch(batch.indices[:2], take_rows(batch.inputs, slice(0, 2)))
-        if all(find_bad_row(self._host_rows(number, part, "probs")) is None for part in (two, batch)):
+        two = Batch(batch.indices[:2], take_rows(batch.inputs, slice(0, 2), len(batch.indices)))
+        if all(self._holds_probabilities(number, part) for part in (two, batch)):
             message = (
                 f"{self.where(number)}: its outputs are probabilities, but those of the first batch were logits; "
                 'set output_mode to "logits" or "probs"'
             )
             raise InvalidOutputError(message)
+
+    def _holds_probabilities(self, number: int, batch: Batch) -> bool:
+        return find_bad_row(self._host_rows(self._dispatch(number, batch, "probs"))) is None
 
     def _explain(self, position: int, reason: str, batch: Batch, where: str) -> str:
         remedy = "return logits or probabilities without NaN"
