@@ -1,6 +1,5 @@
 """The demo does what the README says, with every backend under test."""
 
-import os
 import re
 import subprocess
 import sys
@@ -38,4 +37,4 @@ def test_unknown_backends_are_refused(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert "unknown backends nope; there are numpy, torch, jax, tensorflow" in done.stderr
-    assert not os.path.exists(tmp_path / "out")
+    assert not (tmp_path / "out").exists()

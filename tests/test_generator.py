@@ -1,6 +1,5 @@
 """What the generator itself promises, shown on the agnostic backend."""
 
-import collections
 import io
 import sys
 import warnings
@@ -42,9 +41,10 @@ def test_auto_decides_once_per_run():
 
 
 def test_scikit_learn_models_are_recognized():
-    linear = pytest.importorskip("sklearn.linear_model", exc_type=())
+    from sklearn import linear_model
+
     labels = np.array(["cat", "dog", "eel"])[LOGITS.argmax(axis=1)]
-    model = linear.LogisticRegression().fit(LOGITS, labels)
+    model = linear_model.LogisticRegression().fit(LOGITS, labels)
     distributions = FirstOrderDataGenerator(model, batch_size=6).generate_distributions((LOGITS, labels))
     np.testing.assert_allclose(distributions.probabilities, model.predict_proba(LOGITS), atol=1e-6)
     assert distributions.meta["output_mode"] == "probs"
@@ -194,12 +194,10 @@ def test_posterior_of_numpy_layers():
 
 
 def test_half_a_posterior_is_refused():
-    Layer = collections.namedtuple("Layer", "x")  # noqa: PYI024
     layer = type("Layer", (), {"__call__": lambda self, batch: batch})()
     layer.weight_mu = np.zeros(2)
     with pytest.raises(ValueError, match="found weight_mu without weight_rho"):
         generator(layer).get_posterior_distributions()
-    assert Layer
 
 
 def test_softmax_of_bfloat16_sized_rounding_is_renormalised_and_more_is_not():
@@ -232,3 +230,62 @@ def test_a_suspicious_batch_of_logits_costs_two_rows_more():
     distributions = generator(model, batch_size=10).generate_distributions(flat)
     np.testing.assert_allclose(distributions.probabilities, reference.softmax(flat), atol=1e-6)
     assert rows == [10, 10, 10, 2]
+
+
+@pytest.mark.parametrize("output_mode", ["logits", "auto"])
+def test_memory_that_runs_out_while_the_device_computes(output_mode):
+    """Asynchronous devices fail when a result is fetched, by then with another batch of the old size under way."""
+    from probly.data_generator.hookspecs import HOST, hookimpl
+
+    fetched = []
+
+    class Asynchronous:
+        @hookimpl(wrapper=True)
+        def to_device(self, data, device):
+            if device == HOST:
+                fetched.append(len(data))
+                if len(data) > 2:
+                    raise MemoryError
+            return (yield)
+
+    made = generator(output_mode=output_mode, batch_size=8, wrappers=[Asynchronous()])
+    with pytest.warns(UserWarning, match="out of memory") as caught:
+        distributions = made.generate_distributions(5 * LOGITS)
+    np.testing.assert_allclose(distributions.probabilities, reference.softmax(5 * LOGITS), atol=1e-6)
+    assert len(caught) == 1
+    assert fetched.count(8) <= 2, "the size that fits must be remembered"
+    assert min(fetched) == 2, "a batch that was under way must not halve the size again"
+
+
+def test_samples_that_do_not_stack_are_halved_too():
+    samples = [np.full((4, width), width, np.float32) for width in range(1, 9)]
+    seen = []
+
+    def model(batch):
+        seen.append(len(batch))
+        if len(batch) > 2:
+            raise MemoryError
+        return np.array([[sample.mean(), 0.0] for sample in batch])
+
+    with pytest.warns(UserWarning, match="out of memory"):
+        distributions = generator(model, output_mode="logits").generate_distributions(samples)
+    expected = reference.softmax([[width, 0] for width in range(1, 9)])
+    np.testing.assert_allclose(distributions.probabilities, expected, atol=1e-6)
+    assert seen == [8, 4, 2, 2, 2, 2]
+
+
+def test_a_loader_may_reuse_the_memory_of_its_labels():
+    labels = np.empty(5, np.int64)
+
+    def batches():
+        for start in range(0, 20, 5):
+            labels[:] = np.arange(start, start + 5)
+            yield LOGITS[start : start + 5], labels
+
+    distributions = generator(output_mode="logits", batched=True).generate_distributions(batches())
+    np.testing.assert_array_equal(distributions.labels, np.arange(20))
+
+
+def test_a_single_number_is_no_row():
+    with pytest.raises(InvalidOutputError, match=r"expected 20 rows, got 0 \(shape \(\)\)"):
+        generator(lambda batch: batch.mean(), output_mode="logits").generate_distributions(LOGITS)

@@ -23,8 +23,8 @@ from probly.data_generator.jax_first_order_generator import (
     output_dataloader,
     prepares_batch_inp,
 )
+from probly.data_generator.testing import reference
 from probly_data_generator_jax import backend
-from tests import reference
 from tests.conftest import BACKENDS
 from tests.frameworks import jax as framework
 
@@ -386,7 +386,7 @@ KERAS = """
     from probly.data_generator import FirstOrderDataGenerator
     from probly_data_generator_jax import backend
     sys.path.insert(0, ".")
-    from tests import reference
+    from probly.data_generator.testing import reference
     weights = reference.mlp_weights()
     inputs, labels = reference.samples(rows=50)
     model = keras.Sequential([
@@ -513,7 +513,7 @@ FOUR_DEVICES = """
     from flax import nnx
     from probly.data_generator import FirstOrderDataGenerator
     from probly_data_generator_jax import backend
-    from tests import reference
+    from probly.data_generator.testing import reference
     from tests.frameworks import jax as framework
     assert len(jax.devices()) == 4
     weights = reference.mlp_weights()
