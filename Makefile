@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 TEST_BACKENDS := torch jax tensorflow
 PROJECTS := pyproject.toml constraints.txt
-FRAMEWORK_TOOLS := flax equinox safetensors pyarrow orjson scikit-learn matplotlib
+FRAMEWORK_TOOLS := flax equinox safetensors pyarrow pandas orjson scikit-learn matplotlib
 TEST_TOOLS := pytest hypothesis
 
 .PHONY: demo test lint clean

@@ -17,7 +17,7 @@ class Honest:
 
     @hookimpl
     def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched):
-        return honest.iterate_batches(dataset, batch_size, input_getter, index_getter, batched)
+        return honest.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, 0)
 
     @hookimpl
     def to_device(self, data, device):
@@ -54,7 +54,7 @@ def after_batches(change):
     class Changed(Honest):
         @hookimpl
         def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched):
-            batches = honest.iterate_batches(dataset, batch_size, input_getter, index_getter, batched)
+            batches = honest.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, 0)
             return change(batches)
 
     return Changed()
@@ -106,7 +106,7 @@ def last_batch_dropped(batches):
 class IgnoresInputGetter(Honest):
     @hookimpl
     def iterate_batches(self, dataset, batch_size, index_getter, batched):
-        return honest.iterate_batches(dataset, batch_size, None, index_getter, batched)
+        return honest.iterate_batches(dataset, batch_size, None, index_getter, batched, 0)
 
 
 class ChangesInputs(Honest):
@@ -120,7 +120,7 @@ class RefusesEmptyData(Honest):
     @hookimpl
     def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched):
         assert len(dataset[0]), "no data"
-        return honest.iterate_batches(dataset, batch_size, input_getter, index_getter, batched)
+        return honest.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, 0)
 
 
 class RawIsNotRaw(Honest):

@@ -227,5 +227,5 @@ def test_the_hooks_are_called_per_batch_never_per_sample():
 
 def test_every_required_hook_is_specified_once():
     specified = {name for name, value in vars(hookspecs).items() if hasattr(value, f"{hookspecs.PROJECT}_spec")}
-    assert specified == {*hookspecs.REQUIRED, "recognizes", "is_out_of_memory"}
+    assert specified == {*hookspecs.REQUIRED, "recognizes", "is_out_of_memory", "weight_digest"}
     assert all(getattr(getattr(hookspecs, name), f"{hookspecs.PROJECT}_spec")["firstresult"] for name in specified)

@@ -114,8 +114,8 @@ def explain_missing(error: ImportError, name: str) -> BackendError:
 
 @functools.cache
 def known_backends() -> Mapping[str, str]:
-    """Return the distribution behind each extra of the core: the backends we know of, installed or not."""
-    pattern = re.compile(r"(?P<distribution>[\w.-]+)\s*;\s*extra\s*==\s*['\"](?P<extra>[\w-]+)['\"]")
+    """Return the backend distribution behind each extra of the core that names one, installed or not."""
+    pattern = re.compile(rf"(?P<distribution>{CORE}-[\w.-]+)\s*;\s*extra\s*==\s*['\"](?P<extra>[\w-]+)['\"]")
     requirements = importlib_metadata.requires(CORE) or []
     matches = (pattern.fullmatch(requirement.strip()) for requirement in requirements)
     return {match["extra"]: match["distribution"] for match in matches if match and match["extra"] != "all"}

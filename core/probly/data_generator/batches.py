@@ -28,6 +28,7 @@ def iterate_batches(  # the arguments of the hook, less the model
     input_getter: Getter | None = None,
     index_getter: Getter | None = None,
     batched: bool | None = None,
+    start: int = 0,
     *,
     pairs: tuple[type, ...] = (tuple,),
     stack: Callable[[Sequence[Any]], Any] = collate,
@@ -41,6 +42,7 @@ def iterate_batches(  # the arguments of the hook, less the model
         input_getter: See the hook.
         index_getter: See the hook.
         batched: See the hook.
+        start: See the hook; arrays and sequences begin there.
         pairs: The types of a sample or batch that hold an input and a label.
         stack: Makes a batch of a sequence of inputs.
 
@@ -59,12 +61,12 @@ def iterate_batches(  # the arguments of the hook, less the model
     arrays = columns(dataset)
     rows = announced_length(dataset)
     if arrays is not None and input_getter is None and index_getter is None:
-        return Batches(array_batches(arrays, batch_size), rows)
+        return Batches(array_batches(arrays, batch_size, start), rows)
     picker = _SamplePicker(input_getter, index_getter, pairs, stack)
     if arrays is not None:
-        return Batches(_pick(array_samples(arrays), batch_size, picker), rows)
+        return Batches(_pick(array_samples(arrays, start), batch_size, picker, start), rows)
     if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and not isinstance(dataset, Mapping | str):
-        return Batches(_map_batches(dataset, batch_size, picker), rows)
+        return Batches(_map_batches(dataset, batch_size, picker, start), rows)
     _check_iterable(dataset)
     return Batches(_pick(iter(dataset), batch_size, picker), rows)
 
@@ -81,11 +83,11 @@ def _check_iterable(dataset: Any) -> None:
         raise TypeError(message)
 
 
-def array_batches(arrays: Any, batch_size: int) -> Iterator[Batch]:
+def array_batches(arrays: Any, batch_size: int, first: int = 0) -> Iterator[Batch]:
     """Cut arrays of equal length into batches; no sample is ever fetched alone."""
     inputs, labels = split_sample(arrays)
     rows = count_rows(arrays)
-    for start in range(0, rows, batch_size):
+    for start in range(first, rows, batch_size):
         part = slice(start, min(start + batch_size, rows))
         yield Batch(
             np.arange(part.start, part.stop),
@@ -94,9 +96,9 @@ def array_batches(arrays: Any, batch_size: int) -> Iterator[Batch]:
         )
 
 
-def array_samples(arrays: Any) -> Iterator[Any]:
+def array_samples(arrays: Any, start: int = 0) -> Iterator[Any]:
     """Yield the samples of arrays of equal length one by one."""
-    return (take_rows(arrays, row) for row in range(count_rows(arrays)))
+    return (take_rows(arrays, row) for row in range(start, count_rows(arrays)))
 
 
 class _SamplePicker(NamedTuple):
@@ -126,15 +128,14 @@ class _SamplePicker(NamedTuple):
             raise
 
 
-def _pick(samples: Iterator[Any], batch_size: int, picker: _SamplePicker) -> Iterator[Batch]:
-    start = 0
+def _pick(samples: Iterator[Any], batch_size: int, picker: _SamplePicker, start: int = 0) -> Iterator[Batch]:
     while taken := list(itertools.islice(samples, batch_size)):
         yield picker.batch(taken, start)
         start += len(taken)
 
 
-def _map_batches(dataset: Any, batch_size: int, picker: _SamplePicker) -> Iterator[Batch]:
+def _map_batches(dataset: Any, batch_size: int, picker: _SamplePicker, first: int) -> Iterator[Batch]:
     rows = len(dataset)
-    for start in range(0, rows, batch_size):
+    for start in range(first, rows, batch_size):
         indices = range(start, min(start + batch_size, rows))
         yield picker.batch(fetch(dataset, indices), start)

@@ -2,9 +2,11 @@
 
 import contextlib
 import datetime as dt
+import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -98,7 +100,16 @@ class FirstOrderDataGenerator:
             self._loaded = self._load_model()
         return self._loaded
 
-    def generate_distributions(self, dataset_or_loader: Any, *, progress: bool = True) -> Distributions:
+    def generate_distributions(
+        self,
+        dataset_or_loader: Any,
+        *,
+        progress: bool = True,
+        out: str | PathLike[str] | None = None,
+        representation: str = "float32",
+        shard_megabytes: float = 64,
+        shard_seconds: float = 30,
+    ) -> Distributions:
         """Run the model over a dataset or a loader and return one checked distribution per sample.
 
         Args:
@@ -106,26 +117,32 @@ class FirstOrderDataGenerator:
                 when a loader shuffles.
             progress: Show a bar on standard error if that is a terminal.
 
+            out: The path of a store, ending in ``.fod``. Rows are written there as they come, with bounded memory, and
+                the same call goes on where a killed one ended. A finished store is returned at once.
+            representation: How a store keeps a row: ``"float32"``, ``"float16"`` or ``"top-<k>"``.
+            shard_megabytes: The rows that a store publishes at once.
+            shard_seconds: The longest time until it publishes what there is; a crash costs no more work than that.
+
         Returns:
-            The rows with labels, where the samples carry them, and metadata. Empty for an empty dataset.
+            The rows with labels, where the samples carry them, and metadata. Empty for an empty dataset. With ``out``,
+            a ``store.Store``: the same, read from the disk when asked for.
 
         Raises:
             InvalidOutputError: The model returned something that is not one distribution per input.
-            AlignmentError: The index of a row cannot be known.
+            AlignmentError: The index of a row cannot be known, or a store's rows do not come in dataset order.
+            StoreError: The store was begun by another run, another writer is at work on it, or the disk failed.
         """
         model = self._current_model()
-        batches = self._batches(dataset_or_loader, model)
-        length = getattr(batches, "length", None)
         run = Run(self.backend, model, self.output_mode, self.output_transform)
-        sink = MemorySink(length)
-        with contextlib.ExitStack() as stack:
-            if hasattr(batches, "close"):  # stops the workers of a loader at once, also on Ctrl-C
-                stack.callback(batches.close)
-            bar = stack.enter_context(progress_bar(length, progress))
-            for batch, rows in run.rows(batches):
-                sink.add(batch.indices, rows, self._host_labels(batch))
-                bar.update(len(rows))
-        distributions = sink.finish(self._metadata(run, model, sink.num_classes))
+        if out is not None:
+            limits = (representation, shard_megabytes, shard_seconds)
+            distributions, length = self._stream(dataset_or_loader, run, Path(out), limits, progress)
+        else:
+            batches = self._batches(dataset_or_loader, model)
+            length = getattr(batches, "length", None)
+            sink = MemorySink(length)
+            self._fill(sink, run, batches, progress)
+            distributions = sink.finish(self._metadata(run, model, sink.num_classes))
         if length is not None and len(distributions) != length:
             message = (
                 f"generated {len(distributions)} distributions, but dataset length is {length}; look for drop_last, "
@@ -134,7 +151,59 @@ class FirstOrderDataGenerator:
             warnings.warn(message, stacklevel=2)
         return distributions
 
-    def _batches(self, dataset: Any, model: Any) -> Iterator[Batch]:
+    def _fill(self, sink: Any, run: Run, batches: Iterator[Batch], progress: bool) -> None:
+        """Run the model over all batches that the sink needs."""
+        length = getattr(batches, "length", None)
+        with contextlib.ExitStack() as stack:
+            if hasattr(batches, "close"):  # stops the workers of a loader at once, also on Ctrl-C
+                stack.callback(batches.close)
+            bar = stack.enter_context(progress_bar(length, progress))
+            for batch, rows in run.rows(sink.pending(map(self._with_host_labels, batches), bar.update)):
+                sink.add(batch.indices, rows, batch.labels)
+                bar.update(len(rows))
+
+    def _stream(
+        self, dataset: Any, run: Run, path: Path, limits: tuple[str, float, float], progress: bool
+    ) -> tuple[Distributions, int | None]:
+        """Run the model over what a store lacks; return it, and the number of rows that the dataset announces."""
+        from probly.data_generator.store import sink as streaming  # noqa: PLC0415  # only runs that stream need it
+
+        identity = self._identity(dataset, run.model)
+
+        def describe(num_classes: int) -> dict[str, Any]:
+            return self._metadata(run, run.model, num_classes)
+
+        with streaming.opened(path, identity, limits, run, describe, self.batch_size) as sink:
+            if isinstance(sink, Distributions):
+                return sink, None
+            batches = self._batches(dataset, run.model, sink.start)
+            sink.length = getattr(batches, "length", None)
+            self._fill(sink, run, batches, progress)
+            return sink.finish(), sink.length
+
+    def _identity(self, dataset: Any, model: Any) -> dict[str, Any]:
+        """Return what a later run must have in common with this one to go on with its store."""
+        from probly.data_generator.store import fingerprint  # noqa: PLC0415
+
+        digest = self.backend.hook.weight_digest(model=model) if self.backend.has("weight_digest") else None
+        names = self._class_names(model)
+        return {
+            "model": {
+                "name": self.model_name,
+                "type": fingerprint.describe_model(self.model),
+                "weights": digest or None,
+            },
+            "dataset": fingerprint.describe_dataset(dataset),
+            "class_names": None if names is None else [str(name) for name in names],
+            "output_mode": self.output_mode,
+            "output_transform": fingerprint.describe_function(self.output_transform),
+            "input_getter": fingerprint.describe_function(self.input_getter),
+        }
+
+    def _class_names(self, model: Any) -> Sequence[str] | None:
+        return self.class_names if self.class_names is not None else getattr(model, "class_names", None)
+
+    def _batches(self, dataset: Any, model: Any, start: int = 0) -> Iterator[Batch]:
         batches: Iterator[Batch] = self._answer(
             "iterate_batches",
             dataset=dataset,
@@ -143,6 +212,7 @@ class FirstOrderDataGenerator:
             index_getter=self.index_getter,
             batched=self.batched,
             model=model,
+            start=start,
         )
         return batches
 
@@ -154,11 +224,15 @@ class FirstOrderDataGenerator:
             raise BrokenBackendError(message)
         return answer
 
-    def _host_labels(self, batch: Batch) -> Any:
-        return None if batch.labels is None else self.backend.hook.to_device(data=batch.labels, device=HOST)
+    def _with_host_labels(self, batch: Batch) -> Batch:
+        """Copy the labels at once: rows are collected a batch later, when a loader may have reused its memory."""
+        if batch.labels is None:
+            return batch
+        labels = self.backend.hook.to_device(data=batch.labels, device=HOST)
+        return batch._replace(labels=np.array(labels) if isinstance(labels, np.ndarray) else labels)
 
     def _metadata(self, run: Run, model: Any, num_classes: int) -> dict[str, Any]:
-        names = self.class_names if self.class_names is not None else getattr(model, "class_names", None)
+        names = self._class_names(model)
         return {
             "framework": self.framework,
             "backend": self.backend.info.name,
@@ -198,9 +272,14 @@ class FirstOrderDataGenerator:
         """Return the probabilities of a batch of model outputs, as the framework's array."""
         if self.output_transform:
             return self.output_transform(outputs)
-        identity = self.backend.hook.load_model(source=_identity, device=self.device)
         scores = unwrap(outputs)
-        return Run(self.backend, identity, self.output_mode).probabilities(Batch(np.arange(len(scores)), scores))
+        return Run(self.backend, self._identity_model, self.output_mode).probabilities(
+            Batch(np.arange(len(scores)), scores)
+        )
+
+    @functools.cached_property
+    def _identity_model(self) -> Any:
+        return self.backend.hook.load_model(source=lambda scores: scores, device=self.device)
 
     def prepares_batch_inp(self, sample: Any) -> Any:
         """Return the model's input of a sample or a batch."""
@@ -210,7 +289,3 @@ class FirstOrderDataGenerator:
         """Return ``{layer: {"mu": ..., "rho": ...}}`` of the model's Bayesian layers as the framework's tensors."""
         posterior: Mapping[str, Mapping[str, Any]] = self._answer("posterior_params", model=self._current_model())
         return posterior
-
-
-def _identity(scores: Any) -> Any:
-    return scores

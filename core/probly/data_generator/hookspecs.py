@@ -1,4 +1,4 @@
-"""The plugin surface, whole: five hooks that a backend must have and two that it may have.
+"""The plugin surface, whole: five hooks that a backend must have and three that it may have.
 
 A backend is a module (or an object) whose functions carry ``@hookimpl`` and the names below. It may leave out
 arguments that it does not need, but not rename them. It is named by an entry point of the group
@@ -51,11 +51,13 @@ def iterate_batches(  # type: ignore[empty-body]  # a specification has no body
     index_getter: Callable[[Any], Any] | None,
     batched: bool | None,
     model: Any,
+    start: int,
 ) -> Iterator[Batch]:
     """Return an iterator over the dataset in batches that know the dataset index of each row.
 
     Called once per run, after ``load_model``. Arguments are checked before the iterator is returned, not at its first
     step. ``input_getter`` and ``index_getter`` get a sample when ``dataset`` is a dataset, a batch when it is a loader.
+    The inputs of a batch must stay as they are until the next but one is asked for: rows are collected one batch late.
 
     The iterator may have an attribute ``length``, the number of rows that the dataset announces (``samples.Batches``
     has one): the generator reports a difference. ``batches.iterate_batches`` does all of this for anything that is no
@@ -68,6 +70,8 @@ def iterate_batches(  # type: ignore[empty-body]  # a specification has no body
         index_getter: Picks the dataset index (an int, or an integer per row), where the order alone cannot tell.
         batched: True if ``dataset`` yields batches, False if it yields samples, None to tell by its type.
         model: What ``load_model`` returned, for backends that compare shapes with the model's input.
+        start: A multiple of ``batch_size``; the rows before it are not needed, because a store has them already. A
+            shortcut for datasets that can be entered anywhere: a backend that ignores it yields them again.
 
     Raises:
         AlignmentError: The index of a row cannot be known with certainty.
@@ -140,6 +144,18 @@ def is_out_of_memory(error: BaseException) -> bool:  # type: ignore[empty-body] 
     """Return whether ``error`` says that the device ran out of memory (optional).
 
     Called when ``forward`` or a copy fails; after True the generator halves the batch and goes on from the same row.
+    """
+
+
+@hookspec(firstresult=True)
+def weight_digest(model: Any) -> str:  # type: ignore[empty-body]  # a specification has no body
+    """Return a digest of everything that was learned, or ``""`` where it cannot be seen (optional).
+
+    Called once per run that streams to a store, which refuses to go on with other weights. The same weights give the
+    same digest in every process and on every device; ``store.fingerprint.digest`` makes one of named arrays.
+
+    Args:
+        model: What ``load_model`` returned.
     """
 
 

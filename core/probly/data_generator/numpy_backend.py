@@ -14,6 +14,7 @@ from probly.data_generator import batches, nests, outputs, posterior
 from probly.data_generator.hookspecs import HOST, OutputMode, hookimpl
 from probly.data_generator.importing import import_model
 from probly.data_generator.samples import Batch, Getter
+from probly.data_generator.store.fingerprint import digest_state
 
 
 class NumpyModel(NamedTuple):
@@ -90,9 +91,10 @@ def iterate_batches(
     input_getter: Getter | None,
     index_getter: Getter | None,
     batched: bool | None,
+    start: int,
 ) -> Iterator[Batch]:
     """Iterate over arrays, sequences, iterables and loaders."""
-    return batches.iterate_batches(dataset, batch_size, input_getter, index_getter, batched)
+    return batches.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start)
 
 
 @hookimpl
@@ -139,6 +141,12 @@ def posterior_params(model: NumpyModel) -> dict[str, dict[str, Any]]:
     return posterior.pair_mu_rho(
         (name, np.asarray(value)) for name, value in getattr(model.source, "__dict__", {}).items()
     )
+
+
+@hookimpl
+def weight_digest(model: NumpyModel) -> str:
+    """Return the digest of an object's attributes; those of a plain function cannot be seen."""
+    return digest_state(model.source)
 
 
 @hookimpl

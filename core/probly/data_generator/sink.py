@@ -1,6 +1,7 @@
 """Collecting the rows of a run in memory."""
 
 import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.outputs import FloatRows
-from probly.data_generator.samples import Indices
+from probly.data_generator.samples import Batch, Indices
 
 
 class MemorySink:
@@ -30,6 +31,10 @@ class MemorySink:
     def num_classes(self) -> int:
         """The number of columns, 0 before the first batch."""
         return 0 if self.rows is None else int(self.rows.shape[1])
+
+    def pending(self, batches: Iterator[Batch], skip: Callable[[int], Any]) -> Iterator[Batch]:  # noqa: ARG002
+        """Return the batches that are needed: all of them."""
+        return batches
 
     def add(self, indices: Indices, rows: FloatRows, labels: Any) -> None:
         """Append one batch.

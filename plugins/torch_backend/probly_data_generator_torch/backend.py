@@ -64,11 +64,12 @@ def iterate_batches(
     input_getter: Getter | None,
     index_getter: Getter | None,
     batched: bool | None,
+    start: int,
 ) -> Iterator[Batch]:
     """Iterate over a Dataset, an IterableDataset, a DataLoader, tensors or NumPy arrays."""
     from probly_data_generator_torch.dataset import torch_batches
 
-    return torch_batches(dataset, batch_size, input_getter, index_getter, batched)
+    return torch_batches(dataset, batch_size, input_getter, index_getter, batched, start)
 
 
 @hookimpl
@@ -118,6 +119,15 @@ def posterior_params(model: "TorchModel") -> dict[str, dict[str, Any]]:
     from probly_data_generator_torch.posterior import posterior_tensors
 
     return posterior_tensors(model.module)
+
+
+@hookimpl
+def weight_digest(model: "TorchModel") -> str:
+    """Return the digest of all parameters and buffers; what a plain function refers to cannot be seen."""
+    from probly.data_generator.store.fingerprint import digest
+    from probly_data_generator_torch.models import byte_arrays
+
+    return "" if model.module is None else digest(byte_arrays(model.module))
 
 
 @hookimpl

@@ -16,11 +16,16 @@ PAIRS = (tuple, list)
 
 
 def torch_batches(
-    dataset: Any, batch_size: int, input_getter: Getter | None, index_getter: Getter | None, batched: bool | None
+    dataset: Any,
+    batch_size: int,
+    input_getter: Getter | None,
+    index_getter: Getter | None,
+    batched: bool | None,
+    start: int = 0,
 ) -> Batches:
     """Iterate over anything that torch users call a dataset; tensors are sliced, never fetched one by one."""
     if input_getter is None and index_getter is None and not batched:
-        fast = _sliced(dataset, check_batch_size(batch_size))
+        fast = _sliced(dataset, check_batch_size(batch_size), start)
         if fast is not None:
             return fast
     length = None
@@ -28,12 +33,12 @@ def torch_batches(
         # It inherits a __getitem__ that only raises, so it must not be taken for a sequence.
         dataset, length = iter(dataset), announced_length(dataset)
     batches = iterate_batches(
-        dataset, batch_size, input_getter, index_getter, batched, pairs=PAIRS, stack=default_collate
+        dataset, batch_size, input_getter, index_getter, batched, start, pairs=PAIRS, stack=default_collate
     )
     return batches if length is None else Batches(batches, length)
 
 
-def _sliced(dataset: Any, batch_size: int) -> Batches | None:
+def _sliced(dataset: Any, batch_size: int, start: int) -> Batches | None:
     """Return batches cut from a TensorDataset or (nested) Subsets of one; None for any other dataset."""
     subsets = []
     while type(dataset) is Subset:
@@ -43,15 +48,17 @@ def _sliced(dataset: Any, batch_size: int) -> Batches | None:
     if type(dataset) is not TensorDataset:
         return None
     if not subsets:
-        return iterate_batches(dataset.tensors, batch_size)
+        return iterate_batches(dataset.tensors, batch_size, start=start)
     rows = torch.as_tensor(subsets[-1], dtype=torch.int64)
     for outer in reversed(subsets[:-1]):
         rows = rows[torch.as_tensor(outer, dtype=torch.int64)]
-    return Batches(_chosen_rows(dataset.tensors, rows, batch_size), len(rows))
+    return Batches(_chosen_rows(dataset.tensors, rows, batch_size, start), len(rows))
 
 
-def _chosen_rows(tensors: tuple[torch.Tensor, ...], rows: torch.Tensor, batch_size: int) -> Iterator[Batch]:
-    for start in range(0, len(rows), batch_size):
+def _chosen_rows(
+    tensors: tuple[torch.Tensor, ...], rows: torch.Tensor, batch_size: int, first: int
+) -> Iterator[Batch]:
+    for start in range(first, len(rows), batch_size):
         chosen = rows[start : start + batch_size]
         inputs, labels = split_sample(take_rows(tensors, chosen))
         yield Batch(torch.arange(start, start + len(chosen)).numpy(), inputs, labels)

@@ -122,6 +122,14 @@ def _call(function: Any, inputs: Any) -> Any:
     return function(*inputs) if isinstance(inputs, list | tuple) else function(inputs)
 
 
+def byte_arrays(module: torch.nn.Module) -> Iterator[tuple[str, Any]]:
+    """Yield the name, dtype and shape of each parameter and buffer, and its bytes in host memory."""
+    for name, tensor in module.state_dict().items():
+        if isinstance(tensor, torch.Tensor):
+            flat = tensor.detach().cpu().contiguous().reshape(-1)
+            yield f"{name} {tensor.dtype} {tuple(tensor.shape)}", flat.view(torch.uint8).numpy()
+
+
 def load(source: Any, device: torch.device) -> TorchModel:
     """Return the model of any source on a device; a live Module elsewhere is copied, never moved.
 

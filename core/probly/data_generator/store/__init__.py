@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from probly.data_generator.distributions import Distributions
-from probly.data_generator.store import json
+from probly.data_generator.store import fod, json, npz, parquet, safetensors
+from probly.data_generator.store.reader import Store, open_partial, open_store
 
-FORMATS = {".json": json}
+__all__ = ["FORMATS", "Store", "load", "open_partial", "open_store", "save"]
+
+FORMATS = {".json": json, ".fod": fod, ".npz": npz, ".parquet": parquet, ".safetensors": safetensors}
 
 
 def save(path: str | PathLike[str], distributions: Mapping[Any, Any], meta: Mapping[str, Any] | None = None) -> None:

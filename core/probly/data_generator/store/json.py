@@ -3,18 +3,31 @@
 ``{"meta": {...}, "distributions": {"0": [...], ...}, "labels": {"0": ...}}`` in UTF-8; ``labels`` only where known.
 """
 
+import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from probly.data_generator.distributions import Distributions
-from probly.data_generator.errors import StoreError
+from probly.data_generator.samples import Indices
 from probly.data_generator.store.atomic import replacing
+from probly.data_generator.store.plain import (
+    Array,
+    blocks,
+    decode_json,
+    encode_meta,
+    label_array,
+    reading,
+    room,
+    row_blocks,
+)
 
-ROWS_AT_ONCE = 4096
+NUMBERS_AT_ONCE = 2**16
+
+Encode = Callable[[list[int], Array], bytes]
 
 
 def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> None:
@@ -24,38 +37,47 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
         TypeError: The metadata is not JSON-serialisable.
         ValueError: It holds NaN or infinity.
     """
-    try:
-        header = json.dumps(dict(meta), ensure_ascii=False, allow_nan=False, default=_plain)
-    except (TypeError, ValueError) as error:
-        error.add_note(
-            f"{path}: meta must hold only strings, numbers, booleans, None, lists and dicts; nothing written"
-        )
-        raise
+    header = encode_meta(path, meta)
+    indices, labels = distributions.indices, distributions.labels
     with replacing(path) as file:
-        file.write(b'{"meta": ' + header.encode() + b', "distributions": {')
-        _write_entries(file, distributions, distributions.probabilities)
-        if distributions.labels is not None:
+        file.write(b'{"meta": ' + header + b', "distributions": {')
+        _write_entries(file, indices, row_blocks(distributions, NUMBERS_AT_ONCE), _row_encoder())
+        if labels is not None:
             file.write(b'}, "labels": {')
-            _write_entries(file, distributions, distributions.labels)
+            parts = blocks(distributions, NUMBERS_AT_ONCE)
+            _write_entries(file, indices, ((part, labels[part]) for part in parts), _encode)
         file.write(b"}}\n")
 
 
-def _plain(value: Any) -> Any:
-    """Return NumPy scalars and arrays, and paths, as what JSON knows."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if isinstance(value, Path):
-        return str(value)
-    message = f"{value!r} is of type {type(value).__name__}"
-    raise TypeError(message)
+def _write_entries(file: BinaryIO, indices: Indices, values: Iterable[tuple[slice, Array]], encode: Encode) -> None:
+    for part, block in values:
+        entries = encode(indices[part].tolist(), block)
+        file.write((b", " if part.start else b"") + entries[1:-1])
 
 
-def _write_entries(file: BinaryIO, distributions: Distributions, values: Any) -> None:
-    for start in range(0, len(distributions), ROWS_AT_ONCE):
-        part = slice(start, start + ROWS_AT_ONCE)
-        keys = distributions.indices[part].tolist()
-        entries = json.dumps(dict(zip(keys, values[part].tolist(), strict=True)), allow_nan=False)
-        file.write((b", " if start else b"") + entries[1:-1].encode())
+def _encode(keys: list[int], values: Array) -> bytes:
+    return json.dumps(dict(zip(keys, values.tolist(), strict=True)), allow_nan=False).encode()
+
+
+def _row_encoder() -> Encode:
+    """Return the fast encoder where orjson is installed; both write the same float64 numbers.
+
+    It never gets labels or metadata, since it would write NaN as null. It does not read either: of two equal keys it
+    would silently keep the last.
+    """
+    try:
+        orjson: Any = importlib.import_module("orjson")
+    except ImportError:
+        return _encode
+    options = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+
+    def encode(keys: list[int], values: Array) -> bytes:
+        # As float32, orjson would write fewer digits, which not every reader that parses float64 rounds back.
+        rows = np.ascontiguousarray(values, dtype=np.float64)
+        encoded: bytes = orjson.dumps(dict(zip(keys, rows, strict=True)), option=options)
+        return encoded
+
+    return encode
 
 
 def read(path: Path) -> Distributions:
@@ -65,30 +87,12 @@ def read(path: Path) -> Distributions:
         FileNotFoundError: There is none.
         StoreError: It is truncated, has NaN, repeated or wrong keys, rows of different lengths, or no distributions.
     """
-    try:
-        document = json.loads(path.read_bytes(), object_pairs_hook=_unique, parse_constant=_no_constant)
-        return _distributions(document)
-    except (ValueError, RecursionError, OverflowError) as error:  # JSON and Unicode errors are ValueErrors
-        message = f"{path}: not a file of distributions: {error}"
-        raise StoreError(message) from error
+    content = path.read_bytes()
+    with reading(path):
+        return _distributions(decode_json(content), room(len(content)))
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in found if names.count(name) > 1)
-        message = f"the key {repeated!r} stands twice"
-        raise ValueError(message)
-    return found
-
-
-def _no_constant(name: str) -> None:
-    message = f"expected finite numbers, got {name}"
-    raise ValueError(message)
-
-
-def _distributions(document: Any) -> Distributions:
+def _distributions(document: Any, label_room: int) -> Distributions:
     if not isinstance(document, dict) or not isinstance(document.get("distributions"), dict):
         message = 'expected {"meta": {...}, "distributions": {"0": [...], ...}}'
         raise ValueError(message)  # noqa: TRY004  # a wrong file is a wrong value
@@ -106,21 +110,21 @@ def _distributions(document: Any) -> Distributions:
     if rows and values.dtype.kind not in "fiu":
         message = f"expected numbers in the rows, got {values.dtype}"
         raise ValueError(message)
-    return Distributions(values, indices, _labels(document.get("labels"), rows), meta)
+    return Distributions(values, indices, _labels(document.get("labels"), rows, label_room), meta)
 
 
-def _labels(labels: Any, rows: Mapping[str, Any]) -> list[Any] | None:
+def _labels(labels: Any, rows: Mapping[str, Any], label_room: int) -> Array | None:
     if labels is None:
         return None
     if not isinstance(labels, dict) or labels.keys() != rows.keys():
         message = 'expected the same keys in "labels" as in "distributions"'
         raise ValueError(message)
-    return [labels[key] for key in rows]
+    return label_array([labels[key] for key in rows], label_room)
 
 
 def _index(key: str) -> int:
     # int() would also take "1_0", " 1" and "٣".
-    if not (key.isascii() and key.isdigit()) or len(key) > 18:  # the digits that int64 always holds
+    if not (key.isascii() and key.isdigit()) or len(key) > 19 or int(key) >= 2**63:
         message = f"expected dataset indices as keys, got {key[:40]!r}"
         raise ValueError(message)
     return int(key)

@@ -1,0 +1,142 @@
+"""The few operations by which a store changes the disk, and publishing a file whole by means of them.
+
+All changes go through these functions, so that tests can count, fail, kill and replay them one by one.
+"""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from probly.data_generator.errors import StoreError
+
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+UNBLOCKED = getattr(os, "O_NONBLOCK", 0)  # opening a FIFO would wait for its other end
+READ_AT_ONCE = 1 << 20
+
+
+def create(path: Path) -> int:
+    """Create a file that does not exist and return its handle."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o666)
+
+
+def write(handle: int, data: Any) -> None:
+    """Write all bytes of a buffer; the system may take fewer at a time."""
+    view = memoryview(data)
+    if not view.nbytes:
+        return
+    view = view.cast("B")
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def sync(handle: int) -> None:
+    """Wait until a file's bytes are on the disk."""
+    os.fsync(handle)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Give a file its final name, in one step."""
+    source.replace(target)
+
+
+def remove(path: Path) -> None:
+    """Remove a file."""
+    path.unlink()
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory that does not exist."""
+    path.mkdir()
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until the names in a directory are on the disk."""
+    if os.name == "posix":  # elsewhere a directory cannot be opened
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def publish(path: Path, pieces: Iterable[Any]) -> None:
+    """Write an immutable file whole or not at all: temporary name, fsync, rename, fsync of the directory.
+
+    A failure is never tried again: after a failed fsync, a later one succeeds without having written anything.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    handle = create(temporary)
+    try:
+        try:
+            for piece in pieces:
+                write(handle, piece)
+            if hasattr(os, "fchmod"):
+                os.fchmod(handle, 0o444)  # a mapped file must not shrink under its readers
+            sync(handle)
+        finally:
+            os.close(handle)
+        rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            remove(temporary)
+        raise
+    sync_directory(path.parent)
+
+
+def make_directories(path: Path) -> None:
+    """Make a directory and its parents, so that they survive a power loss."""
+    missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
+    for folder in reversed(missing):
+        make_directory(folder)
+        sync_directory(folder.parent)
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[tuple[int, int]]:
+    """Open a regular file and give its handle and its size.
+
+    Raises:
+        StoreError: It is missing, cannot be opened, or is a link, a folder, a FIFO or a device.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | NO_FOLLOW | UNBLOCKED)
+    except (OSError, ValueError) as error:
+        message = f"{path}: cannot be opened as a file of a store: {error}"
+        raise StoreError(message) from error
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            message = f"{path}: expected a regular file, got one of the mode {stat.filemode(status.st_mode)}"
+            raise StoreError(message)
+        yield handle, status.st_size
+    except OSError as error:
+        message = f"{path}: cannot be read: {error}"
+        raise StoreError(message) from error
+    finally:
+        os.close(handle)
+
+
+def read_at(handle: int, count: int, offset: int) -> bytes:
+    """Return up to ``count`` bytes from ``offset``; fewer only at the end of the file."""
+    os.lseek(handle, offset, os.SEEK_SET)
+    pieces = []
+    while count > 0 and (piece := os.read(handle, min(count, READ_AT_ONCE))):
+        pieces.append(piece)
+        count -= len(piece)
+    return b"".join(pieces)
+
+
+def read_small(path: Path, limit: int) -> bytes:
+    """Return the content of a file of at most ``limit`` bytes.
+
+    Raises:
+        StoreError: It is larger, or cannot be read.
+    """
+    with reading(path) as (handle, size):
+        if size > limit:
+            message = f"{path}: expected at most {limit} bytes, got {size}"
+            raise StoreError(message)
+        return read_at(handle, size, 0)

@@ -1,0 +1,149 @@
+"""The two JSON files of a store, sealed with a checksum: what the store is, and that it is complete."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from probly.data_generator.errors import StoreError
+from probly.data_generator.store import files
+
+SCHEMA = 1
+SPEC = "spec.json"
+MANIFEST = "manifest.json"
+SHARDS = "shards"
+MAX_JSON = 64 << 20
+
+OPENING = b'{"checksum":"'
+START = len(OPENING) + 64 + 2
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a store is.
+
+    Attributes:
+        identity: What a later run must have in common with the first one.
+        decided: The output mode that ``"auto"`` was settled to, or that was asked for.
+        rows: The number of rows that the dataset announces, or None.
+        classes: The number of classes.
+        representation: How rows are stored.
+        keyed: Whether the shards carry dataset indices, because they are not 0, 1, 2, ...
+        meta: The metadata of the distributions.
+        id: Binds the shards to this very store.
+    """
+
+    identity: dict[str, Any]
+    decided: str | None
+    rows: int | None
+    classes: int
+    representation: str
+    keyed: bool
+    meta: dict[str, Any]
+    id: str = ""
+    schema: int = SCHEMA
+
+    @classmethod
+    def new(cls, **fields: Any) -> "Spec":
+        """Return a spec with an id that no other store has."""
+        return cls(**fields, id=secrets.token_hex(16))
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the file."""
+        return seal(asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> "Spec":
+        """Read and check a file.
+
+        Raises:
+            StoreError: It is missing, damaged, or of another version.
+        """
+        content = unseal(path)
+        if content.get("schema") != SCHEMA:
+            message = f"{path}: expected a store of schema {SCHEMA}, got {content.get('schema')!r}"
+            raise StoreError(message)
+        kinds = {
+            "identity": dict, "decided": str | None, "rows": int | None, "classes": int, "representation": str,
+            "keyed": bool, "meta": dict, "id": str, "schema": int,
+        }  # fmt: skip
+        if content.keys() != kinds.keys():
+            message = f"{path}: expected the entries {sorted(kinds)}, got {sorted(content)}"
+            raise StoreError(message)
+        for name, kind in kinds.items():
+            check_kind(path, name, content[name], kind)
+        return cls(**content)
+
+
+def check_kind(path: Path, name: str, value: Any, kind: Any) -> None:
+    """Check an entry of a file; counts are integers from 0 to 2**62.
+
+    Raises:
+        StoreError: It is something else.
+    """
+    fits = isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
+    if not fits or (type(value) is int and not 0 <= value < 2**62):
+        message = f"{path}: entry {name!r}: expected {kind}, got {str(value)[:40]}"
+        raise StoreError(message)
+
+
+def seal(content: Mapping[str, Any]) -> bytes:
+    r"""Return canonical JSON that begins with the SHA-256 of its rest.
+
+    Examples:
+        >>> seal({"rows": 3})[-12:]
+        b'","rows":3}\n'
+    """
+    rest = b'",' + canonical(content)[1:] + b"\n"
+    return OPENING + hashlib.sha256(rest).hexdigest().encode() + rest
+
+
+def canonical(content: Any) -> bytes:
+    """Return JSON with one spelling: sorted keys, no spaces, ASCII."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def unseal(path: Path) -> dict[str, Any]:
+    """Verify the checksum of a sealed file, then parse it.
+
+    Raises:
+        StoreError: It is missing or damaged.
+    """
+    data = files.read_small(path, MAX_JSON)
+    rest = data[START - 2 :]
+    if data[: START - 2] != OPENING + hashlib.sha256(rest).hexdigest().encode():
+        message = f"{path}: its checksum is wrong; the file is damaged or none of a store"
+        raise StoreError(message)
+    try:
+        content: dict[str, Any] = json.loads(data)
+        del content["checksum"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        message = f"{path}: not a file of a store: {error}"
+        raise StoreError(message) from error
+    return content
+
+
+def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], name: str = "") -> list[str]:
+    """Return what differs between two identities, one line per entry.
+
+    Examples:
+        >>> differences({"model": {"name": "a"}, "k": 1}, {"model": {"name": "b"}, "k": 1})
+        ["model name: the store has 'a', this run has 'b'"]
+    """
+    found = []
+    for key in sorted({*stored, *wanted}):
+        old, new = stored.get(key), wanted.get(key)
+        label = f"{name} {key}".strip()
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += differences(old, new, label)
+        elif old != new:
+            found.append(f"{label}: the store has {_short(old)}, this run has {_short(new)}")
+    return found
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:60]}...{text[-30:]}"

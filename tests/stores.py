@@ -1,0 +1,72 @@
+"""A small run that streams to a store, and what its rows must be."""
+
+import contextlib
+
+import numpy as np
+
+from probly.data_generator import FirstOrderDataGenerator
+from probly.data_generator.store import files, open_store
+
+CLASSES = 3
+BATCH = 5
+ROWS = 43
+INPUTS = np.random.default_rng(0).normal(size=(ROWS, CLASSES)).astype(np.float32)
+LABELS = np.arange(ROWS) % CLASSES
+DATA = (INPUTS, LABELS)
+TEN_ROWS = 10 * CLASSES * 4 / 2**20
+"""The megabytes of a shard of ten rows, that is, two batches."""
+
+
+class Linear:
+    """A model whose weights can be seen."""
+
+    def __init__(self, scale=2.0):
+        self.weights = np.eye(CLASSES, dtype=np.float32) * np.float32(scale)
+
+    def __call__(self, inputs):
+        return inputs @ self.weights
+
+
+def generator(model=None, **options):
+    options = {"batch_size": BATCH, "output_mode": "auto", "backend": "numpy", **options}
+    return FirstOrderDataGenerator(model or Linear(), **options)
+
+
+def run(path, data=DATA, *, shard_megabytes=TEN_ROWS, shard_seconds=1e9, representation="float32", **options):
+    return generator(**options).generate_distributions(
+        data,
+        progress=False,
+        out=path,
+        shard_megabytes=shard_megabytes,
+        shard_seconds=shard_seconds,
+        representation=representation,
+    )
+
+
+EXPECTED = generator().generate_distributions(DATA, progress=False)
+
+
+def agrees(store):
+    """Return whether a store holds the expected rows and labels, bit by bit."""
+    same = np.asarray(store).tobytes() == EXPECTED.probabilities.tobytes()
+    return same and store.indices.tolist() == list(range(ROWS)) and store.labels.tobytes() == LABELS.tobytes()
+
+
+PRIMITIVES = ("create", "write", "sync", "rename", "remove", "make_directory", "sync_directory")
+
+
+@contextlib.contextmanager
+def watching(before):
+    """Call ``before(name, original, *arguments)`` in place of every operation that changes the disk."""
+    originals = {name: getattr(files, name) for name in PRIMITIVES}
+
+    def watched(name):
+        return lambda *arguments: before(name, originals[name], *arguments)
+
+    for name in PRIMITIVES:
+        setattr(files, name, watched(name))
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(files, name, original)
