@@ -1,6 +1,5 @@
 """The README's Python blocks run as written, each as one script in a folder of its own."""
 
-import os
 import re
 import subprocess
 import sys
@@ -52,4 +51,4 @@ def test_the_commands_of_the_readme_exist():
 def test_the_files_that_the_readme_shows_exist():
     for path in re.findall(r"\]\(([\w./-]+)\)", README):
         assert (ROOT / path).exists(), path
-    assert os.path.getsize(ROOT / "docs/images/digits.png") > 10_000
+    assert (ROOT / "docs/images/digits.png").stat().st_size > 10_000

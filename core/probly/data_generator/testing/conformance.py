@@ -77,11 +77,11 @@ class BackendConformance(MisuseChecks):
     def test_mlp_agrees_with_numpy(self, source: str) -> None:
         weights = reference.mlp_weights()
         inputs, labels = reference.samples(rows=50)
-        dataset = {
-            "arrays": lambda: (inputs, labels),
-            "dataset": lambda: self.dataset(inputs, labels),
-            "loader": lambda: self.loader(inputs, labels, 16),
-        }[source]()
+        dataset = (inputs, labels)
+        if source == "dataset":
+            dataset = self.dataset(inputs, labels)
+        elif source == "loader":
+            dataset = self.loader(inputs, labels, 16)
         distributions = self.run(self.mlp(weights), dataset, batch_size=16)
         expected = reference.softmax(reference.mlp_logits(weights, inputs))
         np.testing.assert_allclose(distributions.probabilities, expected, rtol=0, atol=1e-6)

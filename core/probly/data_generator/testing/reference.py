@@ -52,7 +52,9 @@ def cnn_weights(side: int = 8, channels: int = 1, filters: int = 4, classes: int
     """Return random weights for square images."""
     draw = _normals(seed)
     pixels = (side - 2) * (side - 2) * filters
-    return CNNWeights(draw(3, 3, channels, filters), draw(filters), draw(pixels, classes) / np.float32(4), draw(classes))
+    return CNNWeights(
+        draw(3, 3, channels, filters), draw(filters), draw(pixels, classes) / np.float32(4), draw(classes)
+    )
 
 
 def _normals(seed: int) -> Callable[..., FloatArray]:
