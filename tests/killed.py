@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from probly.data_generator.store import open_store
 from tests import stores
 
 forever = contextlib.ExitStack()
@@ -58,7 +59,7 @@ def at_call(number):
         if left == 0:
             if name == "write":
                 view = memoryview(arguments[1]).cast("B")
-                original(arguments[0], view[: len(view) // 2])
+                original(arguments[0], view[: len(view) // 2], arguments[2])
             die()
         return original(*arguments)
 
@@ -66,7 +67,7 @@ def at_call(number):
 
 
 def check(path):
-    store = stores.open_store(path)
+    store = open_store(path)
     store.verify()
     assert stores.agrees(store)
 

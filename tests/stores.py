@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 
 from probly.data_generator import FirstOrderDataGenerator
-from probly.data_generator.store import files, open_store
+from probly.data_generator.store import files, writer
 
 CLASSES = 3
 BATCH = 5
@@ -15,6 +15,9 @@ LABELS = np.arange(ROWS) % CLASSES
 DATA = (INPUTS, LABELS)
 TEN_ROWS = 10 * CLASSES * 4 / 2**20
 """The megabytes of a shard of ten rows, that is, two batches."""
+
+
+writer.EARLY_BYTES = 50  # shards of ten rows are begun before they are full
 
 
 class Linear:

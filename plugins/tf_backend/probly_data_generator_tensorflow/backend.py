@@ -61,6 +61,16 @@ def posterior_params(model: "TensorFlowModel") -> dict[str, dict[str, Any]]:
 
 
 @hookimpl
+def weight_digest(model: "TensorFlowModel") -> str:
+    """Return the digest of all variables in their order; what a plain function refers to cannot be seen."""
+    from probly.data_generator.store.fingerprint import digest
+
+    # Keras numbers its names per process, so the order has to tell the variables apart.
+    variables = list(getattr(model.module, "variables", ()))
+    return digest((str(number), variable.numpy()) for number, variable in enumerate(variables)) if variables else ""
+
+
+@hookimpl
 def recognizes(model: Any) -> bool:
     """Claim what TensorFlow defines, and Keras models that run on TensorFlow."""
     roots = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}

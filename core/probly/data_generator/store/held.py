@@ -72,6 +72,11 @@ class Held:
         else:
             self._labels[self.count] = labels.copy()
 
+    def first_tensor(self) -> Any:
+        """Return the bytes of the first tensor, the one that is written before the shard is closed."""
+        buffer = next(iter(self._buffers.values()))[: self.count]
+        return buffer.data.cast("B") if buffer.nbytes else b""
+
     def tensors(self) -> tuple[dict[str, Array], str | None]:
         """Return the tensors of a shard, and the dtype of labels that are text."""
         tensors = {name: buffer[: self.count] for name, buffer in self._buffers.items()}

@@ -23,6 +23,8 @@ from probly.data_generator.store import files
 
 ALIGNMENT = 64
 MAX_HEADER = 64 << 20
+ROOM = 1024
+"""Where the data begin, unless a header is larger; so they can be written before the header is known."""
 DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1", "BOOL": "|b1",
@@ -51,16 +53,32 @@ class Header(NamedTuple):
     data_start: int
 
 
-def pieces(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> list[Any]:
-    """Return the buffers that make up a file, in order.
+class Written(NamedTuple):
+    """How much of the first tensor a caller has written already.
+
+    Attributes:
+        size: Its bytes.
+        checksum: Their CRC-32.
+    """
+
+    size: int = 0
+    checksum: int = 0
+
+
+NOTHING = Written()
+
+
+def pieces(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str], done: Written = NOTHING) -> list[Any]:
+    """Return the buffers that make up a file, in order: the header, then the tensors and what lies between them.
 
     Args:
         tensors: C-contiguous arrays of the dtypes in ``DTYPES``.
         metadata: Further entries of the header.
+        done: What is only described in the header, not checked again.
 
     Examples:
-        >>> len(b"".join(pieces({"probs": np.zeros((2, 3), np.float32)}, {"schema": "1"}))) % 64
-        24
+        >>> [memoryview(piece).nbytes for piece in pieces({"probs": np.zeros((2, 3), np.float32)}, {"schema": "1"})]
+        [1024, 24]
     """
     entries: dict[str, Any] = {}
     data: list[Any] = []
@@ -70,9 +88,10 @@ def pieces(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str])
         if gap:  # the format allows no holes
             offset = _place(entries, data, f"_padding{number}", np.zeros(gap, np.uint8), offset)
         offset = _place(entries, data, name, array, offset)
-    checksum = 0
+    checksum, skipped = done.checksum, done.size
     for piece in data:
-        checksum = zlib.crc32(_bytes(piece), checksum)
+        checksum = zlib.crc32(_bytes(piece)[skipped:], checksum)
+        skipped = 0
     return [_header(entries, {"data_checksum": f"{checksum:08x}", **metadata}), *data]
 
 
@@ -94,7 +113,8 @@ def _bytes(array: npt.NDArray[Any]) -> Any:
 def _header(entries: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
     text = json.dumps(metadata, separators=(",", ":"))[1:] + "," + json.dumps(entries, separators=(",", ":"))[1:]
     rest = b'",' + text.encode()
-    rest += b" " * (-(8 + START + len(rest)) % ALIGNMENT)
+    size = 8 + START + len(rest)
+    rest += b" " * (ROOM - size if size <= ROOM else -size % ALIGNMENT)
     length = (START + len(rest)).to_bytes(8, "little")
     return length + OPENING + b"%08x" % zlib.crc32(length + rest) + rest
 

@@ -146,6 +146,7 @@ class Store(Distributions):
             raise StoreError(message) from error
         self._ranges, self._checksums = list(shards), list(shards.values())
         self._starts = [rows.start for rows in self._ranges]
+        self._first_rows = np.asarray(self._starts, np.int64)
         self._stops = [rows.stop for rows in self._ranges]
         self._opened: list[Shard | None] = [None] * len(self._ranges)
         # The rows of opened shards that need no decoding: what makes a single row cheap.
@@ -305,7 +306,7 @@ class Store(Distributions):
         positions = self._positions(np.asarray(indices, dtype=np.int64).reshape(-1))
         order = np.argsort(positions)
         ascending = positions[order]
-        edges = [*ascending.searchsorted(np.asarray(self._starts, np.int64)).tolist(), len(ascending)]
+        edges = [*ascending.searchsorted(self._first_rows).tolist(), len(ascending)]
         found = np.empty((len(positions), self.num_classes), np.float32)
         for number, (first, last) in enumerate(pairwise(edges)):
             if first < last:

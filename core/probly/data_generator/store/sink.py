@@ -45,9 +45,8 @@ class StoreSink:
     @property
     def start(self) -> int:
         """The first row of the first batch that is needed; a dataset need not read those before."""
-        published = self.writer.published
-        safe = published[0].stop if published and published[0].start == 0 else 0
-        return safe // self.batch_size * self.batch_size
+        first_missing = self.writer.missing(0, 2**62)[0].start
+        return first_missing // self.batch_size * self.batch_size
 
     def pending(self, batches: Iterable[Batch], skip: Callable[[int], Any]) -> Iterator[Batch]:
         """Yield the batches that hold a missing row.

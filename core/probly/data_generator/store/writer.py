@@ -3,13 +3,15 @@
 Whatever happens, what is published stays: the next writer with the same identity goes on from there.
 """
 
+import contextlib
 import errno
 import json
 import math
 import os
 import shutil
 import time
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -29,6 +31,8 @@ from probly.data_generator.store.spec import MANIFEST, SHARDS, SPEC, Spec, diffe
 
 LOCK = "lock"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+EARLY_BYTES = 8 << 20
+"""What is written at once before a shard is closed."""
 clock = time.monotonic
 
 
@@ -71,6 +75,8 @@ class StoreWriter:
         self.broken = False
         self.held = Held(0)
         self._since = 0.0
+        self._draft: files.Draft | None = None
+        self._done = layout.NOTHING
         _check_folder(path)
         self._lock: Lock | None = None
         try:
@@ -118,7 +124,7 @@ class StoreWriter:
                 identity=self.identity, decided=decided, rows=rows, classes=classes, representation=self.form.name,
                 keyed=keyed, meta=decode_meta(encode_meta(self.path, meta)),
             )  # fmt: skip
-            self._publish(self.path / SPEC, [spec.to_bytes()])
+            self._publish(self.path / SPEC, spec.to_bytes())
             self.spec = spec
         elif self.spec.classes != classes:
             message = f"{self.path}: expected {self.spec.classes} classes as in the store, got {classes}"
@@ -152,6 +158,22 @@ class StoreWriter:
         self.held.add(tensors if keys is None else {**tensors, "keys": keys}, labels, len(rows))
         if self.held.count >= self.held.capacity or clock() - self._since >= self.limits.seconds:
             self.flush()
+        else:
+            self._write_early()
+
+    def _write_early(self) -> None:
+        """Write what has come since the last time, so that the disk works while the next rows are computed."""
+        data = self.held.first_tensor()
+        done = self._done
+        if len(data) - done.size < EARLY_BYTES or self.broken:
+            return
+        path = self.path / SHARDS / f"{self.held.start:012}"
+        with self._disk(path, len(data)):
+            if self._draft is None:
+                self._draft = files.Draft(path)
+            piece = data[done.size :]
+            self._draft.write(piece, layout.ROOM + done.size, early=True)
+        self._done = layout.Written(len(data), zlib.crc32(piece, done.checksum))
 
     def flush(self) -> None:
         """Publish the rows held as one shard.
@@ -167,17 +189,50 @@ class StoreWriter:
         metadata = {"store": self.spec.id, "start": str(rows.start), "stop": str(rows.stop)}
         if text is not None:
             metadata["labels_dtype"] = text
-        self._publish(self.path / SHARDS / rows.file_name, layout.pieces(tensors, metadata))
+        header, *data = layout.pieces(tensors, metadata, self._done)
+        self._finish_draft(self.path / SHARDS / rows.file_name, header, data)
         self.published = sorted([*self.published, rows])
         self.held.drop()
 
-    def _publish(self, path: Path, pieces: list[Any]) -> None:
+    def _finish_draft(self, path: Path, header: bytes, data: list[Any]) -> None:
+        with self._disk(path, len(header) + sum(piece.nbytes for piece in data)):
+            draft = self._draft or files.Draft(path)
+            self._draft = draft
+            skipped = self._done.size if len(header) == layout.ROOM else 0
+            draft.write(header, 0)
+            offset = len(header)
+            for piece in data:
+                part = piece.reshape(-1).view(np.uint8)[skipped:] if piece.nbytes else b""
+                draft.write(part, offset + skipped)
+                offset, skipped = offset + piece.nbytes, 0
+            draft.publish(path)
+        self._forget_draft()
+
+    def _forget_draft(self) -> None:
+        self._draft, self._done = None, layout.NOTHING
+
+    @contextlib.contextmanager
+    def _disk(self, path: Path, needed: int) -> Iterator[None]:
+        """Remove the draft if the block fails, and say what an error of the disk means for the run."""
         try:
-            files.publish(path, pieces)
+            yield
         except OSError as error:
             # A failed fsync may have lost what it should have written, and would succeed the next time.
             self.broken = True
-            raise self._failure(error, path, sum(memoryview(piece).nbytes for piece in pieces)) from error
+            self._discard_draft()
+            raise self._failure(error, path, needed) from error
+        except BaseException:
+            self._discard_draft()
+            raise
+
+    def _discard_draft(self) -> None:
+        if self._draft is not None:
+            self._draft.discard()
+        self._forget_draft()
+
+    def _publish(self, path: Path, content: bytes) -> None:
+        with self._disk(path, len(content)):
+            files.publish(path, [content])
 
     def _failure(self, error: OSError, path: Path, needed: int) -> StoreError:
         safe = sum(rows.stop - rows.start for rows in self.published)
@@ -211,7 +266,7 @@ class StoreWriter:
             with files.reading(path) as (handle, size):
                 checksum = layout.read_header(handle, size).metadata["data_checksum"]
             shards.append([shard.start, shard.stop, size, checksum])
-        self._publish(self.path / MANIFEST, [seal({"store": self.spec.id, "rows": rows, "shards": shards})])
+        self._publish(self.path / MANIFEST, seal({"store": self.spec.id, "rows": rows, "shards": shards}))
 
     def __enter__(self) -> Self:
         return self
@@ -230,6 +285,7 @@ class StoreWriter:
             self._release()
 
     def _release(self) -> None:
+        self._discard_draft()
         if self._lock is not None:
             self._lock.release()
 
