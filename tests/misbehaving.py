@@ -109,11 +109,20 @@ class IgnoresInputGetter(Honest):
         return honest.iterate_batches(dataset, batch_size, None, index_getter, batched, 0)
 
 
-class ChangesInputs(Honest):
+class SharesInputs(Honest):
+    @hookimpl
+    def to_device(self, data, device):
+        return honest.to_device(data, HOST)
+
+
+class SharesOutputs(Honest):
+    @hookimpl
+    def to_device(self, data, device):
+        return honest.to_device(data, HOST)
+
     @hookimpl
     def forward(self, model, inputs, output_mode):
-        inputs += 0.5
-        return honest.forward(model, inputs, output_mode)
+        return model.function(inputs)
 
 
 class RefusesEmptyData(Honest):
@@ -241,7 +250,9 @@ BACKENDS = {
         (),
     ),
     "no-getter": (IgnoresInputGetter(), "test_input_getter_picks_the_input_of_a_sample_and_of_a_batch", ()),
-    "in-place": (ChangesInputs(), "test_inputs_are_not_changed", ()),
+    "in-place": (SharesInputs(), "test_inputs_are_not_changed", ("auto",)),
+    "shares-outputs": (SharesOutputs(), "test_a_model_may_reuse_the_memory_of_its_outputs", ("transform",)),
+    "shares-rows": (SharesOutputs(), "test_a_model_may_reuse_the_memory_of_its_outputs", ("probs",)),
     "naive": (scores_in_place_of_forward(naive_softmax), "test_softmax_is_stable", (1000.0,)),
     "always-logits": (
         after_forward(honest.OPERATIONS.softmax),

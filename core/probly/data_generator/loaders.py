@@ -27,7 +27,7 @@ def loader_batches(
     """
     # A list is a pair here too: loaders that collate tuples commonly hand out lists.
     pairs = pairs if isinstance(loader, SimpleDataLoader) else (*pairs, list)
-    recorded: deque[Any] = deque()
+    recorded: deque[Any] | None = None
     if is_loader(loader) and index_getter is None:
         loader, recorded = record_indices(loader)
     return _loader_batches(loader, recorded, input_getter, index_getter, pairs)
@@ -35,7 +35,7 @@ def loader_batches(
 
 def _loader_batches(
     loader: Any,
-    recorded: deque[Any],
+    recorded: deque[Any] | None,
     input_getter: Getter | None,
     index_getter: Getter | None,
     pairs: tuple[type, ...],
@@ -47,16 +47,27 @@ def _loader_batches(
         indices = np.arange(start, start + rows)
         if index_getter is not None:
             indices = checked_indices(index_getter(item), rows, f"batch {number}")
-        elif recorded:
+        elif recorded is not None:
+            if not recorded:
+                raise AlignmentError(_bypassed(loader, f"batch {number} did not come from its sampler"))
             chosen = recorded.popleft()
             _check_chosen(chosen, number, loader)
             if not _in_order_of_arrival(chosen):
                 indices = checked_indices(chosen, rows, f"batch {number}")
         yield Batch(indices, inputs, labels)
         start += rows
+    if recorded and not _in_order_of_arrival(recorded[0]):
+        raise AlignmentError(_bypassed(loader, f"{len(recorded)} batches of its sampler were not handed out"))
 
 
-def _count(inputs: Any, recorded: deque[Any]) -> int:
+def _bypassed(loader: Any, what: str) -> str:
+    return (
+        f"{type(loader).__name__}: {what}, so its rows have no index; pass the dataset or a loader that follows its "
+        "sampler, or let the samples carry their index and set index_getter"
+    )
+
+
+def _count(inputs: Any, recorded: deque[Any] | None) -> int:
     # Samples that do not stack come as a list, whose arrays may share a length of their own.
     if isinstance(inputs, list) and recorded and isinstance(recorded[0], list) and len(inputs) == len(recorded[0]):
         return len(inputs)
@@ -76,7 +87,7 @@ def _check_chosen(chosen: Any, number: int, loader: Any) -> None:
                 "use num_workers=1, or let the samples carry their index and set index_getter"
             )
             raise AlignmentError(message)
-    elif isinstance(chosen, int):
+    elif not isinstance(chosen, list):
         message = (
             f"batch {number}: the loader has batch_size=None, so sample {chosen} of its dataset is a whole batch whose "
             "rows have no index; pass the dataset itself, or a sampler that yields lists of indices"
@@ -91,7 +102,9 @@ class _RecordingSampler:
 
     def __iter__(self) -> Iterator[Any]:
         for chosen in self.sampler:
-            kept = chosen if chosen is None or isinstance(chosen, int) else list(chosen)
+            # A NumPy or tensor scalar has __iter__, too, but is one index.
+            single = not hasattr(chosen, "__iter__") or getattr(chosen, "ndim", 1) == 0
+            kept = chosen if single else list(chosen)
             self.recorded.append(kept)
             yield kept
 

@@ -9,7 +9,14 @@ import numpy as np
 
 def is_array(value: Any) -> bool:
     """Return whether a value looks like an array of any framework with at least one axis."""
+    if is_table(value):
+        return True
     return hasattr(value, "dtype") and hasattr(value, "__getitem__") and len(getattr(value, "shape", ())) >= 1
+
+
+def is_table(value: Any) -> bool:
+    """Return whether a value is a data frame or series, whose own ``[...]`` looks up names and not positions."""
+    return hasattr(value, "iloc") and hasattr(value, "shape")
 
 
 def map_leaves(function: Callable[[Any], Any], nest: Any) -> Any:
@@ -128,7 +135,7 @@ def take_rows(nest: Any, rows: Any, total: int | None = None) -> Any:
     # A batch that is wanted whole need not be cut.
     if isinstance(rows, slice) and rows == slice(0, total):
         return nest
-    return map_leaves(lambda leaf: leaf[rows], nest)
+    return map_leaves(lambda leaf: leaf.iloc[rows] if is_table(leaf) else leaf[rows], nest)
 
 
 def collate(samples: Sequence[Any]) -> Any:

@@ -99,9 +99,17 @@ def iterate_batches(
 
 @hookimpl
 def to_device(data: Any, device: str) -> Any:
-    """Return the nest with its arrays in host memory, whatever they are made of."""
+    """Return the nest as NumPy arrays, whatever they are made of; for ``"cpu"`` as copies, and tables as they are."""
     _check_device(device)
-    return nests.map_leaves(_to_numpy, data)
+    return nests.map_leaves(_to_numpy if device == HOST else _own_copy, data)
+
+
+def _own_copy(leaf: Any) -> Any:
+    """Return memory of its own: a model that works in place must change neither the caller's data nor a second try."""
+    if nests.is_table(leaf):  # a pipeline picks its columns by name
+        return leaf.copy()
+    array = _to_numpy(leaf)
+    return array.copy() if array is leaf and isinstance(leaf, np.ndarray) else array
 
 
 def _to_numpy(leaf: Any) -> Any:
@@ -120,7 +128,7 @@ def forward(model: NumpyModel, inputs: Any, output_mode: OutputMode) -> Any:
     if isinstance(answers, list | tuple) or hasattr(answers, "__array__"):  # pure Python, and tables
         answers = _rows(answers)
     scores = np.asarray(outputs.unwrap(answers))
-    return outputs.as_probabilities(scores, output_mode, OPERATIONS).astype(np.float32, copy=False)
+    return outputs.as_probabilities(scores, output_mode, OPERATIONS).astype(np.float32)
 
 
 def _rows(answers: Any) -> npt.NDArray[Any]:

@@ -96,11 +96,15 @@ def as_probabilities(outputs: Any, output_mode: Literal["logits", "probs"], ops:
         output_mode: What the outputs are.
         ops: The framework's operations.
 
+    Raises:
+        TypeError: The outputs are class labels, or no array.
+
     Returns:
         The framework's float32 array of shape ``(N, classes)``, or ``(N, 2)`` for single scores. Other shapes are
         passed on for the generator's check, which knows the batch.
     """
     scores = unwrap(outputs)
+    _refuse_labels(scores)
     half = ops.is_half(scores)
     scores = ops.float32(scores)
     if len(scores.shape) == 0:
@@ -116,6 +120,17 @@ def as_probabilities(outputs: Any, output_mode: Literal["logits", "probs"], ops:
         return ops.softmax(scores)
     # bfloat16 keeps 8 bits, so a rounded row may miss 1 by about 2**-8; a larger miss is no rounding and stays visible.
     return ops.renormalise(scores, 2.0**-7) if half else scores
+
+
+def _refuse_labels(scores: Any) -> None:
+    shape = tuple(scores.shape)
+    whole = any(word in str(scores.dtype) for word in ("int", "bool"))
+    if whole and (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
+        message = (
+            f"Model must return scores, got one number of dtype {scores.dtype} per row, which looks like class labels; "
+            "return probabilities or logits (predict_proba, not predict), or set output_transform"
+        )
+        raise TypeError(message)
 
 
 class BadRow(NamedTuple):
@@ -153,6 +168,17 @@ def find_bad_row(rows: FloatRows) -> BadRow | None:
     if row.min() < 0:
         return BadRow(position, f"it has a negative entry, {row.min():.6g}")
     return BadRow(position, f"it sums to {sums[position]:.6g}, not to 1 within {SUM_TOLERANCE:g}")
+
+
+def mostly_probabilities(rows: FloatRows) -> bool:
+    """Return whether more than half of some rows are distributions up to a careless rounding: then so are the others.
+
+    Examples:
+        >>> mostly_probabilities(np.array([[0.25, 0.75], [0.333, 0.666], [0.0, 0.0]], dtype=np.float32))
+        True
+    """
+    near = (rows.min(axis=1) >= 0) & (np.abs(rows.sum(axis=1) - 1.0) <= 0.02)
+    return bool(2 * np.count_nonzero(near) > len(rows))
 
 
 def may_be_probabilities(softmaxed: FloatRows) -> bool:

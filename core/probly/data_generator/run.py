@@ -15,7 +15,13 @@ from probly.data_generator.backends import Backend
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.nests import take_rows
-from probly.data_generator.outputs import FloatRows, check_shape, find_bad_row, may_be_probabilities
+from probly.data_generator.outputs import (
+    FloatRows,
+    check_shape,
+    find_bad_row,
+    may_be_probabilities,
+    mostly_probabilities,
+)
 from probly.data_generator.samples import Batch
 
 
@@ -87,7 +93,14 @@ class Run:
     def _decide(self, number: int, batch: Batch) -> None:
         """Settle "auto" once per run: probabilities if every row of the first batch is a distribution as it stands."""
         rows = self._host_rows(self._dispatch(number, batch, "probs"))
-        self.output_mode = "logits" if find_bad_row(rows) else "probs"
+        bad = find_bad_row(rows)
+        if bad and mostly_probabilities(rows):
+            message = (
+                f"{self.where(number)}, index {batch.indices[bad.position]}: most rows of the first batch look like "
+                f'probabilities, but in this one {bad.reason}; set output_mode to "probs" or "logits"'
+            )
+            raise InvalidOutputError(message)
+        self.output_mode = "logits" if bad else "probs"
         self.decided = True
 
     def _dispatch(self, number: int, batch: Batch, mode: str | None = None) -> Dispatched:
@@ -126,7 +139,8 @@ class Run:
             raise InvalidOutputError(message)
         if mode == "raw":
             assert self.output_transform is not None
-            outputs = self.output_transform(outputs)
+            # A copy: a model may reuse the memory of its outputs before they are collected.
+            outputs = hook.to_device(data=self.output_transform(outputs), device=self.model.device)
         return outputs
 
     def _halved(self, error: Exception, size: int, number: int) -> bool:

@@ -140,11 +140,36 @@ class BackendConformance(MisuseChecks):
             distributions = self.run(self.mlp(weights), dataset, input_getter=lambda pair: 2 * pair[0])
             np.testing.assert_allclose(distributions.probabilities, expected, rtol=0, atol=1e-6)
 
-    def test_inputs_are_not_changed(self) -> None:
-        inputs, labels = reference.samples(rows=10)
-        before = inputs.copy()
-        self.run(self.mlp(reference.mlp_weights()), (inputs, labels), batch_size=4)
-        np.testing.assert_array_equal(inputs, before)
+    @pytest.mark.parametrize("output_mode", ["logits", "auto"])
+    def test_inputs_are_not_changed(self, output_mode: str) -> None:
+        """Nor are the rows wrong if the model works in place and is called twice for the first batch."""
+
+        def model(batch: Any) -> Any:
+            batch *= 2
+            return batch
+
+        logits = 5 * reference.samples(rows=10, shape=(4,))[0]
+        before = logits.copy()
+        distributions = self.run(self.function(model), logits, output_mode=output_mode, batch_size=4)
+        np.testing.assert_array_equal(logits, before)
+        np.testing.assert_allclose(distributions.probabilities, reference.softmax(2 * before), rtol=0, atol=1e-6)
+
+    @pytest.mark.parametrize("output_mode", ["probs", "transform"])
+    def test_a_model_may_reuse_the_memory_of_its_outputs(self, output_mode: str) -> None:
+        """Rows are collected one batch late, when the model has written the next ones."""
+        rows = reference.softmax(reference.samples(rows=12, shape=(4,))[0]).astype(np.float32)
+        memory = self.array(rows[:4].copy())
+
+        def model(batch: Any) -> Any:
+            try:
+                memory[:] = batch
+            except TypeError:  # arrays of this framework cannot be written to
+                return batch
+            return memory
+
+        options = {"output_transform": lambda outputs: outputs} if output_mode == "transform" else {"output_mode": "probs"}
+        distributions = self.run(self.function(model), rows, batch_size=4, **options)
+        np.testing.assert_array_equal(distributions.probabilities, rows)
 
     # From outputs to rows
 
