@@ -278,3 +278,138 @@ def test_samples_of_different_shapes_arrive_as_a_list():
 def test_batch_sizes_are_checked(batch_size):
     with pytest.raises(ValueError, match="batch_size: expected an integer of at least 1"):
         FirstOrderDataGenerator(abs, backend="numpy", batch_size=batch_size)
+
+
+class Ahead(Loader):
+    """Skips the first batches of its sampler, as loaders that resume an epoch do."""
+
+    def __iter__(self):
+        for number, chosen in enumerate(self.batch_sampler):
+            if number >= 2:
+                yield self.collate(chosen)
+
+
+class Caching(Loader):
+    """Hands out batches that it kept from another epoch."""
+
+    def __iter__(self):
+        for chosen in ([5, 3], [1, 0]):
+            yield self.collate(chosen)
+
+
+@pytest.mark.parametrize(
+    ("loader", "says"),
+    [
+        (Ahead(np.split(np.arange(ROWS)[::-1], 4)), "Ahead: 2 batches of its sampler were not handed out"),
+        (Caching([[0, 1], [2, 3]]), "Caching: batch 0 did not come from its sampler"),
+    ],
+)
+def test_loaders_that_do_not_follow_their_sampler_are_refused(loader, says):
+    with pytest.raises(AlignmentError, match=says):
+        run(loader)
+
+
+def test_samplers_may_reuse_their_list():
+    """The choice is copied when it is made: the loader reads ahead of the run."""
+
+    class Reuses:
+        def __iter__(self):
+            chosen = []
+            for start in range(0, ROWS, 5):
+                chosen[:] = range(start, start + 5)
+                yield chosen
+
+    class ReadsAhead(Loader):
+        def __iter__(self):
+            return iter([self.collate(list(chosen)) for chosen in self.batch_sampler])
+
+    check(run(ReadsAhead(Reuses())))
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.array])
+def test_numpy_scalars_of_a_sampler_are_single_indices(kind):
+    class Whole(Loader):
+        def __iter__(self):
+            for index in self.sampler:
+                yield LOGITS[int(index) : int(index) + 5]
+
+    loader = Whole(None)
+    loader.sampler = [kind(index) for index in range(0, ROWS, 5)]
+    with pytest.raises(AlignmentError, match="batch_size=None"):
+        run(loader)
+
+
+def test_the_twin_of_a_loader_reads_in_order_and_leaves_no_workers():
+    from probly.data_generator.loaders import record_indices
+
+    loader = Loader([[0]])
+    loader.in_order, loader.persistent_workers, loader._iterator = False, True, object()
+    twin, _ = record_indices(loader)
+    assert (twin.in_order, twin.persistent_workers, twin._iterator) == (True, False, None)
+    assert (loader.in_order, loader.persistent_workers) == (False, True)
+
+
+def test_index_getter_must_not_give_two_samples_one_index():
+    with pytest.raises(AlignmentError, match="index_getter returned the index 0 for 10 samples"):
+        run([(row, index % 2) for index, row in enumerate(LOGITS)], index_getter=lambda sample: sample[1])
+
+
+def test_a_sampler_that_repeats_keeps_the_first_row():
+    class Noisy(Loader):
+        def collate(self, chosen):
+            return [LOGITS[list(chosen)] + 10 * len(chosen) * np.eye(3)[0], np.asarray(chosen)]
+
+    with pytest.warns(UserWarning, match="kept the first"), pytest.warns(UserWarning, match="generated 2"):
+        distributions = run(Noisy([[5], [5, 1]]))
+    np.testing.assert_allclose(distributions[5], reference.softmax(LOGITS[5] + 10 * np.eye(3)[0]), atol=1e-6)
+
+
+def test_empty_batches_are_no_batches():
+    batches = [(LOGITS[:0], np.arange(0)), (LOGITS[:9], np.arange(9)), (LOGITS[9:], np.arange(9, ROWS))]
+    distributions = run(batches, batched=True)
+    check(distributions)
+    np.testing.assert_array_equal(distributions.labels, np.arange(ROWS))
+
+
+def test_a_simple_loader_of_samples_that_do_not_stack():
+    """Its batches are lists of samples, not pairs, and the samples may share a length of their own."""
+    samples = [np.full((4, width), width, np.float32) for width in range(1, 7)]
+    generator = FirstOrderDataGenerator(
+        lambda batch: np.array([[sample.mean(), 0.0] for sample in batch]), backend="numpy", output_mode="logits"
+    )
+    distributions = generator.generate_distributions(SimpleDataLoader(samples, batch_size=2))
+    expected = reference.softmax([[width, 0] for width in range(1, 7)])
+    np.testing.assert_allclose(distributions.probabilities, expected, atol=1e-6)
+
+
+def test_tables_are_read_by_position():
+    import pandas as pd
+
+    order = np.random.default_rng(0).permutation(ROWS)
+    table = pd.DataFrame(LOGITS, columns=["a", "b", "c"], index=order)
+    labels = pd.Series(np.arange(ROWS), index=order)
+    generator = FirstOrderDataGenerator(
+        lambda batch: batch[["a", "b", "c"]].to_numpy(), backend="numpy", output_mode="logits", batch_size=7
+    )
+    for dataset in ((table, labels), SimpleDataLoader((table, labels), batch_size=6, shuffle=True)):
+        distributions = generator.generate_distributions(dataset)
+        check(distributions)
+        np.testing.assert_array_equal(distributions.labels, np.arange(ROWS))
+    check(generator.generate_distributions(table))
+
+
+def test_pipelines_pick_columns_by_name():
+    import pandas as pd
+    from sklearn.compose import ColumnTransformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    table = pd.DataFrame({"x": LOGITS[:, 0], "y": LOGITS[:, 1], "text": ["?"] * ROWS})
+    labels = pd.Series(np.where(LOGITS[:, 0] > 0, "up", "down"), index=np.arange(ROWS)[::-1])
+    pipeline = make_pipeline(ColumnTransformer([("scale", StandardScaler(), ["x", "y"])]), LogisticRegression())
+    pipeline.fit(table, labels.to_numpy())
+    distributions = FirstOrderDataGenerator(pipeline, batch_size=6).generate_distributions((table, labels))
+    np.testing.assert_allclose(distributions.probabilities, pipeline.predict_proba(table), atol=1e-6)
+    assert distributions.labels.tolist() == labels.tolist()
+    assert distributions.class_names == ["down", "up"]

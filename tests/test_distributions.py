@@ -30,6 +30,7 @@ def test_it_serves_where_a_dict_of_lists_did():
 
 def test_one_array_without_copies():
     rows = np.asarray(ROWS, np.float32)
+    rows.flags.writeable = False
     distributions = Distributions(rows)
     assert np.shares_memory(np.asarray(distributions), rows)
     assert np.shares_memory(distributions[1], rows)
@@ -142,3 +143,41 @@ def test_any_order_of_arrival_gives_the_same_mapping(scores, random):
     for position, index in enumerate(indices):
         np.testing.assert_array_equal(straight[index], rows[position])
         assert index in straight
+
+
+def test_an_array_that_can_be_written_to_is_copied():
+    rows, indices, labels = np.asarray(ROWS, np.float32), np.arange(3), np.arange(3)
+    distributions = Distributions(rows, indices, labels)
+    rows[:], indices[:], labels[:] = 7, 7, 7
+    assert distributions == Distributions(ROWS)
+    assert distributions.labels.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("wrong", [[0.2, 1.7, 2.9], [True, False, True], ["0", "1", "2"]])
+def test_only_integers_are_indices(wrong):
+    """A float would be cut, and a mask would name the rows 0 and 1."""
+    with pytest.raises(AlignmentError, match="expected integers as dataset indices"):
+        Distributions(ROWS, indices=wrong)
+    with pytest.raises(AlignmentError, match="expected integers as dataset indices"):
+        Distributions(ROWS).gather(wrong)
+
+
+@pytest.mark.parametrize("wrong", [0.9, True, "a", None, (0,)])
+def test_only_integers_are_keys(wrong):
+    with pytest.raises(AlignmentError, match="expected integers as keys"):
+        Distributions.from_mapping({wrong: [1.0]})
+    for distributions in (Distributions(ROWS), Distributions(ROWS, indices=[3, 4, 9])):
+        if wrong is not True:
+            with pytest.raises(KeyError, match="expected an integer"):
+                distributions[wrong]
+            assert distributions.get(wrong) is None
+    with pytest.raises(KeyError, match="use gather"):
+        Distributions(ROWS)[0:2]
+
+
+def test_the_tolerances_are_the_promised_ones():
+    Distributions([[0.5, 0.50009]])
+    with pytest.raises(InvalidOutputError):
+        Distributions([[0.5, 0.50011]])
+    with pytest.raises(InvalidOutputError, match="negative"):
+        Distributions([[1.000001, -0.000001]])

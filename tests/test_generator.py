@@ -289,3 +289,156 @@ def test_a_loader_may_reuse_the_memory_of_its_labels():
 def test_a_single_number_is_no_row():
     with pytest.raises(InvalidOutputError, match=r"expected 20 rows, got 0 \(shape \(\)\)"):
         generator(lambda batch: batch.mean(), output_mode="logits").generate_distributions(LOGITS)
+
+
+@pytest.mark.parametrize("damage", ["zero", "rounded", "scaled"])
+def test_auto_does_not_take_careless_probabilities_for_logits(damage):
+    rows = reference.softmax(LOGITS)
+    if damage == "zero":
+        rows[4] = 0
+    rows = rows.round(2) if damage == "rounded" else rows * (1.0005 if damage == "scaled" else 1)
+    with pytest.raises(InvalidOutputError, match=r"index \d+: most rows of the first batch look like probabilities"):
+        generator().generate_distributions(rows)
+
+
+@pytest.mark.parametrize("labels", [np.array([0, 1, 1]), np.array([[0], [1], [1]]), np.array([True, False, True])])
+@pytest.mark.parametrize("output_mode", ["auto", "logits", "probs"])
+def test_class_labels_are_no_scores(labels, output_mode):
+    with pytest.raises(TypeError, match=r"looks like class labels.*predict_proba, not predict"):
+        generator(lambda batch: labels, output_mode=output_mode).generate_distributions(LOGITS[:3])
+
+
+@pytest.mark.parametrize("option", ["input_getter", "index_getter", "output_transform"])
+def test_options_must_be_functions(option):
+    with pytest.raises(TypeError, match=f"{option}: expected a function, got 'softmax'"):
+        generator(**{option: "softmax"})
+
+
+@pytest.mark.parametrize("names", [{"a", "b", "c"}, "abc", frozenset("abc"), 3])
+def test_class_names_must_have_an_order(names):
+    with pytest.raises(TypeError, match="expected a list of names in the order of the columns"):
+        generator(class_names=names)
+
+
+def test_a_wrong_number_of_class_names_is_known_after_the_first_batch():
+    batches = []
+
+    def model(batch):
+        batches.append(len(batch))
+        return batch
+
+    with pytest.raises(ValueError, match="expected 3 names, one per class, got 2"):
+        generator(model, class_names=["a", "b"], output_mode="logits", batch_size=2).generate_distributions(LOGITS)
+    assert len(batches) <= 2
+
+
+class Classes:
+    """A scikit-learn style model with classes that are no column numbers."""
+
+    classes_ = np.array([1, 5, 7])
+
+    def predict_proba(self, batch):
+        return reference.softmax(batch)
+
+
+def test_labels_are_found_by_the_models_own_classes():
+    from probly.data_generator import create_data_generator
+
+    labels = Classes.classes_[LOGITS.argmax(axis=1)]
+    for given in (labels, labels.astype(float), labels.astype(str)):
+        report = create_data_generator("numpy", Classes(), (LOGITS, given)).generate()
+        assert report["metrics"]["accuracy"] == 1.0
+        assert set(report["class_distribution"]["ground_truth"]) == {"1", "5", "7"}
+
+
+def test_names_that_stand_twice_are_not_added_up():
+    from probly.data_generator import create_data_generator
+
+    made = create_data_generator("numpy", lambda batch: batch, LOGITS, class_names=["crane", "crane", "heron"])
+    assert list(made.generate()["class_distribution"]["predicted"]) == ["0", "1", "2"]
+
+
+def test_a_transform_takes_the_models_class_names_away():
+    transformed = generator(Classes(), output_transform=lambda rows: rows[:, ::-1]).generate_distributions(LOGITS)
+    assert transformed.class_names is None
+    assert generator(Classes()).generate_distributions(LOGITS).class_names == ["1", "5", "7"]
+    assert generator(Classes(), class_names=list("abc")).generate_distributions(LOGITS).class_names == ["a", "b", "c"]
+
+
+def test_labels_in_a_list_are_labels():
+    batches = [(LOGITS[:10], list(range(10))), (LOGITS[10:], tuple(range(10, 20)))]
+    distributions = generator(output_mode="logits", batched=True).generate_distributions(batches)
+    np.testing.assert_array_equal(distributions.labels, np.arange(20))
+
+
+def test_labels_of_changing_shape_are_none():
+    batches = [(LOGITS[:10], np.zeros((10, 2))), (LOGITS[10:], np.zeros((10, 3)))]
+    assert generator(output_mode="logits", batched=True).generate_distributions(batches).labels is None
+
+
+def test_an_absurd_length_costs_no_memory():
+    class Endless:
+        def __len__(self):
+            return 2**62
+
+        def __iter__(self):
+            return iter(LOGITS)
+
+    with pytest.warns(UserWarning, match="but dataset length is"):
+        assert len(generator(output_mode="logits").generate_distributions(Endless())) == 20
+
+
+def test_text_is_no_score():
+    with pytest.raises(InvalidOutputError, match="expected real numbers, got dtype"):
+        generator(output_transform=lambda rows: np.array([["a", "b"]] * len(rows))).generate_distributions(LOGITS)
+
+
+def test_the_whole_batch_decides_whether_logits_were_probabilities():
+    logits = 5 * LOGITS.copy()
+    logits[10:12] = [0.2, 0.3, 0.5]  # two rows that look like probabilities, among logits
+    distributions = generator(batch_size=10).generate_distributions(logits)
+    np.testing.assert_allclose(distributions.probabilities, reference.softmax(logits), atol=1e-6)
+
+
+def test_the_dataset_is_closed_when_a_run_fails():
+    closed = []
+
+    class Batches:
+        length = None
+
+        def __iter__(self):
+            return iter(())
+
+        def close(self):
+            closed.append(True)
+
+    class Watch:
+        from probly.data_generator.hookspecs import hookimpl
+
+        @hookimpl(wrapper=True)
+        def iterate_batches(self):
+            yield
+            return Batches()
+
+    generator(wrappers=[Watch()]).generate_distributions(LOGITS)
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("model", ["model.keras", "weights.pt2", (lambda: None, "weights.pt")])
+def test_a_file_does_not_tell_its_framework(model):
+    with pytest.raises(ValueError, match=r"a file does not tell its framework.*set backend=..., one of .*'numpy'"):
+        FirstOrderDataGenerator(model)
+
+
+def test_an_import_path_tells_its_framework():
+    assert FirstOrderDataGenerator("numpy:exp").backend.info.name == "numpy"
+
+
+def test_the_promised_signature():
+    import inspect
+
+    parameters = inspect.signature(FirstOrderDataGenerator).parameters
+    promised = ["model", "device", "batch_size", "output_mode", "output_transform", "input_getter", "model_name"]
+    assert list(parameters)[:7] == promised
+    assert [parameters[name].default for name in promised[1:]] == ["cpu", 64, "auto", None, None, None]
+    assert parameters["backend"].default == "auto"

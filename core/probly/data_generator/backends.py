@@ -12,6 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import Any
 
 import importlib_metadata
@@ -25,6 +26,7 @@ from probly.data_generator.errors import (
     BrokenBackendError,
     UnknownBackendError,
 )
+from probly.data_generator.importing import import_model, is_import_path
 
 GROUP = "probly.data_generator.backends"
 CORE = "probly-data-generator"
@@ -104,11 +106,15 @@ def missing_message(name: str) -> str:
 
 
 def explain_missing(error: ImportError, name: str) -> BackendError:
-    """Return the error for a promised import path whose backend cannot be imported."""
+    """Return the error for a backend of which something cannot be imported: the backend itself, or its framework."""
     installed = _claims().get(name)
     if not installed:
         return BackendNotInstalledError(missing_message(name))
-    message = f"backend {name!r} ({installed[0].distribution} {installed[0].version}) is installed but broken: {error}"
+    info = installed[0]
+    message = (
+        f"backend {info.name!r} ({info.distribution} {info.version}) is installed but broken: {error}; "
+        f"run: pip install --force-reinstall {info.distribution}  (with what it requires)"
+    )
     return BrokenBackendError(message)
 
 
@@ -179,13 +185,21 @@ def load_backend(info: BackendInfo, wrappers: Sequence[Any] = ()) -> Backend:
 
 def versions(distribution: str) -> dict[str, str]:
     """Return the versions of a backend's distribution, of what it requires, and of the core, for the metadata."""
-    required = importlib_metadata.requires(distribution) or []
-    unconditional = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in required if ";" not in line]
     found = {}
-    for name in sorted({CORE, distribution, *unconditional}):
+    for name in sorted({CORE, distribution, *_required(distribution)}):
         with contextlib.suppress(importlib_metadata.PackageNotFoundError):
             found[name] = importlib_metadata.version(name)
     return found
+
+
+def _required(distribution: str) -> list[str]:
+    requirements = importlib_metadata.requires(distribution) or []
+    return [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in requirements if ";" not in line]
+
+
+def required_modules(distribution: str) -> set[str]:
+    """Return the top-level modules of what a distribution requires, as far as they are called like it."""
+    return {name.replace("-", "_").lower() for name in _required(distribution)}
 
 
 def new_manager() -> pluggy.PluginManager:
@@ -236,6 +250,8 @@ def choose_backend(model: Any) -> BackendInfo:
         BackendNotInstalledError: The model's own framework has a backend of ours that is not installed.
         BrokenBackendError: The model's own framework has a backend that is installed but broken.
     """
+    if isinstance(model, str | PathLike | tuple):
+        model = _resolved(model)
     recognizing: list[BackendInfo] = []
     broken: dict[str, BrokenBackendError] = {}
     for info in list_backends().values():
@@ -259,3 +275,18 @@ def choose_backend(model: Any) -> BackendInfo:
         if framework in known_backends():
             find_backend(framework)  # raises where it is not installed
     return find_backend("numpy")
+
+
+def _resolved(model: Any) -> Any:
+    """Return the live model behind ``"module:attribute"``; the path of a file does not tell whose it is.
+
+    Raises:
+        ValueError: It is a path.
+    """
+    if isinstance(model, str) and is_import_path(model):
+        return import_model(model)
+    message = (
+        f"a file does not tell its framework: {model!r}; set backend=..., one of "
+        f"{', '.join(map(repr, sorted(list_backends())))}"
+    )
+    raise ValueError(message)

@@ -78,7 +78,7 @@ def check_covered(dataset: FirstOrderDataset) -> None:
     if len(missing):
         message = (
             f"No distribution for index {missing[0]} ({len(missing)} of {len(dataset)} samples have none); "
-            "generate the rest, or pass the subset that has them"
+            "generate the rest; a subset counts from 0 again, so its distributions need new indices"
         )
         raise KeyError(message)
 

@@ -17,7 +17,8 @@ class Distributions(Mapping[int, FloatRows]):
     A read-only mapping over one array: it serves wherever a ``dict[int, list[float]]`` does, at 4 bytes a number.
 
     Args:
-        probabilities: float32, shape ``(samples, classes)``; every row is >= 0 and sums to 1 within 1e-4.
+        probabilities: float32, shape ``(samples, classes)``; every row is >= 0 and sums to 1 within 1e-4. An array that
+            can be written to is copied, a read-only one is shared.
         indices: int64, shape ``(samples,)``, distinct and >= 0; 0, 1, 2, ... by default.
         labels: One label per row, or None.
         meta: Where the rows come from; JSON-serialisable values.
@@ -51,10 +52,12 @@ class Distributions(Mapping[int, FloatRows]):
     ) -> None:
         with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite and is reported with its index
             rows = np.asarray(probabilities, dtype=np.float32)
+        if rows is probabilities and rows.flags.writeable:  # or its owner could change rows that have been checked
+            rows = rows.copy()
         if rows.ndim != 2:
             rows = _only_if_empty(rows)
-        keys = np.arange(len(rows)) if indices is None else np.asarray(indices, dtype=np.int64)
-        values = None if labels is None else np.asarray(labels)
+        keys = np.arange(len(rows)) if indices is None else _whole_numbers(indices)
+        values = None if labels is None else np.array(labels)
         _check_lengths(rows, keys, values)
         if len(keys) > 1 and not (np.diff(keys) > 0).all():
             order = np.argsort(keys, kind="stable")
@@ -83,9 +86,8 @@ class Distributions(Mapping[int, FloatRows]):
         if len(widths) > 1:
             message = f"expected rows with the same number of classes, got {sorted(widths)}"
             raise InvalidOutputError(message)
-        return cls(
-            np.asarray(list(rows.values()), np.float32), np.asarray([int(key) for key in rows], np.int64), None, meta
-        )
+        values = np.asarray(list(rows.values()), np.float32)
+        return cls(values, [_index_of(key) for key in rows], None, meta)
 
     @property
     def class_names(self) -> list[str] | None:
@@ -104,8 +106,7 @@ class Distributions(Mapping[int, FloatRows]):
         Raises:
             KeyError: One of them has no distribution.
         """
-        wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
-        return self.probabilities[self._positions(wanted)]
+        return self.probabilities[self._positions(_whole_numbers(indices).reshape(-1))]
 
     def missing(self, length: int) -> Indices:
         """Return those of the indices 0 ... length - 1 that have no distribution."""
@@ -129,6 +130,9 @@ class Distributions(Mapping[int, FloatRows]):
 
     def __getitem__(self, index: int) -> FloatRows:
         """Return the row of one dataset index, without a copy."""
+        if not isinstance(index, int | np.integer):
+            message = f"No distribution for index {index!r}: expected an integer; use gather for several"
+            raise KeyError(message)
         position: Any = index
         if not self._counted or not 0 <= index < len(self):
             position = self._positions(np.asarray([index], dtype=np.int64))[0]
@@ -172,6 +176,25 @@ class Distributions(Mapping[int, FloatRows]):
         """Return size and origin in one line."""
         origin = f", backend={self.meta['backend']!r}" if "backend" in self.meta else ""
         return f"Distributions({len(self)} samples x {self.num_classes} classes{origin})"
+
+
+def _index_of(key: Any) -> int:
+    """Return a key as an index; text of digits is one too, because that is what JSON makes of integers."""
+    if isinstance(key, int | np.integer) and not isinstance(key, bool):
+        return int(key)
+    if isinstance(key, str) and key.isascii() and key.isdigit():
+        return int(key)
+    message = f"expected integers as keys of the mapping, got {key!r}"
+    raise AlignmentError(message)
+
+
+def _whole_numbers(values: npt.ArrayLike) -> Indices:
+    """Return dataset indices as int64; a float or a mask would silently name other rows."""
+    array = np.asarray(values)
+    if array.size and array.dtype.kind not in "iu":
+        message = f"expected integers as dataset indices, got {array.dtype} such as {array.reshape(-1)[0]!r}"
+        raise AlignmentError(message)
+    return array.astype(np.int64)
 
 
 def _only_if_empty(rows: FloatRows) -> FloatRows:

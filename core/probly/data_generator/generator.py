@@ -12,14 +12,22 @@ from typing import Any, ClassVar
 import numpy as np
 
 from probly.data_generator import store
-from probly.data_generator.backends import choose_backend, find_backend, load_backend, versions
+from probly.data_generator.backends import (
+    choose_backend,
+    explain_missing,
+    find_backend,
+    load_backend,
+    required_modules,
+    versions,
+)
 from probly.data_generator.distributions import Distributions, class_name_list
 from probly.data_generator.errors import BrokenBackendError
 from probly.data_generator.hookspecs import HOST
+from probly.data_generator.nests import collate
 from probly.data_generator.outputs import check_output_mode, unwrap
 from probly.data_generator.progress import progress_bar
 from probly.data_generator.run import Run
-from probly.data_generator.samples import Batch, check_batch_size, prepares_batch_inp
+from probly.data_generator.samples import Batch, check_batch_size, split_sample
 from probly.data_generator.sink import MemorySink
 
 
@@ -59,6 +67,9 @@ class FirstOrderDataGenerator:
     backend_name: ClassVar[str] = "auto"
     """The backend of classes that fix it; ``backend=`` wins."""
 
+    pairs: ClassVar[tuple[type, ...]] = (tuple,)
+    """The types of a sample that hold an input and a label, for ``prepares_batch_inp``."""
+
     def __init__(
         self,
         model: Any,
@@ -69,7 +80,7 @@ class FirstOrderDataGenerator:
         input_getter: Callable[[Any], Any] | None = None,
         model_name: str | None = None,
         *,
-        backend: str | None = None,
+        backend: str = "auto",
         batched: bool | None = None,
         index_getter: Callable[[Any], Any] | None = None,
         class_names: Sequence[str] | None = None,
@@ -83,16 +94,30 @@ class FirstOrderDataGenerator:
         self.batched = batched
         self.model = model
         self.model_name = model_name
-        self.class_names = class_names
+        self.class_names = _checked_names(class_names)
         self.device = device
-        self.framework = backend or self.backend_name
+        for name, option in zip(
+            ("output_transform", "input_getter", "index_getter"),
+            (output_transform, input_getter, index_getter),
+            strict=True,
+        ):
+            if option is not None and not callable(option):
+                message = f"{name}: expected a function, got {option!r}"
+                raise TypeError(message)
+        self.framework = self.backend_name if backend == "auto" else backend
         info = choose_backend(model) if self.framework == "auto" else find_backend(self.framework)
         self.framework = info.name if self.framework == "auto" else self.framework
         self.backend = load_backend(info, wrappers)
         self._loaded = self._load_model()
 
     def _load_model(self) -> Any:
-        return self._answer("load_model", source=self.model, device=self.device)
+        try:
+            return self._answer("load_model", source=self.model, device=self.device)
+        except ModuleNotFoundError as error:
+            # Only what the backend requires is its own trouble; the user's model may miss a module, too.
+            if (error.name or "").partition(".")[0] in required_modules(self.backend.info.distribution):
+                raise explain_missing(error, self.backend.info.name) from error
+            raise
 
     def _current_model(self) -> Any:
         """Return the loaded model, loaded afresh if it is a live object whose weights may have changed."""
@@ -140,7 +165,7 @@ class FirstOrderDataGenerator:
         else:
             batches = self._batches(dataset_or_loader, model)
             length = getattr(batches, "length", None)
-            sink = MemorySink(length)
+            sink = MemorySink(length, keyed=self.index_getter is not None)
             self._fill(sink, run, batches, progress)
             distributions = sink.finish(self._metadata(run, model, sink.num_classes))
         if length is not None and len(distributions) != length:
@@ -158,7 +183,9 @@ class FirstOrderDataGenerator:
             if hasattr(batches, "close"):  # stops the workers of a loader at once, also on Ctrl-C
                 stack.callback(batches.close)
             bar = stack.enter_context(progress_bar(length, progress))
+            names: Sequence[str] | None = self._class_names(run.model)
             for batch, rows in run.rows(sink.pending(map(self._with_host_labels, batches), bar.update)):
+                names = class_name_list(names, rows.shape[1])  # a wrong number is known after the first batch
                 sink.add(batch.indices, rows, batch.labels)
                 bar.update(len(rows))
 
@@ -201,7 +228,10 @@ class FirstOrderDataGenerator:
         }
 
     def _class_names(self, model: Any) -> Sequence[str] | None:
-        return self.class_names if self.class_names is not None else getattr(model, "class_names", None)
+        if self.class_names is not None:
+            return self.class_names
+        # An output_transform may reorder or merge the model's columns.
+        return None if self.output_transform else getattr(model, "class_names", None)
 
     def _batches(self, dataset: Any, model: Any, start: int = 0) -> Iterator[Batch]:
         batches: Iterator[Batch] = self._answer(
@@ -229,6 +259,8 @@ class FirstOrderDataGenerator:
         if batch.labels is None:
             return batch
         labels = self.backend.hook.to_device(data=batch.labels, device=HOST)
+        if isinstance(labels, list | tuple) or getattr(labels, "dtype", None) == object:
+            labels = collate(list(labels))  # text in a table is an array of objects
         return batch._replace(labels=np.array(labels) if isinstance(labels, np.ndarray) else labels)
 
     def _metadata(self, run: Run, model: Any, num_classes: int) -> dict[str, Any]:
@@ -283,9 +315,17 @@ class FirstOrderDataGenerator:
 
     def prepares_batch_inp(self, sample: Any) -> Any:
         """Return the model's input of a sample or a batch."""
-        return prepares_batch_inp(sample, self.input_getter)
+        return split_sample(sample, self.input_getter, self.pairs)[0]
 
     def get_posterior_distributions(self) -> Mapping[str, Mapping[str, Any]]:
         """Return ``{layer: {"mu": ..., "rho": ...}}`` of the model's Bayesian layers as the framework's tensors."""
         posterior: Mapping[str, Mapping[str, Any]] = self._answer("posterior_params", model=self._current_model())
         return posterior
+
+
+def _checked_names(names: Sequence[str] | None) -> Sequence[str] | None:
+    # A set has another order in every process, and a text is a sequence of letters.
+    if names is None or (not isinstance(names, str | set | frozenset) and hasattr(names, "__len__")):
+        return names
+    message = f"class_names: expected a list of names in the order of the columns, got {names!r}"
+    raise TypeError(message)

@@ -7,15 +7,27 @@ import numpy.typing as npt
 
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.outputs import FloatRows
+from probly.data_generator.store.plain import row_blocks
 
 ClassIndices = npt.NDArray[np.int64]
 
+METRICS = ("accuracy", "negative_log_likelihood", "brier_score", "mean_entropy")
+NUMBERS_AT_ONCE = 1 << 20
+"""How much of a store is in memory at a time."""
 
-def class_indices(labels: npt.NDArray[Any] | None, num_classes: int) -> ClassIndices | None:
-    """Return labels as class indices, shape ``(N,)``; one-hot labels ``(N, classes)`` become the index of their 1.
+
+def class_indices(
+    labels: npt.NDArray[Any] | None, num_classes: int, class_names: list[str] | None = None
+) -> ClassIndices | None:
+    """Return labels as column indices, shape ``(N,)``; one-hot labels ``(N, classes)`` become the index of their 1.
+
+    Args:
+        labels: Shape ``(N,)``, ``(N, 1)`` or one-hot.
+        num_classes: The number of columns.
+        class_names: The name of each column; labels that are all among the names are looked up there first.
 
     Returns:
-        None if there are no labels, or they are not classes (text, regression targets, boxes).
+        None if there are no labels, or they are not classes (other text, regression targets, boxes).
 
     Raises:
         ValueError: A label is no index of one of the classes.
@@ -23,21 +35,40 @@ def class_indices(labels: npt.NDArray[Any] | None, num_classes: int) -> ClassInd
     Examples:
         >>> class_indices(np.array([[0, 1], [1, 0]]), num_classes=2)
         array([1, 0])
+        >>> class_indices(np.array(["dog", "cat"]), num_classes=2, class_names=["cat", "dog"])
+        array([1, 0])
     """
-    if labels is None or labels.dtype.kind not in "iubf":
+    if labels is None or labels.dtype.kind not in "iubfUS":
         return None
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if labels.ndim == 2 and labels.shape[1] == num_classes:
+    elif labels.ndim == 2 and labels.shape[1] == num_classes and labels.dtype.kind in "iubf":
         labels = labels.argmax(axis=1)
-    if labels.ndim != 1 or not np.array_equal(labels, np.floor(labels)):
+    if labels.ndim != 1:
         return None
+    if labels.dtype.kind == "f":
+        if not np.array_equal(labels, np.floor(labels)):
+            return None
+        labels = labels.astype(np.int64)
+    named = _by_name(labels, class_names)
+    if named is not None or labels.dtype.kind in "US":
+        return named
     if len(labels) and (labels.min() < 0 or labels.max() >= num_classes):
         wrong = labels[(labels < 0) | (labels >= num_classes)][0]
         message = f"labels: expected class indices from 0 to {num_classes - 1}, got {wrong}"
         raise ValueError(message)
     indices: ClassIndices = labels.astype(np.int64)
     return indices
+
+
+def _by_name(labels: npt.NDArray[Any], class_names: list[str] | None) -> ClassIndices | None:
+    """Return the columns of labels that are names of classes, as those of a model with ``classes_`` = [1, 2, 3] are."""
+    if class_names is None or len(set(class_names)) < len(class_names):
+        return None
+    columns = {name: column for column, name in enumerate(class_names)}
+    distinct, positions = np.unique(labels, return_inverse=True)
+    found = [columns.get(str(label)) for label in distinct.tolist()]
+    return None if None in found else np.asarray(found, np.int64)[positions.reshape(-1)]
 
 
 def accuracy(rows: FloatRows, labels: ClassIndices) -> float:
@@ -90,29 +121,42 @@ def mean_entropy(rows: FloatRows) -> float:
 
 def report(distributions: Distributions) -> dict[str, Any]:
     """Return metrics, class counts and confidence; what needs labels is None without them, and all is for no rows."""
-    rows, num_classes = distributions.probabilities, distributions.num_classes
-    labels = class_indices(distributions.labels, num_classes)
-    if not len(rows):
-        labels = None
-    names = distributions.class_names or [str(column) for column in range(num_classes)]
-    confidence = rows.max(axis=1) if len(rows) else np.full(0, np.nan)
+    num_classes, total = distributions.num_classes, len(distributions)
+    labels = class_indices(distributions.labels, num_classes, distributions.class_names) if total else None
+    names = distributions.class_names or []
+    if len(set(names)) < num_classes:  # none, or some twice: a count per name would add classes up
+        names = [str(column) for column in range(num_classes)]
+    sums: dict[str, float] = {}
+    predicted, confidence = np.zeros(num_classes, np.int64), np.full(total, np.nan, np.float32)
+    for part, rows in row_blocks(distributions, NUMBERS_AT_ONCE):
+        predicted += np.bincount(rows.argmax(axis=1), minlength=num_classes)
+        confidence[part] = rows.max(axis=1)
+        for name, mean in _means(rows, None if labels is None else labels[part]).items():
+            sums[name] = sums.get(name, 0.0) + mean * len(rows)
     return {
-        "metrics": {
-            "accuracy": None if labels is None else accuracy(rows, labels),
-            "negative_log_likelihood": None if labels is None else negative_log_likelihood(rows, labels),
-            "brier_score": None if labels is None else brier_score(rows, labels),
-            "mean_entropy": mean_entropy(rows) if len(rows) else None,
-        },
+        "metrics": {name: sums[name] / total if name in sums else None for name in METRICS},
         "class_distribution": {
-            "predicted": _counts(rows.argmax(axis=1) if len(rows) else np.zeros(0, np.int64), names),
-            "ground_truth": None if labels is None else _counts(labels, names),
+            "predicted": _by_class(predicted, names),
+            "ground_truth": None if labels is None else _by_class(np.bincount(labels, minlength=num_classes), names),
         },
         "confidence": {
-            "mean": float(confidence.mean()) if len(rows) else None,
-            "std": float(confidence.std()) if len(rows) else None,
+            "mean": float(confidence.mean()) if total else None,
+            "std": float(confidence.std()) if total else None,
         },
     }
 
 
-def _counts(classes: npt.NDArray[Any], names: list[str]) -> dict[str, int]:
-    return dict(zip(names, np.bincount(classes, minlength=len(names)).tolist(), strict=True))
+def _means(rows: FloatRows, labels: ClassIndices | None) -> dict[str, float]:
+    entropy = {"mean_entropy": mean_entropy(rows)}
+    if labels is None:
+        return entropy
+    return {
+        "accuracy": accuracy(rows, labels),
+        "negative_log_likelihood": negative_log_likelihood(rows, labels),
+        "brier_score": brier_score(rows, labels),
+        **entropy,
+    }
+
+
+def _by_class(counts: npt.NDArray[Any], names: list[str]) -> dict[str, int]:
+    return dict(zip(names, counts.tolist(), strict=True))

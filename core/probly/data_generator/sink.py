@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.distributions import Distributions
-from probly.data_generator.errors import InvalidOutputError
+from probly.data_generator.errors import AlignmentError, InvalidOutputError
 from probly.data_generator.outputs import FloatRows
 from probly.data_generator.samples import Batch, Indices
+
+MOST_ROWS_IN_ADVANCE = 2**24
 
 
 class MemorySink:
@@ -18,10 +20,13 @@ class MemorySink:
 
     Args:
         length: The number of rows to expect, or None; a wrong one costs time, never rows.
+        keyed: Whether the indices come from the user's index_getter, which must not repeat one.
     """
 
-    def __init__(self, length: int | None) -> None:
-        self.capacity = length or 0
+    def __init__(self, length: int | None, *, keyed: bool = False) -> None:
+        self.keyed = keyed
+        # A dataset may announce any length; room for a wrong one is not asked for in advance.
+        self.capacity = min(length or 0, MOST_ROWS_IN_ADVANCE)
         self.count = 0
         self.rows: FloatRows | None = None
         self.indices: Indices = np.empty(self.capacity, np.int64)
@@ -81,12 +86,24 @@ class MemorySink:
         if self.count > 1 and not (np.diff(indices) > 0).all():
             indices, first = np.unique(indices, return_index=True)
             if len(first) < self.count:
+                self._check_repeated()
                 message = (
                     f"the sampler repeated {self.count - len(first)} of {self.count} rows; kept the first row per index"
                 )
                 warnings.warn(message, stacklevel=4)
             rows, labels = rows[first], None if labels is None else labels[first]
+        rows.flags.writeable = False  # ours alone, so Distributions need not copy it
         return Distributions(rows, indices, labels, meta)
+
+    def _check_repeated(self) -> None:
+        """Refuse an index that the user's own function gave twice; a sampler may repeat samples."""
+        if self.keyed:
+            values, counts = np.unique(self.indices[: self.count], return_counts=True)
+            message = (
+                f"index_getter returned the index {values[counts > 1][0]} for {counts[counts > 1][0]} samples; "
+                "expected another index for each"
+            )
+            raise AlignmentError(message)
 
     def _joined_labels(self) -> npt.NDArray[Any] | None:
         return np.concatenate(self.labels) if self.labels else None
