@@ -1,54 +1,63 @@
-# Every target makes the virtual environment .venv and installs what it needs into it, once.
+# Every target makes the virtual environment .venv and installs what it needs into it, once and again after a change.
 PYTHON ?= python3
 BACKENDS ?=
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --quiet -c constraints.txt
 
 TEST_BACKENDS := torch jax tensorflow
-PROJECTS := pyproject.toml constraints.txt
-FRAMEWORK_TOOLS := flax equinox safetensors pyarrow pandas orjson scikit-learn matplotlib
-TEST_TOOLS := pytest hypothesis
+PLUGINS := plugins/torch_backend plugins/jax_backend plugins/tf_backend
+PACKAGES := probly.data_generator probly_data_generator_torch probly_data_generator_jax probly_data_generator_tensorflow
+SOURCES := pyproject.toml constraints.txt $(shell find core plugins -name '*.py' -o -name pyproject.toml -o -name README.md)
+TEST_TOOLS := pytest hypothesis scikit-learn matplotlib pandas pyarrow orjson safetensors flax equinox
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench-store clean
 
 demo: $(VENV)/demo.done $(BACKENDS:%=$(VENV)/%.done)
 	$(BIN)/python examples/digits.py --backends "$(BACKENDS)"
 
+# The tests run against the built wheels, doctests of the installed packages included.
 test: $(VENV)/test.done
-	BACKENDS="numpy $(TEST_BACKENDS)" $(BIN)/python -m pytest -q
+	BACKENDS="numpy $(TEST_BACKENDS)" $(BIN)/python -m pytest -q tests --pyargs $(PACKAGES)
 
 lint: $(VENV)/test.done $(VENV)/lint.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-$(VENV)/core.done: $(PROJECTS)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(INSTALL) -e .
+bench-store: $(VENV)/test.done
+	$(BIN)/python benchmarks/bench_store.py
+
+$(VENV)/made:
+	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/demo.done: $(VENV)/core.done
-	$(INSTALL) scikit-learn matplotlib
+$(VENV)/demo.done: $(VENV)/made $(SOURCES)
+	$(INSTALL) . scikit-learn matplotlib
 	touch $@
 
-$(VENV)/torch.done: $(VENV)/core.done plugins/torch_backend/pyproject.toml
-	$(INSTALL) -e . -e plugins/torch_backend
+$(VENV)/torch.done: $(VENV)/demo.done
+	$(INSTALL) . ./plugins/torch_backend
 	touch $@
 
-$(VENV)/jax.done: $(VENV)/core.done plugins/jax_backend/pyproject.toml
-	$(INSTALL) -e . -e plugins/jax_backend
+$(VENV)/jax.done: $(VENV)/demo.done
+	$(INSTALL) . ./plugins/jax_backend
 	touch $@
 
-$(VENV)/tensorflow.done: $(VENV)/core.done plugins/tf_backend/pyproject.toml
-	$(INSTALL) -e . -e plugins/tf_backend
+$(VENV)/tensorflow.done: $(VENV)/demo.done
+	$(INSTALL) . ./plugins/tf_backend
 	touch $@
 
-$(VENV)/test.done: $(VENV)/core.done $(TEST_BACKENDS:%=$(VENV)/%.done)
-	$(INSTALL) $(FRAMEWORK_TOOLS) $(TEST_TOOLS)
+# Wheels of one version look the same to pip, so after a change they are put in place of the old ones.
+$(VENV)/test.done: $(VENV)/made $(SOURCES)
+	rm -rf $(VENV)/wheels
+	$(PIP) wheel --quiet --no-deps --wheel-dir $(VENV)/wheels . $(PLUGINS:%=./%)
+	$(INSTALL) $(VENV)/wheels/*.whl $(TEST_TOOLS)
+	$(PIP) install --quiet --force-reinstall --no-deps $(VENV)/wheels/*.whl
 	touch $@
 
-$(VENV)/lint.done: $(VENV)/core.done
+$(VENV)/lint.done: $(VENV)/made constraints.txt
 	$(INSTALL) mypy ruff
 	touch $@
 
