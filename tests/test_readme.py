@@ -44,8 +44,8 @@ def test_the_backend_of_the_readme_is_complete(tmp_path, monkeypatch):
 
 
 def test_the_commands_of_the_readme_exist():
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"\bmake (\w+)", README)) <= targets
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\bmake ([\w-]+)", README)) <= targets
 
 
 def test_the_files_that_the_readme_shows_exist():
