@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 
 from probly.data_generator import FirstOrderDataGenerator
-from probly.data_generator.store import files, writer
+from probly.data_generator.store import files, publisher
 
 CLASSES = 3
 BATCH = 5
@@ -17,7 +17,7 @@ TEN_ROWS = 10 * CLASSES * 4 / 2**20
 """The megabytes of a shard of ten rows, that is, two batches."""
 
 
-writer.EARLY_BYTES = 50  # shards of ten rows are begun before they are full
+publisher.EARLY_BYTES = 50  # shards of ten rows are begun before they are full
 
 
 class Linear:
@@ -35,7 +35,9 @@ def generator(model=None, **options):
     return FirstOrderDataGenerator(model or Linear(), **options)
 
 
-def run(path, data=DATA, *, shard_megabytes=TEN_ROWS, shard_seconds=1e9, representation="float32", **options):
+def run(
+    path, data=DATA, *, shard_megabytes=TEN_ROWS, shard_seconds=1e9, representation="float32", keys=None, **options
+):
     return generator(**options).generate_distributions(
         data,
         progress=False,
@@ -43,6 +45,7 @@ def run(path, data=DATA, *, shard_megabytes=TEN_ROWS, shard_seconds=1e9, represe
         shard_megabytes=shard_megabytes,
         shard_seconds=shard_seconds,
         representation=representation,
+        keys=keys,
     )
 
 

@@ -247,7 +247,7 @@ def test_padding_does_not_hide_a_wrong_row_count():
         run(jnp.mean, INPUTS, output_mode="logits")
     loader = SimpleDataLoader(INPUTS, batch_size=16)
     loaded = backend.load_model(model, "cpu")
-    batches = list(backend.iterate_batches(loader, 16, None, None, None))
+    batches = list(backend.iterate_batches(loader, 16, None, None, None, 0))
     with pytest.raises(InvalidOutputError, match="expected 16 rows, got 8"):
         backend.forward(loaded, backend.to_device(batches[-1].inputs, "cpu"), "logits", 16)
 

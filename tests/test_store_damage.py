@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -177,7 +178,7 @@ def test_a_manifest_without_its_shards_and_shards_without_their_manifest(store):
     assert list(open_partial(store)) == list(range(10))
     shard.write_bytes(content)
     (store / MANIFEST).unlink()
-    with pytest.raises(StoreError, match="incomplete: 0 rows are missing, 12 are there.*open_partial"):
+    with pytest.raises(StoreError, match=r"incomplete: 0 rows are missing, 12 are there.*open_partial"):
         open_store(store)
     shard.unlink()
     with pytest.raises(StoreError, match="incomplete: 2 rows are missing, 10 are there"):
@@ -237,8 +238,8 @@ def test_the_protections_matter(store, monkeypatch):
 # Hostile content, with right checksums.
 
 HOSTILE = [
-    "[]", "{}", "null", "1", '"text"', "[" * 20_000, '{"a":' * 20_000, "9" * 5000, "NaN", '{"shape": Infinity}', '"\\ud800"',
-    '{"__class__": "os.system", "__reduce__": ["rm"]}',
+    "[]", "{}", "null", "1", '"text"', "[" * 20_000, '{"a":' * 20_000, "9" * 5000, "NaN", '{"shape": Infinity}',
+    '"\\ud800"', '{"__class__": "os.system", "__reduce__": ["rm"]}',
 ]  # fmt: skip
 NUMBERS = [-1, 0.5, True, 2**62, 2**63, 10**400, None, "12", [12], {}]
 
@@ -284,7 +285,8 @@ def test_hostile_numbers(store, name, value):
     "entry",
     [
         {"shape": [10, 2**62]}, {"shape": [-10, -3]}, {"shape": [10.0, 3]}, {"shape": [True, 30]}, {"shape": 30},
-        {"shape": [2**61, 2**61, 2**61]}, {"shape": [0]}, {"shape": [1] * 64}, {"dtype": "F8"}, {"dtype": ["F32"]}, {"dtype": "I32"},
+        {"shape": [2**61, 2**61, 2**61]}, {"shape": [0]}, {"shape": [1] * 64},
+        {"dtype": "F8"}, {"dtype": ["F32"]}, {"dtype": "I32"},
         {"data_offsets": [0, 2**63]}, {"data_offsets": [-120, 0]}, {"data_offsets": [8, 128]}, {"data_offsets": None},
     ],
 )  # fmt: skip
@@ -329,12 +331,9 @@ def test_only_store_errors_escape(intact, tmp_path_factory, data):
     for name in data.draw(st.lists(st.sampled_from(names(intact)), min_size=1, max_size=3, unique=True)):
         content = (intact / name).read_bytes()
         position = data.draw(st.integers(0, len(content)))
+        before, after = content[:position], content[position:]
         replace(
-            store / name,
-            data.draw(
-                st.binary()
-                | st.builds(lambda piece: content[:position] + piece + content[position:], st.binary(max_size=9))
-            ),
+            store / name, data.draw(st.binary() | st.binary(max_size=9).map(lambda p, b=before, a=after: b + p + a))
         )
     for opened in (open_store, open_partial):
         noticed(store, opened)
@@ -372,7 +371,7 @@ READ = """
     import numpy  # imports pickle itself
     sys.modules["pickle"] = None  # whoever else does fails
     from probly.data_generator import errors
-    from probly.data_generator.store import reader, shards
+    from probly.data_generator.store import opening, shards
 
     def refuse(event, arguments):
         if event in ("pickle.find_class", "subprocess.Popen", "socket.connect", "os.system", "exec", "compile"):
@@ -380,7 +379,7 @@ READ = """
 
     def read(path):
         try:
-            found = reader.open_partial(path)
+            found = opening.open_partial(path)
             found.verify()
             found.gather(list(found)[:10]), found.labels
         except errors.StoreError:
@@ -422,3 +421,33 @@ def test_no_module_of_the_store_imports_pickle():
     for path in (ROOT / "core/probly/data_generator/store").glob("*.py"):
         for word in ("import pickle", "from pickle", "eval(", "exec(", "marshal", "shelve", "allow_pickle=True"):
             assert word not in path.read_text(), (path, word)
+
+
+TRUNCATING = """
+    import os, sys
+    import numpy as np
+    from pathlib import Path
+    from probly.data_generator.store import open_store
+
+    store = open_store(sys.argv[1])
+    row = store[0]
+    os.truncate(next(Path(sys.argv[1], "shards").iterdir()), 0)
+    print("truncated", flush=True)
+    row.sum()
+"""
+
+
+def test_a_shard_truncated_while_it_is_mapped_ends_the_reader_and_is_noticed_afterwards(tmp_path):
+    path = tmp_path / "a.fod"
+    stores.run(path, shard_megabytes=1)
+    (shard,) = (path / "shards").iterdir()
+    assert shard.stat().st_mode & 0o222 == 0  # so that it takes intent
+    shard.chmod(0o644)
+    opened = open_store(path)
+    command = [sys.executable, "-c", textwrap.dedent(TRUNCATING), path]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("truncated\n", -signal.SIGBUS)
+    with pytest.raises(StoreError, match=r"expected [0-9]+ bytes, got 0"):
+        opened.verify()
+    with pytest.raises(StoreError, match=r"expected [0-9]+ bytes, got 0"):
+        open_store(path)

@@ -38,6 +38,15 @@ def failing(number, error, *, always=False):
     return stores.watching(before), failed
 
 
+def failure(path):
+    """Run and return the StoreError that ended the run, or None."""
+    try:
+        stores.run(path)
+    except StoreError as error:
+        return error
+    return None
+
+
 def handles():
     return len(os.listdir("/proc/self/fd"))
 
@@ -52,13 +61,11 @@ def test_every_call_that_fails_stops_the_run_and_costs_nothing_that_was_safe(tmp
         context, failed = failing(number, error, always=always)
         opened = handles()
         with context:
-            try:
-                stores.run(path)
-            except StoreError as caught:
-                assert str(path) in str(caught)
-                assert isinstance(caught.__cause__, OSError)
-            else:
-                break
+            caught = failure(path)
+        if caught is None:
+            break
+        assert str(path) in str(caught)
+        assert isinstance(caught.__cause__, OSError)
         assert handles() == opened
         seen.update(failed)
         safe = len(open_partial(path)) if (path / "spec.json").exists() else 0
@@ -95,6 +102,60 @@ def test_short_writes_are_continued(tmp_path, monkeypatch):
     assert stores.agrees(stores.run(tmp_path / "a.fod"))
 
 
+def test_signals_that_interrupt_writes_change_nothing(tmp_path):
+    seen = []
+    previous = signal.signal(signal.SIGALRM, lambda *arguments: seen.append(arguments))
+    signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+    try:
+        for number in range(5):
+            assert stores.agrees(stores.run(tmp_path / f"{number}.fod"))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert len(seen) > 20
+
+
+def test_a_rename_that_the_file_system_refuses(tmp_path, monkeypatch):
+    def refuse(source, target):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    path = tmp_path / "a.fod"
+    monkeypatch.setattr(files, "rename", refuse)
+    with pytest.raises(StoreError, match=r"spec.json: cannot be written: .*cross-device.*0 rows are safe"):
+        stores.run(path)
+    assert sorted(os.listdir(path)) == ["lock", "shards"]
+    monkeypatch.undo()
+    assert stores.agrees(stores.run(path))
+
+
+GREEDY = """
+    import resource, sys
+    from tests import stores
+
+    class Greedy(stores.Linear):
+        def __call__(self, inputs):
+            if stores.np.array_equal(inputs[0], stores.INPUTS[25]):
+                soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+                size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+                resource.setrlimit(resource.RLIMIT_AS, (size + 2**24, hard))
+                stores.np.ones(2**28)
+            return super().__call__(inputs)
+
+    Greedy.__qualname__ = "Linear"
+    stores.run(sys.argv[1], model=Greedy(), shard_megabytes=1)
+"""
+
+
+def test_a_run_that_is_out_of_memory_publishes_what_is_there(tmp_path):
+    path = tmp_path / "a.fod"
+    command = [sys.executable, "-c", textwrap.dedent(GREEDY), path]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "MemoryError" in done.stderr or "Unable to allocate" in done.stderr
+    assert list(open_partial(path)) == list(range(20))
+    assert stores.agrees(stores.run(path))
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root; limits on the size of files do not")
 def test_a_full_disk_says_what_is_missing(tmp_path):
     disk = tmp_path / "disk"
@@ -103,7 +164,7 @@ def test_a_full_disk_says_what_is_missing(tmp_path):
     try:
         path = disk / "a.fod"
         with pytest.raises(
-            StoreError, match="No space left.*it needs [0-9]+ bytes, [0-9]+ are free.*rows are safe"
+            StoreError, match=r"No space left.*it needs [0-9]+ bytes, [0-9]+ are free.*rows are safe"
         ) as caught:
             stores.run(path, shard_megabytes=1e-9)
         safe = len(open_partial(path))
@@ -122,7 +183,7 @@ def test_a_limit_on_the_size_of_files(tmp_path, limit):
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
-        with pytest.raises(StoreError, match="File too large.*it needs"):
+        with pytest.raises(StoreError, match=r"File too large.*it needs"):
             stores.run(path, shard_megabytes=1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -139,7 +200,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         stores.run(tmp_path / "b.fod")
     (tmp_path / "c.fod").mkdir()
     (tmp_path / "c.fod" / "thesis.tex").write_text("")
-    with pytest.raises(StoreError, match="not a store: it holds thesis.tex"):
+    with pytest.raises(StoreError, match=r"not a store: it holds thesis.tex"):
         stores.run(tmp_path / "c.fod")
 
 

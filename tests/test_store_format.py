@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from safetensors.numpy import load_file
 from probly.data_generator import Distributions, StoreError
 from probly.data_generator.store import fod, layout, load, open_store, save
 from probly.data_generator.store.representations import representation
-from probly.data_generator.store.shards import label_tensor
+from probly.data_generator.store.shards import key_array, label_tensor
+from probly.data_generator.store.writer import Limits, StoreWriter
 from tests import stores
 
 RANDOM = np.random.default_rng(0)
@@ -176,8 +178,43 @@ def test_the_json_files_are_canonical_and_sealed(tmp_path):
         text = (tmp_path / "a.fod" / name).read_text(encoding="ascii")
         content = json.loads(text)
         assert text == json.dumps(content, sort_keys=True, separators=(",", ":")) + "\n" or name == "spec.json"
-        assert list(content)[0] == "checksum"
-        assert os.stat(tmp_path / "a.fod" / name).st_mode & 0o777 == 0o444
+        assert next(iter(content)) == "checksum"
+        assert (tmp_path / "a.fod" / name).stat().st_mode & 0o777 == 0o444
+
+
+GOLDEN = Path(__file__).parent / "golden" / "schema1.fod"
+GOLDEN_ROWS = [[0.5, 0.25, 0.25], [0.0, 1.0, 0.0], [0.125, 0.125, 0.75], [1.0, 0.0, 0.0], [0.25, 0.5, 0.25]]
+
+
+def test_a_store_of_every_released_schema_is_read(tmp_path):
+    store = open_store(GOLDEN)
+    store.verify()
+    assert store.spec.schema == 1
+    assert store.probabilities.tolist() == GOLDEN_ROWS
+    assert store.labels.tolist() == ["cat", "dog", "Zürich", "cat", "dog"]
+    assert store.sample_keys.tolist() == ["a.png", "b.png", "c.png", "d.png", "e.png"]
+    assert store.class_names == ["x", "y", "z"]
+    assert [len(block) for _, block in store.blocks()] == [2, 2, 1]
+    # And what is written today is the same, but for what is random: the id of the store, and so the checksums.
+    written = write_golden(tmp_path / "schema1.fod")
+    assert sorted(os.listdir(written / "shards")) == sorted(os.listdir(GOLDEN / "shards"))
+    for name in os.listdir(GOLDEN / "shards"):
+        then, now = (layout.read_file(path / "shards" / name)[0] for path in (GOLDEN, written))
+        assert then.tensors == now.tensors
+        assert then.metadata.keys() == now.metadata.keys()
+        assert (GOLDEN / "shards" / name).stat().st_size == (written / "shards" / name).stat().st_size
+
+
+def write_golden(path):
+    """Write the golden store; a new schema gets one of its own, and the old ones stay."""
+    labels = np.array(["cat", "dog", "Zürich", "cat", "dog"])
+    keys = key_array([f"{letter}.png" for letter in "abcde"])
+    with StoreWriter(path, {"model": {"name": "golden"}}, "float32", Limits(2 * 12 / 2**20, 1e9), keys) as writer:
+        writer.begin(3, {"class_names": ["x", "y", "z"], "model_name": "golden"}, rows=5, decided="probs")
+        for row in range(5):
+            writer.append(row, np.array(GOLDEN_ROWS[row : row + 1], np.float32), labels[row : row + 1])
+        writer.finish(5)
+    return path
 
 
 def test_a_header_that_needs_more_room_than_was_left_for_it(tmp_path, monkeypatch):

@@ -12,9 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from probly.data_generator import Distributions, FirstOrderDataset, StoreError, output_dataloader
+from probly.data_generator import (
+    AlignmentError,
+    Distributions,
+    FirstOrderDataset,
+    StoreError,
+    metrics,
+    output_dataloader,
+)
 from probly.data_generator.metrics import report
 from probly.data_generator.store import open_partial, open_store
+from probly.data_generator.store.writer import Limits, StoreWriter
 from tests import stores
 
 ROOT = Path(__file__).parent.parent
@@ -49,6 +57,12 @@ def test_it_is_what_memory_would_hold(path):
         assert wrong not in store
         with pytest.raises(KeyError, match=f"No distribution for index {wrong}"):
             store[wrong]
+    for wrong in (1.5, "1", None, [1], np.array([1])):
+        with pytest.raises(KeyError, match="expected an integer"):
+            store[wrong]
+    for wrong in ([1.5], [True, False], ["1"]):
+        with pytest.raises(AlignmentError, match="expected integers as dataset indices"):
+            store.gather(wrong)
     assert repr(store) == f"Store({path}: 43 samples x 3 classes)"
 
 
@@ -98,8 +112,8 @@ def test_nothing_is_read_before_it_is_asked_for(path):
 
 
 def test_a_store_with_gaps(path):
-    os.unlink(path / "manifest.json")
-    os.unlink(path / "shards" / "000000000010-000000000020.safetensors")
+    (path / "manifest.json").unlink()
+    (path / "shards" / "000000000010-000000000020.safetensors").unlink()
     store = open_partial(path)
     there = [*range(10), *range(20, 43)]
     assert list(store) == there
@@ -262,11 +276,43 @@ def test_no_handle_stays_open(path):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+HANDLES = """
+    import resource, sys
+    import numpy as np
+    from probly.data_generator.store import open_store
+    from tests import stores
+
+    store = open_store(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))
+    random = np.random.default_rng(0)
+    for wanted in (np.arange(600), random.integers(0, 600, 2000)):
+        assert (store.gather(wanted)[:, 0] == (wanted + 1) / 1024).all()
+    for index in random.integers(0, 600, 1000).tolist():
+        assert store[index][0] == np.float32((index + 1) / 1024)
+    assert store.labels.tolist() == list(range(600))
+    assert len(np.asarray(store)) == 600
+    assert sum(len(block) for _, block in store.blocks(writable=True)) == 600
+    store.verify()
+"""
+
+
+def test_a_store_may_have_more_shards_than_a_process_files(tmp_path):
+    path = tmp_path / "a.fod"
+    with StoreWriter(path, {}, "float32", Limits(1e-9, 1e9)) as writer:
+        writer.begin(2, {}, rows=600, decided=None)
+        for row in range(600):
+            writer.append(row, np.array([[row + 1, 1023 - row]], np.float32) / 1024, np.array([row]))
+        writer.finish(600)
+    command = [sys.executable, "-c", textwrap.dedent(HANDLES), path]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 MEMORY = """
     import sys
     import numpy as np
     from pathlib import Path
-    from probly.data_generator.store.reader import open_store
+    from probly.data_generator.store import open_store
     from probly.data_generator.store.writer import Limits, StoreWriter
 
     def peak():
@@ -291,3 +337,34 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout))
     assert peaks[1] < peaks[0] + 2_000  # kilobytes, for 72 megabytes more of rows
+
+
+def test_a_report_never_holds_all_rows(path, monkeypatch):
+    store, whole, most = open_store(path), report(stores.EXPECTED), []
+    original = type(store).gather
+
+    def gather(self, indices):
+        most.append(len(indices))
+        return original(self, indices)
+
+    def refuse(self):
+        raise AssertionError("all rows at once")
+
+    monkeypatch.setattr(type(store), "gather", gather)
+    monkeypatch.setattr(type(store), "probabilities", property(refuse))
+    assert report(store) == whole
+    most.clear()
+    monkeypatch.setattr(metrics, "NUMBERS_AT_ONCE", 20)
+    parts = report(store)
+    assert max(most) == 6
+    assert parts["class_distribution"] == whole["class_distribution"]
+    assert parts["confidence"] == whole["confidence"]
+    assert parts["metrics"] == pytest.approx(whole["metrics"], rel=1e-12)
+
+
+def test_a_report_of_a_store_with_gaps(path):
+    (path / "manifest.json").unlink()
+    (path / "shards" / "000000000010-000000000020.safetensors").unlink()
+    there = [*range(10), *range(20, 43)]
+    rows = stores.EXPECTED.gather(there)
+    assert report(open_partial(path)) == report(Distributions(rows, there, stores.LABELS[there]))

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -103,6 +104,149 @@ def test_what_is_published_is_not_read_again(tmp_path):
     assert again.read == [*probed.read, *range(30, stores.ROWS)]
 
 
+def counted(rule):
+    """Return an index_getter that applies a rule to 0, 1, 2, ..."""
+    numbers = itertools.count()
+    return lambda sample: rule(next(numbers))
+
+
+class Tensors:
+    """What a TensorDataset of any framework looks like; its samples may be made of more than its tensors."""
+
+    def __init__(self, *tensors, add=0.0):
+        self.tensors, self.add = tensors, add
+
+    def __len__(self):
+        return len(self.tensors[0])
+
+    def __getitem__(self, index):
+        first, *rest = (tensor[index] for tensor in self.tensors)
+        return (first + self.add, *rest)
+
+
+def test_a_dataset_that_announces_its_tensors_is_told_apart_exactly():
+    many = np.zeros((SAMPLES * 50, 2))
+    changed_row = many.copy()
+    changed_row[17] = 1  # not among the samples
+    one = describe_dataset(Tensors(many))
+    assert one == describe_dataset(Tensors(many.copy()))
+    assert one["type"] == "Tensors"
+    other = describe_dataset(Tensors(changed_row))
+    assert other["tensors"] != one["tensors"]
+    assert other["content"] == one["content"]
+    # The tensors are not all that a subclass's samples depend on.
+    added = describe_dataset(Tensors(many, add=1.0))
+    assert added["tensors"] == one["tensors"]
+    assert added["content"] != one["content"]
+    assert "tensors" not in describe_dataset(Tensors(many[:0], [1, 2]))
+    lying = Tensors(many)
+    lying.tensors = [many]
+    assert "tensors" not in describe_dataset(lying)
+
+
+def test_a_tensor_dataset_of_torch_is_told_apart_exactly():
+    import torch
+
+    inputs, labels = torch.zeros(SAMPLES * 50, 2), torch.zeros(SAMPLES * 50)
+    first = describe_dataset(torch.utils.data.TensorDataset(inputs, labels))
+    labels[17] = 1
+    second = describe_dataset(torch.utils.data.TensorDataset(inputs, labels))
+    assert first["content"] == second["content"]
+    assert first["tensors"]["0"] == second["tensors"]["0"]
+    assert first["tensors"]["1"] != second["tensors"]["1"]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch", "jax", "tensorflow"])
+def test_no_backend_reads_again_what_is_published(tmp_path, backend):
+    path = tmp_path / "a.fod"
+    options = {"model": lambda inputs: inputs * 2.0, "output_mode": "logits", "backend": backend}
+    before = np.asarray(stores.run(path, Images(), **options)).tobytes()
+    shard(path, 4).unlink()
+    shard(path, 3).unlink()
+    again, probed = Images(), Images()
+    describe_dataset(probed)
+    assert np.asarray(stores.run(path, again, **options)).tobytes() == before
+    assert again.read == [*probed.read, *range(30, stores.ROWS)]
+
+
+@pytest.mark.parametrize("getter", [None, lambda sample: sample[0]])
+def test_a_pipeline_of_samples_goes_on_where_the_store_ends(tmp_path, getter):
+    import tensorflow as tf
+
+    from probly_data_generator_tensorflow.pipelines import tf_batches
+
+    path, pipeline = tmp_path / "a.fod", tf.data.Dataset.from_tensor_slices(stores.DATA)
+    batches = tf_batches(pipeline, 5, getter, None, batched=False, input_shapes={}, start=30)
+    assert batches.length == stores.ROWS
+    found = list(batches)
+    assert [batch.indices.tolist() for batch in found] == [
+        list(range(start, min(start + 5, stores.ROWS))) for start in range(30, stores.ROWS, 5)
+    ]
+    np.testing.assert_array_equal(np.concatenate([batch.inputs for batch in found]), stores.INPUTS[30:])
+    options = {"model": lambda inputs: inputs * 2.0, "output_mode": "logits", "backend": "tensorflow"}
+    options |= {"input_getter": getter, "batched": False}
+    before, counting = np.asarray(stores.run(path, pipeline, **options)).tobytes(), Counting()
+    shard(path, 3).unlink()
+    assert np.asarray(stores.run(path, pipeline, wrappers=[counting], **options)).tobytes() == before
+    assert counting.rows == 10
+
+
+# Keys of the samples.
+
+NAMES = [f"n{number:03}.JPEG" for number in range(stores.ROWS)]
+
+
+@pytest.mark.parametrize("keys", [NAMES, np.array(NAMES), list(range(100, 100 + stores.ROWS))], ids=type)
+def test_keys_stand_beside_the_rows(tmp_path, keys):
+    path = tmp_path / "a.fod"
+    assert stores.run(path, keys=keys).sample_keys.tolist() == list(keys)
+    shard(path, 3).unlink()
+    shard(path, 1).unlink()
+    partial = open_partial(path) if not (path / "manifest.json").unlink() else None
+    assert partial.sample_keys.tolist() == [keys[index] for index in partial]
+    store = stores.run(path, keys=keys)
+    assert stores.agrees(store)
+    assert store.sample_keys.tolist() == list(keys)
+    store.verify()
+    assert open_store(path).sample_keys.tolist() == list(keys)
+    stores.run(path, keys=keys)
+
+
+def test_a_store_without_keys_says_so(tmp_path):
+    assert stores.run(tmp_path / "a.fod").sample_keys is None
+
+
+def test_other_keys_are_refused(tmp_path):
+    path = tmp_path / "a.fod"
+    stores.run(path, keys=NAMES)
+    for finished in (True, False):
+        for keys in (None, NAMES[::-1], NAMES[:-1], list(range(stores.ROWS))):
+            with pytest.raises(StoreError, match="keys: the store has '43 sha256"):
+                stores.run(path, keys=keys)
+        if finished:
+            (path / "manifest.json").unlink()
+            shard(path, 2).unlink()
+
+
+@pytest.mark.parametrize("count", [0, stores.ROWS - 1, stores.ROWS + 1])
+@pytest.mark.parametrize(
+    "data", [lambda: stores.DATA, lambda: zip(*stores.DATA, strict=True)], ids=["known", "unknown"]
+)
+def test_there_is_one_key_per_sample(tmp_path, count, data):
+    keys = [str(number) for number in range(count)] or np.zeros(0, int)
+    with pytest.raises(AlignmentError, match=f"keys: expected one per sample, got {count}"):
+        stores.run(tmp_path / "a.fod", data(), keys=keys)
+
+
+@pytest.mark.parametrize("keys", [[1.5] * 43, ["a", *range(42)], [[1]] * 43, [True] * 43, [None] * 43, [b"a"] * 43])
+def test_keys_are_text_or_integers(tmp_path, keys):
+    with pytest.raises(TypeError, match="keys: expected a list of text or of integers"):
+        stores.run(tmp_path / "a.fod", keys=keys)
+    with pytest.raises(ValueError, match="kept by a store only"):
+        stores.generator().generate_distributions(stores.DATA, keys=keys)
+    assert os.listdir(tmp_path) == []
+
+
 def loader_of_lists():
     return SimpleDataLoader(stores.DATA, 4)
 
@@ -125,9 +269,9 @@ def test_every_kind_of_dataset_in_order(tmp_path, dataset):
     [
         (SimpleDataLoader(stores.DATA, 4, shuffle=True, seed=0), {}),
         (stores.INPUTS, {"index_getter": lambda sample: 7}),
-        (stores.INPUTS, {"index_getter": lambda sample, numbers=itertools.count(): next(numbers) // 2}),
-        (stores.INPUTS, {"index_getter": lambda sample, numbers=itertools.count(): 100 - next(numbers)}),
-        (stores.INPUTS, {"index_getter": lambda sample, numbers=itertools.count(): 2 * next(numbers)}),
+        (stores.INPUTS, {"index_getter": counted(lambda number: number // 2)}),
+        (stores.INPUTS, {"index_getter": counted(lambda number: 100 - number)}),
+        (stores.INPUTS, {"index_getter": counted(lambda number: 2 * number)}),
     ],
 )
 def test_any_other_order_is_refused_before_anything_is_computed(tmp_path, dataset, options):
@@ -200,7 +344,7 @@ def test_samples_are_told_apart_too(tmp_path, change):
     else:
         second = Images(inputs[: SAMPLES - 1], labels[: SAMPLES - 1])
     stores.run(tmp_path / "a.fod", first)
-    with pytest.raises(StoreError, match="dataset (content|length)"):
+    with pytest.raises(StoreError, match=r"dataset (content|length)"):
         stores.run(tmp_path / "a.fod", second)
 
 
@@ -292,7 +436,7 @@ def test_labels_of_some_batches_only_are_none(tmp_path):
 
 @pytest.mark.parametrize("path", ["a.json", "a", "fod"])
 def test_a_store_is_called_fod(tmp_path, path):
-    with pytest.raises(ValueError, match="ends in .fod"):
+    with pytest.raises(ValueError, match=r"ends in \.fod"):
         stores.run(tmp_path / path)
 
 
@@ -334,6 +478,21 @@ def test_a_second_writer_fails_at_once_and_a_killed_one_is_no_obstacle(tmp_path)
             open_store(path)
         holder.kill()
     assert stores.agrees(stores.run(path))
+
+
+def test_a_writer_that_is_paused_is_not_dead(tmp_path):
+    path = tmp_path / "a.fod"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(HOLDER), path], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with holder:
+        assert holder.stdout.readline() == b"writing\n"
+        holder.send_signal(signal.SIGSTOP)
+        with pytest.raises(StoreError, match="another writer is at work on this store"):
+            stores.run(path)
+        holder.kill()  # works on a stopped process, too
+        holder.wait()
+        assert stores.agrees(stores.run(path))
 
 
 def test_two_writers_in_one_process(tmp_path):

@@ -348,6 +348,100 @@ def test_saved_models_with_several_inputs(tmp_path):
         run(tmp_path / "model", INPUTS)
 
 
+class Stochastic(tf.Module):
+    """Drops everything unless it is told that it does not train."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = [tf.Variable(array) for array in WEIGHTS]
+
+    def outputs(self, inputs, training):
+        first, first_bias, second, second_bias = self.weights
+        rows = tf.nn.relu(inputs @ first + first_bias) @ second + second_bias
+        return 0.0 * rows if training else rows
+
+
+class Positional(Stochastic):
+    @tf.function
+    def __call__(self, inputs, training=True):
+        return self.outputs(inputs, training)
+
+
+class Keyword(Stochastic):
+    @tf.function
+    def __call__(self, inputs, *, training=True):
+        return self.outputs(inputs, training)
+
+
+class Dynamic(Stochastic):
+    @tf.function(input_signature=[tf.TensorSpec([None, 5]), tf.TensorSpec([], tf.bool)])
+    def __call__(self, inputs, training):
+        rows = self.outputs(inputs, training=False)
+        return tf.where(training, 0.0 * rows, rows)
+
+
+class AlwaysTraining(Stochastic):
+    @tf.function(input_signature=[tf.TensorSpec([None, 5])])
+    def __call__(self, inputs, training=True):
+        return self.outputs(inputs, training)
+
+
+ANY_ROWS = tf.TensorSpec([None, 5])
+
+
+@pytest.mark.parametrize("kind", [Positional, Keyword, Dynamic])
+def test_saved_models_run_with_training_off(tmp_path, kind):
+    module = kind()
+    if kind is not Dynamic:
+        for training in (True, False):
+            module.__call__.get_concrete_function(ANY_ROWS, training=training)
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures={})
+    check(run(tmp_path / "model", INPUTS, output_mode="logits"))
+
+
+@pytest.mark.parametrize("kind", [Positional, Keyword, AlwaysTraining])
+@pytest.mark.parametrize("signatures", [{}, None], ids=["call", "signature"])
+def test_saved_models_that_can_only_train_are_refused(tmp_path, kind, signatures):
+    module = kind()
+    if kind is not AlwaysTraining:
+        module.__call__.get_concrete_function(ANY_ROWS, training=True)
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures=signatures)
+    with pytest.raises(ValueError, match=r"model: the model was saved in training mode.*training=False before"):
+        FirstOrderDataGenerator(tmp_path / "model")
+
+
+def test_saved_models_with_a_signature_that_does_not_train(tmp_path):
+    module = Positional()
+    module.__call__.get_concrete_function(ANY_ROWS, training=True)
+    serve = tf.function(lambda inputs: module(inputs, training=False), input_signature=[ANY_ROWS])
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures=serve.get_concrete_function())
+    check(run(tmp_path / "model", INPUTS, output_mode="logits"))
+
+
+class Slotted:
+    __slots__ = ()
+
+    def __call__(self, inputs):
+        return logits(inputs)
+
+
+class Unhashable:
+    __hash__ = None
+
+    def __call__(self, inputs):
+        return logits(inputs)
+
+
+@pytest.mark.parametrize("kind", [Slotted, Unhashable])
+def test_callables_that_no_scope_can_be_kept_for(kind):
+    check(run(kind(), INPUTS, output_mode="logits"))
+    with (
+        tf.distribute.OneDeviceStrategy("CPU:0").scope(),
+        pytest.raises(TypeError, match=rf"strategy of this scope cannot be kept for a {kind.__name__}.*wrap the model"),
+    ):
+        FirstOrderDataGenerator(kind())
+
+
 def save_lambda(path):
     keras.Sequential([keras.Input((5,)), keras.layers.Lambda(lambda x: x * 2)]).save(path)
 

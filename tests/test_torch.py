@@ -1,8 +1,11 @@
 """What is particular to the PyTorch backend."""
 
+import functools
 import os
 import subprocess
 import sys
+import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -20,9 +23,22 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
-from probly.data_generator import AlignmentError, Distributions, FirstOrderDataGenerator, StoreError
+from probly.data_generator import (
+    AlignmentError,
+    Distributions,
+    FirstOrderDataGenerator,
+    InvalidOutputError,
+    StoreError,
+)
 from probly.data_generator.testing import reference
-from probly.data_generator.torch_first_order_generator import load_distributions_pt, save_distributions_pt
+from probly.data_generator.torch_first_order_generator import FirstOrderDataGenerator as TorchGenerator
+from probly.data_generator.torch_first_order_generator import FirstOrderDataset as TorchFirstOrderDataset
+from probly.data_generator.torch_first_order_generator import (
+    load_distributions_pt,
+    prepares_batch_inp,
+    save_distributions_pt,
+)
+from probly.data_generator.torch_first_order_generator import output_dataloader as torch_output_dataloader
 from tests.frameworks import torch as framework
 
 WEIGHTS = reference.mlp_weights()
@@ -317,12 +333,12 @@ def test_files_that_are_no_models_say_what_to_do(files):
     with pytest.raises(ValueError, match=r"holds weights, not a model; pass model=\(builder, "):
         run(TENSORS, files / "weights.pt")
     for missing in (files / "nope.pt2", files / "nope.pt", (build, files / "nope.pt")):
-        with pytest.raises(FileNotFoundError, match="nope.*there is no such"):
+        with pytest.raises(FileNotFoundError, match=r"nope.*there is no such"):
             run(TENSORS, missing)
     (files / "garbage.pt").write_bytes(b"garbage")
-    with pytest.raises(ValueError, match="garbage.pt"):
+    with pytest.raises(ValueError, match=r"garbage\.pt"):
         run(TENSORS, files / "garbage.pt")
-    with pytest.raises(TypeError, match="expected a torch.nn.Module"):
+    with pytest.raises(TypeError, match=r"expected a torch\.nn\.Module"):
         run(TENSORS, 3)
 
 
@@ -453,3 +469,416 @@ def test_keras_on_torch_runs_on_torch():
         [sys.executable, "-c", KERAS], env={**os.environ, "KERAS_BACKEND": "torch"}, capture_output=True, text=True
     )
     assert "ran on torch" in done.stdout, done.stderr
+
+
+# Memory that a model shares with others
+
+
+class InPlace(torch.nn.Module):
+    """Changes its inputs, and runs out of memory the first time that it sees more than ``limit`` rows."""
+
+    def __init__(self, limit=50):
+        super().__init__()
+        self.inner = framework.mlp(WEIGHTS)
+        self.limit = limit
+
+    def forward(self, inputs):
+        inputs.mul_(2)
+        if len(inputs) > self.limit:
+            raise torch.OutOfMemoryError
+        return self.inner(inputs)
+
+
+DOUBLED = reference.softmax(reference.mlp_logits(WEIGHTS, 2 * INPUTS))
+
+
+@pytest.mark.parametrize("kind", [TensorDataset, Subset, DataLoader, "tensors", "arrays"])
+@pytest.mark.parametrize("output_mode", ["auto", "logits"])
+def test_a_model_that_works_in_place_gets_its_inputs_as_they_were(kind, output_mode):
+    tensors = tuple(tensor.clone() for tensor in TENSORS)
+    dataset = {
+        TensorDataset: TensorDataset(*tensors),
+        Subset: Subset(TensorDataset(*tensors), range(50)),
+        DataLoader: DataLoader(TensorDataset(*tensors), batch_size=16),
+        "tensors": tensors,
+        "arrays": tuple(tensor.numpy() for tensor in tensors),
+    }[kind]
+    check(run(dataset, InPlace(), output_mode=output_mode), expected=DOUBLED)
+    assert torch.equal(tensors[0], TENSORS[0])
+    with pytest.warns(UserWarning, match="out of memory"):
+        check(run(dataset, InPlace(limit=8), output_mode=output_mode), expected=DOUBLED)
+    assert torch.equal(tensors[0], TENSORS[0])
+
+
+def test_to_device_gives_new_memory_and_the_same_nest():
+    from probly_data_generator_torch.backend import to_device
+
+    data = {"array": np.zeros((2, 3)), "tensors": [torch.zeros(2), torch.zeros(3, 2).T], "name": "x"}
+    copied = to_device(data, "cpu")
+    assert copied["name"] == "x"
+    for leaf in (copied["array"], *copied["tensors"]):
+        leaf.add_(1)
+    assert not data["array"].any()
+    assert not any(tensor.any() for tensor in data["tensors"])
+    assert copied["tensors"][1].stride() == data["tensors"][1].stride(), "the memory format stays"
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_model_may_write_every_batch_to_the_same_tensor(wrapped):
+    buffer, inner = torch.empty(10, 3), framework.mlp(WEIGHTS).eval()
+
+    def model(batch):
+        buffer.copy_(inner(batch).softmax(-1))
+        return {"logits": buffer} if wrapped else buffer
+
+    check(run(TENSORS, model, batch_size=10, output_mode="probs"))
+
+
+def test_a_module_that_keeps_a_tensor_can_be_trained_after_a_run():
+    class Keeps(torch.nn.Module):
+        scale = None
+
+        def __init__(self):
+            super().__init__()
+            self.inner = framework.mlp(WEIGHTS)
+
+        def forward(self, inputs):
+            if self.scale is None:
+                self.scale = torch.ones(5)
+            return self.inner(inputs * self.scale)
+
+    model = Keeps()
+    check(run(TENSORS, model))
+    model(TENSORS[0].clone().requires_grad_()).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_transforms_with_parameters_and_in_place():
+    temperature = torch.nn.Parameter(torch.tensor(2.0))
+    expected = reference.softmax(reference.mlp_logits(WEIGHTS, INPUTS) / 2)
+    check(run(TENSORS, output_transform=lambda outputs: (outputs / temperature).softmax(-1)), expected=expected)
+    check(run(TENSORS, output_transform=lambda outputs: outputs.div_(2).softmax(-1)), expected=expected)
+    assert temperature.grad is None
+
+
+def test_a_live_builder_keeps_its_own_weights(files):
+    live = build()
+    before = {name: value.clone() for name, value in live.state_dict().items()}
+    check(run(TENSORS, (live, files / "weights.pt")))
+    assert all(torch.equal(before[name], value) for name, value in live.state_dict().items())
+
+
+# Dropout and batch statistics
+
+
+class Waits(torch.nn.Module):
+    """Tells that it has been entered, and goes on when it is told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.entered, self.go_on = threading.Event(), threading.Event()
+
+    def forward(self, inputs):
+        self.entered.set()
+        assert self.go_on.wait(30)
+        return inputs
+
+
+def in_thread(results, name, model, **options):
+    def work():
+        results[name] = run(TENSORS, model, batch_size=50, output_mode="logits", **options)
+
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("first_out", ["first", "second"])
+@pytest.mark.parametrize("shared", ["model", "part"])
+def test_runs_in_several_threads_keep_a_shared_model_in_evaluation_mode(first_out, shared):
+    inner = torch.nn.Sequential(torch.nn.Dropout(0.9), framework.mlp(WEIGHTS)).train()
+    inner[1].eval()
+    gates = {"first": Waits(), "second": Waits()}
+    if shared == "part":
+        models = {name: torch.nn.Sequential(gate, inner) for name, gate in gates.items()}
+    else:  # each run passes its own gate, and then through the same model
+
+        class Gated(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner = inner
+
+            def forward(self, inputs):
+                return self.inner(gates[threading.current_thread().name](inputs))
+
+        models = dict.fromkeys(gates, Gated())
+    results, threads = {}, {}
+    for name, gate in gates.items():
+        threads[name] = in_thread(results, name, models[name])
+        assert gate.entered.wait(30)
+    last_out = next(name for name in gates if name != first_out)
+    for name in (first_out, last_out):
+        gates[name].go_on.set()
+        threads[name].join(30)
+    for name in gates:
+        check(results[name])
+    assert all(model.training for model in models.values())
+    assert [part.training for part in inner] == [True, False]
+
+
+def test_a_model_is_back_in_its_mode_while_another_still_runs():
+    """Two models of their own share nothing: neither waits for the other."""
+    gate, other = Waits(), torch.nn.Sequential(framework.mlp(WEIGHTS)).train()
+    thread = in_thread({}, "waiting", torch.nn.Sequential(gate, framework.mlp(WEIGHTS)).train())
+    assert gate.entered.wait(30)
+    assert not gate.training
+    check(run(TENSORS, other))
+    assert other.training
+    gate.go_on.set()
+    thread.join(30)
+    assert gate.training
+
+
+def functional(model):
+    return functools.partial(torch.func.functional_call, model, dict(model.named_parameters()))
+
+
+@pytest.mark.parametrize(
+    "callable_of",
+    [
+        lambda model: model.forward,
+        functools.partial,
+        lambda model: functools.partial(functools.partial(model.forward)),
+        lambda model: torch.no_grad()(model.forward),
+        functional,
+    ],
+    ids=["bound", "partial", "partial-bound", "decorated", "functional"],
+)
+def test_callables_of_a_module_run_in_evaluation_mode(callable_of):
+    model = torch.nn.Sequential(torch.nn.Dropout(0.9), framework.mlp(WEIGHTS)).train()
+    check(run(TENSORS, callable_of(model), output_mode="logits"))
+    assert all(part.training for part in model.modules())
+
+
+def test_frozen_torchscript_has_no_mode():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch's own advice; the models are still around
+        frozen = torch.jit.freeze(torch.jit.script(framework.mlp(WEIGHTS).eval()))
+    check(run(TENSORS, frozen))
+
+
+# Exported programs
+
+
+class Attention(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(5, 3)
+
+    def forward(self, inputs):
+        rows = self.linear(inputs)[:, None]
+        dropout = 0.5 if self.training else 0.0
+        return torch.nn.functional.scaled_dot_product_attention(rows, rows, rows, dropout_p=dropout)[:, 0]
+
+
+class Recurrent(torch.nn.Module):
+    def __init__(self, dropout=0.5):
+        super().__init__()
+        self.lstm = torch.nn.LSTM(5, 3, num_layers=2, dropout=dropout, batch_first=True)
+
+    def forward(self, inputs):
+        return self.lstm(inputs[:, None])[0][:, 0]
+
+
+def sequential(*layers):
+    return lambda: torch.nn.Sequential(torch.nn.Linear(5, 3), *layers)
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch's decompositions, of torch's nests
+@pytest.mark.parametrize("decomposed", [False, True])
+@pytest.mark.parametrize(
+    "builder",
+    [
+        sequential(torch.nn.Dropout(0.5)),
+        sequential(torch.nn.RReLU()),
+        sequential(torch.nn.BatchNorm1d(3)),
+    ],
+)
+def test_programs_exported_in_training_mode_are_refused(builder, decomposed, tmp_path):
+    for training in (True, False):
+        program = torch.export.export(builder().train(training), (TENSORS[0][:16],))
+        program = program.run_decompositions() if decomposed else program
+        torch.export.save(program, tmp_path / "program.pt2")
+        for source in (program, tmp_path / "program.pt2"):
+            if training:
+                with pytest.raises(ValueError, match=r"in training mode.*call model.eval\(\) before torch.export"):
+                    FirstOrderDataGenerator(source, backend="torch")
+            else:
+                assert len(run(TENSORS, source, output_mode="logits")) == 50
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, of how it traces LSTM layers
+@pytest.mark.parametrize("builder", [Attention, Recurrent, sequential(torch.nn.AlphaDropout(0.5))])
+def test_other_layers_with_dropout_are_refused_too(builder):
+    with pytest.raises(ValueError, match="in training mode"):
+        FirstOrderDataGenerator(torch.export.export(builder().train(), (TENSORS[0][:16],)), backend="torch")
+    program = torch.export.export(builder().eval(), (TENSORS[0][:16],))
+    assert len(run(TENSORS, program, output_mode="logits")) == 50
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "builder",
+    [sequential(torch.nn.Dropout(0.0)), lambda: Recurrent(0.0), sequential(torch.nn.BatchNorm1d(3, affine=False))],
+)
+def test_programs_in_which_training_mode_changes_nothing_are_run(builder):
+    model = builder().train()
+    for part in model.modules():
+        if isinstance(part, torch.nn.BatchNorm1d):  # it has no other statistics than those of the batch
+            part.running_mean = part.running_var = part.num_batches_tracked = None
+    program = torch.export.export(model, (TENSORS[0][:16],))
+    assert len(run(TENSORS, program, output_mode="logits")) == 50
+
+
+def exported(rows, model=None, **bounds):
+    model = framework.mlp(WEIGHTS).eval() if model is None else model
+    shapes = ({0: torch.export.Dim("rows", **bounds)},) if bounds else None
+    return torch.export.export(model, (TENSORS[0][:rows],), dynamic_shapes=shapes)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 8, 16, 20, 64])
+@pytest.mark.parametrize(
+    "bounds", [{}, {"min": 4, "max": 16}, {"min": 2}, {"max": 9}], ids=["fixed", "between", "least", "most"]
+)
+def test_programs_take_any_batch_size(batch_size, bounds, tmp_path):
+    torch.export.save(exported(8, **bounds), tmp_path / "program.pt2")
+    for rows in (1, 3, 50):
+        part = tuple(tensor[:rows] for tensor in TENSORS)
+        check(run(part, tmp_path / "program.pt2", batch_size=batch_size), range(rows))
+
+
+def test_a_dynamic_program_is_not_padded():
+    class Counts(torch.nn.Module):
+        def forward(self, inputs):
+            return inputs[:, :2] * 0 + inputs.shape[0]
+
+    seen = []
+
+    def transform(counts):
+        seen.append(counts[0, 0].item())
+        return torch.full((len(counts), 2), 0.5)
+
+    run(TENSORS, exported(8, Counts(), min=2, max=1024), batch_size=20, output_transform=transform)
+    assert seen == [20, 20, 10]
+
+
+def test_raw_outputs_of_a_fixed_program():
+    class Several(torch.nn.Module):
+        def __init__(self, *, loss):
+            super().__init__()
+            self.inner, self.loss = framework.mlp(WEIGHTS), loss
+
+        def forward(self, inputs):
+            logits = self.inner(inputs)
+            return {"scores": (logits, inputs), "loss": logits.sum() if self.loss else None}
+
+    def transform(outputs):
+        assert outputs["loss"] is None
+        logits, inputs = outputs["scores"]
+        assert len(logits) == len(inputs)
+        return logits.softmax(-1)
+
+    for batch_size in (3, 8, 20, 64):
+        program = exported(8, Several(loss=False).eval())
+        check(run(TENSORS, program, batch_size=batch_size, output_transform=transform))
+    with pytest.raises(InvalidOutputError, match="expected 8 rows, got 0"):
+        run(TENSORS, exported(8, Several(loss=True).eval()), batch_size=3, output_transform=transform)
+
+
+def test_logits_beside_a_loss_of_a_fixed_program():
+    class WithLoss(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = framework.mlp(WEIGHTS)
+
+        def forward(self, inputs):
+            logits = self.inner(inputs)
+            return {"loss": logits.sum(), "logits": logits}
+
+    check(run(TENSORS, exported(8, WithLoss().eval()), batch_size=20))
+
+
+def test_a_fixed_program_with_a_wrong_row_count_is_refused():
+    class Drops(torch.nn.Module):
+        def forward(self, inputs):
+            return inputs[:4, :3]
+
+    with pytest.raises(InvalidOutputError, match="expected 8 rows, got 4"):
+        run(TENSORS, exported(8, Drops()), batch_size=4, output_mode="logits")
+
+
+# What torch does not take by itself
+
+
+def test_arrays_that_torch_cannot_share():
+    views = [np.ascontiguousarray(INPUTS[::-1])[::-1], INPUTS.astype(">f4"), np.asfortranarray(INPUTS)]
+    views.append(np.ascontiguousarray(INPUTS[:, ::-1])[:, ::-1])
+    views.append(INPUTS.copy())
+    views[-1].flags.writeable = False
+    for view in views:
+        np.testing.assert_array_equal(view, INPUTS)
+        for dataset in ((view, LABELS), view, [(row, 0) for row in view]):
+            check(run(dataset))
+        loader = torch_output_dataloader(list(view), run(view), batch_size=50)
+        np.testing.assert_array_equal(next(iter(loader))[0], INPUTS)
+
+
+def test_subsets_chosen_by_any_integers():
+    rows = np.array([9, 8, 17, 3, 40])
+    expected = EXPECTED[rows[::-1]]
+    for chosen in (rows[::-1], rows.astype(">i8")[::-1], torch.tensor(rows[::-1].copy()), rows[::-1].tolist()):
+        distributions = run(Subset(TensorDataset(*TENSORS), chosen))
+        np.testing.assert_allclose(distributions.probabilities, expected, atol=1e-6)
+    steps = run(Subset(TensorDataset(*TENSORS), range(40, -1, -10)))
+    np.testing.assert_allclose(steps.probabilities, EXPECTED[40::-10], atol=1e-6)
+
+
+def test_a_list_is_a_pair_too():
+    batch = list(TENSORS)
+    assert prepares_batch_inp(batch) is TENSORS[0]
+    assert prepares_batch_inp(batch, lambda pair: pair[1]) is TENSORS[1]
+    assert TorchGenerator(build()).prepares_batch_inp(batch) is TENSORS[0]
+
+
+@pytest.mark.parametrize("base", [Stream(), StreamWithLength(), DataLoader(PAIRS), iter([1])])
+def test_pairing_needs_a_map_style_dataset(base):
+    for pair in (TorchFirstOrderDataset, torch_output_dataloader):
+        with pytest.raises(TypeError, match=rf"expected a map-style dataset.*got {type(base).__name__}"):
+            pair(base, {0: [0.5, 0.5]})
+
+
+def test_pt_files_hold_any_metadata_and_labels_that_the_other_formats_hold(tmp_path):
+    path = tmp_path / "a.pt"
+    meta = {"accuracy": np.float32(0.5), "source": tmp_path, "pair": (1, 2), "array": np.arange(2)}
+    lists = (["cat", "horse", "dog"], [1, 2, 3], [0.5, 1, 2], [True, False, True])
+    for labels in (*map(np.array, lists), None):
+        save_distributions_pt(path, Distributions(EXPECTED[:3], labels=labels), meta=meta)
+        loaded, read = load_distributions_pt(path)
+        assert read == {"accuracy": 0.5, "source": str(tmp_path), "pair": [1, 2], "array": [0, 1]}
+        if labels is None:
+            assert loaded.labels is None
+        else:
+            np.testing.assert_array_equal(loaded.labels, labels)
+            assert loaded.labels.dtype.kind == labels.dtype.kind
+    save_distributions_pt(path, Distributions(EXPECTED[:2], labels=np.array(["cat", "dog"], dtype=object)))
+    np.testing.assert_array_equal(load_distributions_pt(path)[0].labels, ["cat", "dog"])
+
+
+def test_pt_files_refuse_what_cannot_be_read_back(tmp_path):
+    path = tmp_path / "a.pt"
+    with pytest.raises(TypeError, match="expected labels that are numbers or text"):
+        save_distributions_pt(path, Distributions(EXPECTED[:2], labels=np.array(["2026-01-01"] * 2, "datetime64[D]")))
+    with pytest.raises(TypeError, match="object") as caught:
+        save_distributions_pt(path, {0: [0.5, 0.5]}, meta={"x": object()})
+    assert "nothing written" in caught.value.__notes__[0]
+    assert not path.exists()

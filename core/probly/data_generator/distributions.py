@@ -56,7 +56,7 @@ class Distributions(Mapping[int, FloatRows]):
             rows = rows.copy()
         if rows.ndim != 2:
             rows = _only_if_empty(rows)
-        keys = np.arange(len(rows)) if indices is None else _whole_numbers(indices)
+        keys = np.arange(len(rows)) if indices is None else whole_numbers(indices)
         values = None if labels is None else np.array(labels)
         _check_lengths(rows, keys, values)
         if len(keys) > 1 and not (np.diff(keys) > 0).all():
@@ -106,7 +106,7 @@ class Distributions(Mapping[int, FloatRows]):
         Raises:
             KeyError: One of them has no distribution.
         """
-        return self.probabilities[self._positions(_whole_numbers(indices).reshape(-1))]
+        return self.probabilities[self._positions(whole_numbers(indices).reshape(-1))]
 
     def missing(self, length: int) -> Indices:
         """Return those of the indices 0 ... length - 1 that have no distribution."""
@@ -188,7 +188,7 @@ def _index_of(key: Any) -> int:
     raise AlignmentError(message)
 
 
-def _whole_numbers(values: npt.ArrayLike) -> Indices:
+def whole_numbers(values: npt.ArrayLike) -> Indices:
     """Return dataset indices as int64; a float or a mask would silently name other rows."""
     array = np.asarray(values)
     if array.size and array.dtype.kind not in "iu":

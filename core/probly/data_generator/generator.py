@@ -134,6 +134,7 @@ class FirstOrderDataGenerator:
         representation: str = "float32",
         shard_megabytes: float = 64,
         shard_seconds: float = 30,
+        keys: Sequence[str] | Sequence[int] | None = None,
     ) -> Distributions:
         """Run the model over a dataset or a loader and return one checked distribution per sample.
 
@@ -141,12 +142,13 @@ class FirstOrderDataGenerator:
             dataset_or_loader: Anything that the backend can iterate over; rows land under their dataset index, also
                 when a loader shuffles.
             progress: Show a bar on standard error if that is a terminal.
-
             out: The path of a store, ending in ``.fod``. Rows are written there as they come, with bounded memory, and
                 the same call goes on where a killed one ended. A finished store is returned at once.
             representation: How a store keeps a row: ``"float32"``, ``"float16"`` or ``"top-<k>"``.
             shard_megabytes: The rows that a store publishes at once.
             shard_seconds: The longest time until it publishes what there is; a crash costs no more work than that.
+            keys: What a store keeps beside its rows, one text or integer per sample in dataset order, such as file
+                names; ``Store.sample_keys`` returns them.
 
         Returns:
             The rows with labels, where the samples carry them, and metadata. Empty for an empty dataset. With ``out``,
@@ -159,9 +161,12 @@ class FirstOrderDataGenerator:
         """
         model = self._current_model()
         run = Run(self.backend, model, self.output_mode, self.output_transform)
+        if keys is not None and out is None:
+            message = "keys are kept by a store only; set out"
+            raise ValueError(message)
         if out is not None:
             limits = (representation, shard_megabytes, shard_seconds)
-            distributions, length = self._stream(dataset_or_loader, run, Path(out), limits, progress)
+            distributions, length = self._stream(dataset_or_loader, run, Path(out), limits, progress, keys)
         else:
             batches = self._batches(dataset_or_loader, model)
             length = getattr(batches, "length", None)
@@ -190,17 +195,26 @@ class FirstOrderDataGenerator:
                 bar.update(len(rows))
 
     def _stream(
-        self, dataset: Any, run: Run, path: Path, limits: tuple[str, float, float], progress: bool
+        self,
+        dataset: Any,
+        run: Run,
+        path: Path,
+        limits: tuple[str, float, float],
+        progress: bool,
+        keys: Sequence[str] | Sequence[int] | None,
     ) -> tuple[Distributions, int | None]:
         """Run the model over what a store lacks; return it, and the number of rows that the dataset announces."""
-        from probly.data_generator.store import sink as streaming  # noqa: PLC0415  # only runs that stream need it
+        from probly.data_generator.store import fingerprint  # noqa: PLC0415  # only runs that stream need them
+        from probly.data_generator.store import sink as streaming  # noqa: PLC0415
+        from probly.data_generator.store.shards import key_array  # noqa: PLC0415
 
-        identity = self._identity(dataset, run.model)
+        sample_keys = None if keys is None else key_array(keys)
+        identity = {**self._identity(dataset, run.model), "keys": fingerprint.describe_keys(sample_keys)}
 
         def describe(num_classes: int) -> dict[str, Any]:
             return self._metadata(run, run.model, num_classes)
 
-        with streaming.opened(path, identity, limits, run, describe, self.batch_size) as sink:
+        with streaming.opened(path, identity, limits, run, describe, self.batch_size, sample_keys) as sink:
             if isinstance(sink, Distributions):
                 return sink, None
             batches = self._batches(dataset, run.model, sink.start)
@@ -259,7 +273,7 @@ class FirstOrderDataGenerator:
         if batch.labels is None:
             return batch
         labels = self.backend.hook.to_device(data=batch.labels, device=HOST)
-        if isinstance(labels, list | tuple) or getattr(labels, "dtype", None) == object:
+        if isinstance(labels, list | tuple) or getattr(labels, "dtype", np.dtype(int)).kind == "O":
             labels = collate(list(labels))  # text in a table is an array of objects
         return batch._replace(labels=np.array(labels) if isinstance(labels, np.ndarray) else labels)
 

@@ -1,12 +1,14 @@
 """The promised import path of the PyTorch generator."""
 
+from typing import Any
+
 from probly.data_generator.backends import explain_missing
 from probly.data_generator.factory import BaseDataGenerator
 from probly.data_generator.generator import FirstOrderDataGenerator as _FirstOrderDataGenerator
-from probly.data_generator.samples import prepares_batch_inp
+from probly.data_generator.samples import Getter, split_sample
 
 try:
-    from probly_data_generator_torch.dataset import FirstOrderDataset, output_dataloader
+    from probly_data_generator_torch.dataset import PAIRS, FirstOrderDataset, output_dataloader
     from probly_data_generator_torch.saving import load_distributions_pt, save_distributions_pt
 except ImportError as error:
     raise explain_missing(error, "torch") from error
@@ -22,10 +24,21 @@ __all__ = [
 ]
 
 
+def prepares_batch_inp(sample: Any, input_getter: Getter | None = None) -> Any:
+    """Return the model's input of a sample or a batch; lists hold an input and a label, as tuples do.
+
+    Examples:
+        >>> prepares_batch_inp(["image", 3])
+        'image'
+    """
+    return split_sample(sample, input_getter, PAIRS)[0]
+
+
 class FirstOrderDataGenerator(_FirstOrderDataGenerator):
     """The generator for PyTorch models."""
 
     backend_name = "pytorch"
+    pairs = PAIRS
 
 
 class PyTorchDataGenerator(BaseDataGenerator):

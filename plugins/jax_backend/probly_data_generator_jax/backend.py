@@ -27,11 +27,12 @@ def iterate_batches(
     input_getter: Getter | None,
     index_getter: Getter | None,
     batched: bool | None,
+    start: int,
 ) -> Iterator[Batch]:
     """Iterate over arrays, sequences, iterables and loaders, those of torch included."""
     from probly_data_generator_jax.dataset import jax_batches
 
-    return jax_batches(dataset, batch_size, input_getter, index_getter, batched)
+    return jax_batches(dataset, batch_size, input_getter, index_getter, batched, start)
 
 
 @hookimpl

@@ -17,12 +17,17 @@ from probly_data_generator_jax.devices import is_number, resolve_device
 
 
 def jax_batches(
-    dataset: Any, batch_size: int, input_getter: Getter | None, index_getter: Getter | None, batched: bool | None
+    dataset: Any,
+    batch_size: int,
+    input_getter: Getter | None,
+    index_getter: Getter | None,
+    batched: bool | None,
+    start: int = 0,
 ) -> Batches:
     """Iterate over anything that JAX users call a dataset; arrays are sliced, never fetched row by row."""
     if input_getter is None and index_getter is None and not batched:
         dataset = host_views(dataset)
-    return iterate_batches(dataset, batch_size, input_getter, index_getter, batched)
+    return iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start)
 
 
 def host_views(dataset: Any) -> Any:

@@ -28,11 +28,12 @@ def iterate_batches(
     index_getter: Getter | None,
     batched: bool | None,
     model: "TensorFlowModel",
+    start: int,
 ) -> Iterator[Batch]:
     """Iterate over a tf.data.Dataset, a Keras PyDataset, tensors or NumPy arrays."""
     from probly_data_generator_tensorflow.pipelines import tf_batches
 
-    return tf_batches(dataset, batch_size, input_getter, index_getter, batched, model.input_shapes)
+    return tf_batches(dataset, batch_size, input_getter, index_getter, batched, model.input_shapes, start)
 
 
 @hookimpl

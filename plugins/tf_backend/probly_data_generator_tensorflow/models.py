@@ -3,7 +3,7 @@
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,9 @@ from weakref import WeakKeyDictionary
 import tensorflow as tf
 
 from probly.data_generator.importing import import_model, is_import_path
+from probly_data_generator_tensorflow.saved_models import Shapes, saved_model
 from probly_data_generator_tensorflow.step import Step
 from probly_data_generator_tensorflow.tensors import resolve_device, short_name
-
-Shapes = dict[str, tuple[int | None, ...]]
 
 # A generator loads its live model again when it runs, by then outside the scope that it was made in.
 _SCOPES: WeakKeyDictionary[Any, tf.distribute.Strategy] = WeakKeyDictionary()
@@ -122,9 +121,9 @@ def _strategy(source: Any) -> tf.distribute.Strategy | None:
     if tf.distribute.has_strategy():
         strategy = tf.distribute.get_strategy()
         if callable(source):
-            _SCOPES[source] = strategy
+            _remember(source, strategy)
     else:
-        strategy = _variables_strategy(source) or (_SCOPES.get(source) if callable(source) else None)
+        strategy = _variables_strategy(source) or (_remembered(source) if callable(source) else None)
     if strategy is not None and len(strategy.extended.worker_devices) != strategy.num_replicas_in_sync:
         message = (
             f"{type(strategy).__name__} runs on several machines, of which each would get a part of the rows only; "
@@ -132,6 +131,24 @@ def _strategy(source: Any) -> tf.distribute.Strategy | None:
         )
         raise ValueError(message)
     return strategy
+
+
+def _remember(source: Any, strategy: tf.distribute.Strategy) -> None:
+    try:
+        _SCOPES[source] = strategy
+    except TypeError as error:
+        message = (
+            f"the strategy of this scope cannot be kept for a {type(source).__name__} ({error}); wrap the model in a "
+            'function, or give its class a hash and "__weakref__" in its __slots__'
+        )
+        raise TypeError(message) from error
+
+
+def _remembered(source: Any) -> tf.distribute.Strategy | None:
+    try:
+        return _SCOPES.get(source)
+    except TypeError:  # nor could it have been remembered
+        return None
 
 
 def _variables_strategy(source: Any) -> tf.distribute.Strategy | None:
@@ -149,7 +166,8 @@ def _load_path(path: Path, device: str, strategy: tf.distribute.Strategy | None)
         message = f"{path}: there is no such model file or folder"
         raise FileNotFoundError(message)
     if path.is_dir():
-        return _load_saved_model(path, device, strategy)
+        loaded, function, shapes = saved_model(path)
+        return TensorFlowModel(function, device, loaded, shapes, strategy)
     if path.name.endswith(".weights.h5"):
         message = f"{path}: holds weights, not a model; build the model, call load_weights and pass the model"
         raise ValueError(message)
@@ -181,37 +199,3 @@ def _load_keras(path: Path) -> Any:
             "keras.saving.register_keras_serializable), or load it with custom_objects=... and pass the model"
         )
         raise
-
-
-def _load_saved_model(path: Path, device: str, strategy: tf.distribute.Strategy | None) -> TensorFlowModel:
-    loaded = tf.saved_model.load(str(path))
-    signature = loaded.signatures.get("serve") or loaded.signatures.get("serving_default")
-    shapes = None if signature is None else _signature_shapes(signature)
-    # `serve` is what Keras exports: like the model itself, it takes its inputs as they are.
-    function = getattr(loaded, "serve", None)
-    if function is None and signature is not None:
-        function = functools.partial(_call_signature, signature)
-    if function is None and callable(loaded):
-        function = _inference(loaded)
-    if function is None:
-        message = f"{path}: expected a SavedModel with a serving signature or a __call__, got {dir(loaded)[:5]}"
-        raise ValueError(message)
-    return TensorFlowModel(function, device, loaded, shapes, strategy)
-
-
-def _signature_shapes(signature: Any) -> Shapes | None:
-    specs = signature.structured_input_signature[1]
-    if any(spec.shape.rank in (None, 0) for spec in specs.values()):
-        return None
-    return {name: tuple(specs[name].shape)[1:] for name in sorted(specs)}  # a loaded signature has no order
-
-
-def _call_signature(signature: Any, inputs: Any) -> Any:
-    names = sorted(signature.structured_input_signature[1])
-    if not isinstance(inputs, Mapping):
-        if len(names) != 1:
-            message = f"the SavedModel has the inputs {names}; expected a mapping with these names as input"
-            raise TypeError(message)
-        inputs = {names[0]: inputs}
-    outputs = signature(**inputs)
-    return next(iter(outputs.values())) if len(outputs) == 1 else outputs

@@ -21,6 +21,7 @@ def tf_batches(
     index_getter: Getter | None,
     batched: bool | None,
     input_shapes: Shapes,
+    start: int = 0,
 ) -> Batches:
     """Iterate over anything that TensorFlow users call a dataset.
 
@@ -31,6 +32,7 @@ def tf_batches(
         index_getter: See the hook.
         batched: See the hook.
         input_shapes: The shape of one sample by input name, as far as the model tells.
+        start: See the hook; pipelines of samples, arrays and sequences begin there.
     """
     batch_size = check_batch_size(batch_size)
     if isinstance(dataset, tf.data.Dataset):
@@ -41,13 +43,13 @@ def tf_batches(
             batched = is_batched(dataset, input_getter, input_shapes)
         if batched:
             return Batches(loader_batches(dataset, input_getter, index_getter), _rows(dataset))
-        return _samples(dataset, batch_size, input_getter, index_getter)
+        return _samples(dataset, batch_size, input_getter, index_getter, start)
     if isinstance(dataset, tf.data.Iterator | tf.distribute.DistributedDataset):
         message = f"expected a tf.data.Dataset, got a {type(dataset).__name__} made from one; pass the dataset itself"
         raise TypeError(message)
     if _is_py_dataset(dataset) and batched is not False:
         return Batches(loader_batches(_py_batches(dataset, index_getter), input_getter, index_getter))
-    return iterate_batches(dataset, batch_size, input_getter, index_getter, batched)
+    return iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start)
 
 
 def is_batched(dataset: tf.data.Dataset, input_getter: Getter | None, input_shapes: Shapes) -> bool:
@@ -108,15 +110,18 @@ def _rows(dataset: tf.data.Dataset) -> int | None:
 
 
 def _samples(
-    dataset: tf.data.Dataset, batch_size: int, input_getter: Getter | None, index_getter: Getter | None
+    dataset: tf.data.Dataset, batch_size: int, input_getter: Getter | None, index_getter: Getter | None, start: int
 ) -> Batches:
     rows = int(dataset.cardinality())
+    dataset = dataset.skip(start) if start else dataset
     if input_getter is None and index_getter is None:
         stacked = dataset.batch(batch_size, drop_remainder=False).prefetch(tf.data.AUTOTUNE)
         batches = _explained(loader_batches(stacked, None, None))
     else:
         # Getters are the user's Python and get one sample each, as everywhere.
         batches = iterate_batches(dataset, batch_size, input_getter, index_getter, batched=False)
+    if index_getter is None:
+        batches = (batch._replace(indices=batch.indices + start) for batch in batches)
     return Batches(batches, rows if rows >= 0 else None)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from probly.data_generator.hookspecs import HOST, OutputMode, hookimpl
 from probly.data_generator.nests import map_leaves
-from probly.data_generator.outputs import as_probabilities
+from probly.data_generator.outputs import as_probabilities, unwrap
 from probly.data_generator.samples import Batch, Getter
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ class TorchOperations:
 
     def is_half(self, scores: "torch.Tensor") -> bool:
         """Return whether a float dtype has fewer than 32 bits."""
-        return scores.is_floating_point() and scores.element_size() < 4
+        from probly_data_generator_torch.tensors import is_half
+
+        return is_half(scores)
 
     def softmax(self, scores: "torch.Tensor") -> "torch.Tensor":
         """Softmax over the last axis; torch subtracts the maximum."""
@@ -52,7 +54,8 @@ OPERATIONS = TorchOperations()
 @hookimpl
 def load_model(source: Any, device: str | None) -> "TorchModel":
     """Accept a Module, a callable, an exported program, a file of one of these, or (builder, weight file)."""
-    from probly_data_generator_torch.models import load, resolve_device
+    from probly_data_generator_torch.devices import resolve_device
+    from probly_data_generator_torch.models import load
 
     return load(source, resolve_device(device))
 
@@ -74,43 +77,30 @@ def iterate_batches(
 
 @hookimpl
 def to_device(data: Any, device: str) -> Any:
-    """Move tensors and NumPy arrays to a torch device, or tensors to NumPy."""
+    """Copy tensors and NumPy arrays to new memory on a torch device; or give tensors to NumPy, without a copy."""
+    from probly_data_generator_torch.devices import resolve_device
+    from probly_data_generator_torch.tensors import to_numpy, to_tensor
+
     if device == HOST:
-        return map_leaves(_to_numpy, data)
-    from probly_data_generator_torch.models import resolve_device
-
+        return map_leaves(to_numpy, data)
     target = resolve_device(device)
-    return map_leaves(lambda leaf: _to_tensor(leaf, target), data)
-
-
-def _to_numpy(leaf: Any) -> Any:
-    import torch
-
-    if not isinstance(leaf, torch.Tensor):
-        return leaf
-    if OPERATIONS.is_half(leaf):  # NumPy has no bfloat16
-        leaf = leaf.float()
-    return leaf.detach().cpu().numpy()
-
-
-def _to_tensor(leaf: Any, device: "torch.device") -> Any:
-    import numpy as np
-    import torch
-
-    if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biufc":
-        # torch shares memory with the array, and has no read-only tensors.
-        leaf = torch.from_numpy(leaf if leaf.flags.writeable else leaf.copy())
-    return leaf.to(device, non_blocking=True) if isinstance(leaf, torch.Tensor) else leaf
+    return map_leaves(lambda leaf: to_tensor(leaf, target), data)
 
 
 @hookimpl
-def forward(model: "TorchModel", inputs: Any, output_mode: OutputMode, batch_size: int) -> Any:
+def forward(model: "TorchModel", inputs: Any, output_mode: OutputMode) -> Any:
     """Run the model without gradients and with dropout and batch statistics off."""
     import torch
 
-    with torch.inference_mode(), model.evaluating():
-        outputs = model.call(inputs, batch_size)
-        return outputs if output_mode == "raw" else as_probabilities(outputs, output_mode, OPERATIONS)
+    # Not inference_mode: a tensor that a module keeps from here could never take part in its training again.
+    with torch.no_grad(), model.evaluating():
+        outputs = model.call(inputs, raw=output_mode == "raw")
+        if output_mode == "raw":
+            return outputs
+        scores = unwrap(outputs)
+        rows = as_probabilities(scores, output_mode, OPERATIONS)
+        # Rows are collected one batch late, when the model may have written the next ones to the same memory.
+        return rows.clone() if rows is scores else rows
 
 
 @hookimpl

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset, default_collate
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from probly.data_generator import dataset as core
 from probly.data_generator.batches import iterate_batches
 from probly.data_generator.nests import take_rows
 from probly.data_generator.outputs import FloatRows
 from probly.data_generator.samples import Batch, Batches, Getter, announced_length, check_batch_size, split_sample
+from probly_data_generator_torch.tensors import plain, stack_samples
 
 PAIRS = (tuple, list)
 
@@ -33,7 +34,7 @@ def torch_batches(
         # It inherits a __getitem__ that only raises, so it must not be taken for a sequence.
         dataset, length = iter(dataset), announced_length(dataset)
     batches = iterate_batches(
-        dataset, batch_size, input_getter, index_getter, batched, start, pairs=PAIRS, stack=default_collate
+        dataset, batch_size, input_getter, index_getter, batched, start, pairs=PAIRS, stack=stack_samples
     )
     return batches if length is None else Batches(batches, length)
 
@@ -49,15 +50,17 @@ def _sliced(dataset: Any, batch_size: int, start: int) -> Batches | None:
         return None
     if not subsets:
         return iterate_batches(dataset.tensors, batch_size, start=start)
-    rows = torch.as_tensor(subsets[-1], dtype=torch.int64)
+    rows = _positions(subsets[-1])
     for outer in reversed(subsets[:-1]):
-        rows = rows[torch.as_tensor(outer, dtype=torch.int64)]
+        rows = rows[_positions(outer)]
     return Batches(_chosen_rows(dataset.tensors, rows, batch_size, start), len(rows))
 
 
-def _chosen_rows(
-    tensors: tuple[torch.Tensor, ...], rows: torch.Tensor, batch_size: int, first: int
-) -> Iterator[Batch]:
+def _positions(indices: Any) -> torch.Tensor:
+    return torch.as_tensor(plain(indices), dtype=torch.int64)
+
+
+def _chosen_rows(tensors: tuple[torch.Tensor, ...], rows: torch.Tensor, batch_size: int, first: int) -> Iterator[Batch]:
     for start in range(first, len(rows), batch_size):
         chosen = rows[start : start + batch_size]
         inputs, labels = split_sample(take_rows(tensors, chosen))
@@ -72,6 +75,9 @@ class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):
         distributions: A Distributions, or any mapping from dataset index to row.
         input_getter: Picks the input from a sample; by default the first element of a tuple or list.
 
+    Raises:
+        TypeError: ``base_dataset`` has no indices, as an IterableDataset.
+
     Examples:
         >>> base = TensorDataset(torch.zeros(2, 3), torch.tensor([0, 1]))
         >>> FirstOrderDataset(base, {0: [0.75, 0.25], 1: [0.5, 0.5]})[0]
@@ -79,6 +85,16 @@ class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):
     """
 
     pairs = PAIRS
+
+    def __init__(self, base_dataset: Any, distributions: Mapping[int, Any], input_getter: Getter | None = None) -> None:
+        indexed = hasattr(base_dataset, "__len__") and hasattr(base_dataset, "__getitem__")
+        if isinstance(base_dataset, IterableDataset) or not indexed:
+            message = (
+                "FirstOrderDataset: expected a map-style dataset, with __len__ and __getitem__, got "
+                f"{type(base_dataset).__name__}; an iterable dataset can be collected first: list(dataset)"
+            )
+            raise TypeError(message)
+        super().__init__(base_dataset, distributions, input_getter)
 
     def convert(self, rows: FloatRows) -> torch.Tensor:
         """Return distributions as a float32 tensor."""
@@ -117,4 +133,11 @@ def output_dataloader(
     """
     dataset = FirstOrderDataset(base_dataset, distributions, input_getter)
     core.check_covered(dataset)
-    return DataLoader(dataset, batch_size, shuffle=shuffle, num_workers=num_workers, pin_memory=pin_memory)
+    return DataLoader(
+        dataset,
+        batch_size,
+        shuffle=shuffle,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        collate_fn=stack_samples,
+    )

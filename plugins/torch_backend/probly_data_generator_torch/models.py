@@ -1,6 +1,8 @@
-"""From any source to a model that runs: live objects, files, builders; and the device it runs on."""
+"""From any source to a model that runs: live objects, files, builders."""
 
 import contextlib
+import copy
+import functools
 import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -10,50 +12,8 @@ from typing import Any
 import torch
 
 from probly.data_generator.importing import import_model, is_import_path
-
-
-def resolve_device(name: str | None) -> torch.device:
-    """Return the torch device of a name, the best one for None.
-
-    Raises:
-        ValueError: It is not available; the message lists those that are.
-    """
-    if name is None:
-        return _best_device()
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ValueError(_unavailable(name)) from error
-    if device.type == "cpu":
-        return torch.device("cpu")
-    if device.type not in _accelerators() or (device.index or 0) >= _accelerators()[device.type]:
-        raise ValueError(_unavailable(name))
-    return device if device.index is not None or device.type == "mps" else torch.device(device.type, _current(device))
-
-
-def _unavailable(name: str) -> str:
-    available = ["cpu"]
-    for kind, count in _accelerators().items():
-        available += [kind] if kind == "mps" else [f"{kind}:{index}" for index in range(count)]
-    return (
-        f"device {name!r} is not available to torch {torch.__version__}; available: {', '.join(map(repr, available))}"
-    )
-
-
-def _accelerators() -> dict[str, int]:
-    """Return the number of devices of each kind beside the CPU."""
-    found = {"cuda": torch.cuda.device_count(), "xpu": torch.xpu.device_count()}
-    found["mps"] = int(torch.backends.mps.is_available())
-    return {kind: count for kind, count in found.items() if count}
-
-
-def _best_device() -> torch.device:
-    kind = next(iter(_accelerators()), "cpu")
-    return torch.device(kind) if kind in ("cpu", "mps") else torch.device(kind, 0)
-
-
-def _current(device: torch.device) -> int:
-    return int(getattr(torch, device.type).current_device())
+from probly_data_generator_torch.exported import Sizes, call_in_sizes, runnable
+from probly_data_generator_torch.modes import evaluating, module_behind
 
 
 class TorchModel:
@@ -62,58 +22,33 @@ class TorchModel:
     Args:
         function: What is called with the inputs of a batch.
         device: Where its weights are.
-        module: The Module behind it, if there is one: its training mode is switched and restored around each batch.
-        pads: Whether ragged batches are padded, because an exported program may have a fixed batch size.
+        module: The Module behind it, if one is seen: its training mode is switched and restored around each batch.
+        sizes: The numbers of rows that it takes, for an exported program; its mode cannot be switched.
     """
 
     def __init__(
-        self, function: Any, device: torch.device, module: torch.nn.Module | None = None, *, pads: bool = False
+        self, function: Any, device: torch.device, module: torch.nn.Module | None = None, sizes: Sizes | None = None
     ) -> None:
         self.function = function
         self.torch_device = device
         self.device = str(device)
         self.module = module
-        self.pads = pads
+        self.sizes = sizes
+        self._parts = [] if module is None else list(module.modules())
         self.is_keras = any(kind.__module__.partition(".")[0] == "keras" for kind in type(function).__mro__)
-        self._parts = [] if module is None or pads else list(module.modules())
 
-    @contextlib.contextmanager
-    def evaluating(self) -> Iterator[None]:
+    def evaluating(self) -> contextlib.AbstractContextManager[None]:
         """Switch off dropout and batch statistics, and leave every submodule in the mode it was found in."""
-        training = [part for part in self._parts if part.training]
-        if not training or self.module is None:
-            yield
-            return
-        was_training = self.module.training
-        self.module.eval()
-        try:
-            yield
-        finally:
-            # train() first: layers that merge weights in eval() undo it there.
-            self.module.train(was_training)
-            chosen = set(map(id, training))
-            for part in self._parts:
-                part.training = id(part) in chosen
+        if self.module is None or self.sizes is not None:
+            return contextlib.nullcontext()
+        return evaluating(self.module, self._parts)
 
-    def call(self, inputs: Any, batch_size: int) -> Any:
+    def call(self, inputs: Any, *, raw: bool) -> Any:
         """Call the model: mappings as keyword arguments, lists and tuples as positional ones."""
         if self.is_keras:
             return self.function(inputs, training=False)
-        if self.pads:
-            return self._call_padded(inputs, batch_size)
-        return _call(self.function, inputs)
-
-    def _call_padded(self, inputs: Any, batch_size: int) -> Any:
-        from probly.data_generator.nests import common_rows, map_leaves
-        from probly.data_generator.outputs import cut_rows, unwrap
-
-        rows = common_rows(inputs)
-        if rows is None or rows >= batch_size:
-            return _call(self.function, inputs)
-        padded = map_leaves(
-            lambda leaf: torch.cat([leaf, leaf[-1:].expand(batch_size - rows, *leaf.shape[1:])]), inputs
-        )
-        return cut_rows(unwrap(_call(self.function, padded)), batch_size, rows)
+        function = functools.partial(_call, self.function)
+        return function(inputs) if self.sizes is None else call_in_sizes(function, inputs, self.sizes, raw=raw)
 
 
 def _call(function: Any, inputs: Any) -> Any:
@@ -133,9 +68,13 @@ def byte_arrays(module: torch.nn.Module) -> Iterator[tuple[str, Any]]:
 def load(source: Any, device: torch.device) -> TorchModel:
     """Return the model of any source on a device; a live Module elsewhere is copied, never moved.
 
+    A bound method or a partial of a Module is put in evaluation mode like the Module itself. What a lambda, a closure
+    or an object of your own calls cannot be seen: call ``model.eval()`` first.
+
     Raises:
         TypeError: ``source`` is no model.
-        ValueError: A file holds something that cannot be run, or only with running code from it.
+        ValueError: A file holds something that cannot be run, or only with running code from it; or an exported
+            program is in training mode.
         FileNotFoundError: There is no such file.
     """
     if isinstance(source, str) and is_import_path(source):
@@ -150,14 +89,12 @@ def load(source: Any, device: torch.device) -> TorchModel:
         module = _on_device(source, device)
         return TorchModel(module, device, module)
     if callable(source):
-        return TorchModel(source, device)
+        return TorchModel(source, device, module_behind(source))
     message = f"expected a torch.nn.Module, a callable, a path or (builder, weight file) as model, got {type(source)}"
     raise TypeError(message)
 
 
 def _on_device(module: torch.nn.Module, device: torch.device) -> torch.nn.Module:
-    import copy
-
     places = {tensor.device for tensor in [*module.parameters(), *module.buffers()]}
     if places <= {device}:
         return module
@@ -169,12 +106,8 @@ def _on_device(module: torch.nn.Module, device: torch.device) -> torch.nn.Module
 
 
 def _exported(program: torch.export.ExportedProgram, device: torch.device) -> TorchModel:
-    if device.type != "cpu" or any(tensor.device.type != "cpu" for tensor in program.state_dict.values()):
-        from torch.export.passes import move_to_device_pass
-
-        program = move_to_device_pass(program, device)
-    module = program.module()
-    return TorchModel(module, device, module, pads=True)
+    module, sizes = runnable(program, device)
+    return TorchModel(module, device, module, sizes)
 
 
 def _load_file(path: Path, device: torch.device) -> TorchModel:
@@ -184,7 +117,7 @@ def _load_file(path: Path, device: torch.device) -> TorchModel:
     if path.suffix == ".pt2":
         return _exported(torch.export.load(path), device)
     if _is_torchscript(path):
-        module = torch.jit.load(path, map_location=device)
+        module = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]  # torch has no types for it
         return TorchModel(module, device, module)
     content = _load_tensors(path, device)
     if isinstance(content, torch.nn.Module):
@@ -216,13 +149,12 @@ def _load_tensors(path: Path, device: torch.device) -> Any:
 
 
 def _load_weights(builder: Any, path: Any, device: torch.device) -> TorchModel:
-    if isinstance(builder, str):
-        module = import_model(builder)
-    else:
-        module = builder if isinstance(builder, torch.nn.Module) else builder()
     if not Path(path).exists():
         message = f"{path}: there is no such weight file"
         raise FileNotFoundError(message)
+    built = import_model(builder) if isinstance(builder, str) else builder
+    # A live model keeps its own weights; only a copy gets those of the file.
+    module = copy.deepcopy(built) if isinstance(built, torch.nn.Module) else built()
     weights = _load_tensors(Path(path), device)
     if isinstance(weights, Mapping) and isinstance(weights.get("state_dict"), Mapping):  # checkpoints of trainers
         weights = weights["state_dict"]

@@ -10,6 +10,7 @@ import torch
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
 from probly.data_generator.store.atomic import replacing
+from probly.data_generator.store.plain import decode_meta, encode_meta, label_array, room, simple_labels
 
 
 def _checked(path: str | os.PathLike[str]) -> Path:
@@ -27,18 +28,22 @@ def save_distributions_pt(
     Args:
         path: Ends in .pt or .pth.
         distributions: A Distributions, or any mapping from dataset index to row.
-        meta: Added to the distributions' own metadata, and stronger.
+        meta: Added to the distributions' own metadata, and stronger; JSON-serialisable values.
 
     Raises:
         ValueError: Another suffix, or a row that is no distribution.
+        TypeError: Metadata that is not JSON-serialisable, or labels that are neither numbers nor text.
     """
     target = _checked(path)
     checked = Distributions.from_mapping(distributions)
+    labels = simple_labels(target, checked.labels)
     content = {
-        "meta": {**checked.meta, **(meta or {})},
+        # Read back, it has only types that the reader of tensors knows.
+        "meta": decode_meta(encode_meta(target, {**checked.meta, **(meta or {})})),
         "indices": torch.tensor(checked.indices),
         "distributions": torch.tensor(checked.probabilities),
-        "labels": None if checked.labels is None else torch.tensor(checked.labels),
+        # Text has no tensor.
+        "labels": None if labels is None else labels.tolist() if labels.dtype.kind == "U" else torch.tensor(labels),
     }
     with replacing(target) as file:
         torch.save(content, file)
@@ -55,11 +60,10 @@ def load_distributions_pt(path: str | os.PathLike[str]) -> tuple[Distributions, 
     source = _checked(path)
     try:
         content = torch.load(source, weights_only=True, map_location="cpu")
-        labels = content["labels"]
         distributions = Distributions(
             content["distributions"].numpy(),
             content["indices"].numpy(),
-            None if labels is None else labels.numpy(),
+            _labels(content["labels"], source.stat().st_size),
             content["meta"],
         )
     except FileNotFoundError:
@@ -69,3 +73,9 @@ def load_distributions_pt(path: str | os.PathLike[str]) -> tuple[Distributions, 
         message = f"{path}: not a file of distributions: {type(error).__name__}: {error}"
         raise StoreError(message) from error
     return distributions, distributions.meta
+
+
+def _labels(labels: Any, file_bytes: int) -> Any:
+    if labels is None or isinstance(labels, torch.Tensor):
+        return None if labels is None else labels.numpy()
+    return label_array(labels, room(file_bytes))

@@ -7,7 +7,8 @@ from typing import Any
 
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.store import fod, json, npz, parquet, safetensors
-from probly.data_generator.store.reader import Store, open_partial, open_store
+from probly.data_generator.store.opening import open_partial, open_store
+from probly.data_generator.store.reader import Store
 
 __all__ = ["FORMATS", "Store", "load", "open_partial", "open_store", "save"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from probly.data_generator.loaders import is_loader
-from probly.data_generator.nests import columns, is_array
+from probly.data_generator.nests import columns, common_rows, is_array
 from probly.data_generator.samples import announced_length, fetch
 
 WHOLE_BYTES = 256 << 20
@@ -37,15 +37,29 @@ def describe_dataset(dataset: Any) -> dict[str, Any]:
     if is_loader(dataset):
         return describe_dataset(dataset.dataset)
     arrays = columns(dataset)
-    if arrays is None and type(dataset).__name__ == "TensorDataset":
-        arrays = dataset.tensors
     if arrays is not None:
         return {"type": "arrays", "content": _describe_arrays(arrays)}
-    return {
+    described = {
         "type": type(dataset).__qualname__,
         "length": announced_length(dataset),
         "content": _describe_samples(dataset),
     }
+    tensors = _tensors(dataset)
+    return described if tensors is None else {**described, "tensors": _describe_arrays(tensors)}
+
+
+def _tensors(dataset: Any) -> Any:
+    """Return the arrays of a dataset that announces them as ``tensors``; its samples may be made of more than them."""
+    tensors = getattr(dataset, "tensors", None)
+    if not isinstance(tensors, tuple) or not tensors or not all(is_array(part) for part in tensors):
+        return None
+    rows = common_rows(tensors)
+    return tensors if rows is not None and rows == announced_length(dataset) else None
+
+
+def describe_keys(keys: Any) -> str | None:
+    """Return what tells the keys of samples from other ones; None for none."""
+    return None if keys is None else f"{len(keys)} {digest([('', keys)])}"
 
 
 def _describe_arrays(arrays: Any) -> Any:

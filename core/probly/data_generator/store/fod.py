@@ -8,7 +8,8 @@ from typing import Any
 
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.store import files
-from probly.data_generator.store.reader import Store, open_store
+from probly.data_generator.store.opening import open_store
+from probly.data_generator.store.reader import Store
 from probly.data_generator.store.writer import Limits, StoreWriter
 
 ROWS_AT_ONCE = 4096

@@ -1,6 +1,5 @@
 """Reading a store: distributions whose rows stay on the disk until they are asked for."""
 
-import os
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import pairwise
@@ -10,117 +9,15 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from probly.data_generator.distributions import Distributions
+from probly.data_generator.distributions import Distributions, whole_numbers
 from probly.data_generator.errors import StoreError
 from probly.data_generator.outputs import FloatRows, find_bad_row
 from probly.data_generator.samples import Indices
-from probly.data_generator.store import layout
-from probly.data_generator.store.representations import representation
-from probly.data_generator.store.shards import Range, Shard, list_shards, read_shard
-from probly.data_generator.store.spec import MANIFEST, SHARDS, SPEC, Spec, check_kind, unseal
+from probly.data_generator.store.mapped import MappedShards
+from probly.data_generator.store.shards import Range
+from probly.data_generator.store.spec import Spec
 
 ROWS_AT_ONCE = 4096
-
-
-def open_store(path: str | os.PathLike[str]) -> "Store":
-    """Open a complete store without reading its rows.
-
-    Raises:
-        FileNotFoundError: There is nothing at the path.
-        StoreError: It is incomplete, damaged, or no store.
-
-    Examples:
-        >>> import tempfile
-        >>> from probly.data_generator.store import save
-        >>> path = tempfile.mkdtemp() + "/teacher.fod"
-        >>> save(path, {0: [0.25, 0.75], 1: [0.5, 0.5]})
-        >>> open_store(path)[0]
-        array([0.25, 0.75], dtype=float32)
-    """
-    return _open(Path(path), partial=False)
-
-
-def open_partial(path: str | os.PathLike[str]) -> "Store":
-    """Open what there is of a store: the rows of its published shards. An index without a row raises KeyError.
-
-    Raises:
-        FileNotFoundError: There is nothing at the path.
-        StoreError: It is damaged, or no store.
-    """
-    return _open(Path(path), partial=True)
-
-
-def _open(path: Path, *, partial: bool) -> "Store":
-    path = path.absolute()  # what a worker with another working directory will open
-    if not os.path.lexists(path):
-        message = f"{path}: there is no such store"
-        raise FileNotFoundError(message)
-    spec = Spec.read(path / SPEC)
-    if os.path.lexists(path / MANIFEST):
-        try:
-            return Store(path, spec, _listed(path, spec), complete=True)
-        except StoreError:
-            if not partial:
-                raise
-    published = list_shards(path)
-    if not partial:
-        raise StoreError(_incomplete(path, spec, published))
-    return Store(path, spec, dict.fromkeys(published), complete=False)
-
-
-def _incomplete(path: Path, spec: Spec, published: list[Range]) -> str:
-    there = sum(rows.stop - rows.start for rows in published)
-    missing = "an unknown number of" if spec.rows is None else max(spec.rows - there, 0)
-    return (
-        f"{path}: incomplete: {missing} rows are missing, {there} are there; call generate_distributions again with "
-        "the same out=, or read what there is with probly.data_generator.store.open_partial"
-    )
-
-
-def _listed(path: Path, spec: Spec) -> dict[Range, str | None]:
-    """Return the shards in the manifest with their checksums, after a look at the size of each file."""
-    name = path / MANIFEST
-    manifest = unseal(name)
-    if manifest.get("store") != spec.id:
-        message = f"{name}: belongs to another store"
-        raise StoreError(message)
-    entries, rows, position = manifest.get("shards"), manifest.get("rows"), 0
-    check_kind(name, "rows", rows, int)
-    check_kind(name, "shards", entries, list)
-    shards: dict[Range, str | None] = {}
-    for entry in entries if isinstance(entries, list) else ():
-        start, stop, size, checksum = _checked_entry(name, entry)
-        if start != position or stop <= start:
-            message = f"{name}: the rows {position} to {start} are in no shard"
-            raise StoreError(message)
-        _check_size(path / SHARDS / Range(start, stop).file_name, size)
-        shards[Range(start, stop)] = checksum
-        position = stop
-    if position != rows:
-        message = f"{name}: expected {rows} rows, but the shards end at {position}"
-        raise StoreError(message)
-    return shards
-
-
-def _checked_entry(name: Path, entry: Any) -> tuple[int, int, int, str]:
-    check_kind(name, "shards", entry, list)
-    if len(entry) != 4:
-        message = f"{name}: expected start, stop, size and checksum of a shard, got {len(entry)} entries"
-        raise StoreError(message)
-    for value, kind in zip(entry, (int, int, int, str), strict=True):
-        check_kind(name, "shards", value, kind)
-    return entry[0], entry[1], entry[2], entry[3]
-
-
-def _check_size(path: Path, size: int) -> None:
-    try:
-        found = path.lstat().st_size
-    except OSError as error:
-        message = f"{path}: a shard is missing; the same generate_distributions call makes it again ({error})"
-        raise StoreError(message) from error
-    if found != size:
-        message = f"{path}: expected {size} bytes, got {found}; remove it, and the same call generates its rows"
-        raise StoreError(message)
 
 
 class Store(Distributions):
@@ -139,25 +36,21 @@ class Store(Distributions):
     def __init__(self, path: Path, spec: Spec, shards: dict[Range, str | None], *, complete: bool) -> None:
         self.path, self.spec, self.complete = path, spec, complete
         self.meta = dict(spec.meta)
-        try:
-            self._form = representation(spec.representation)
-        except ValueError as error:
-            message = f"{path / SPEC}: {error}"
-            raise StoreError(message) from error
-        self._ranges, self._checksums = list(shards), list(shards.values())
+        self._shards = MappedShards(path, spec, shards)
+        self._views = self._shards.views
+        self._ranges = self._shards.ranges
         self._starts = [rows.start for rows in self._ranges]
         self._first_rows = np.asarray(self._starts, np.int64)
         self._stops = [rows.stop for rows in self._ranges]
-        self._opened: list[Shard | None] = [None] * len(self._ranges)
-        # The rows of opened shards that need no decoding: what makes a single row cheap.
-        self._views: list[FloatRows | None] = [None] * len(self._ranges)
         self._length = sum(self._stops) - sum(self._starts)
         self._counted = not spec.keyed and (not self._stops or self._length == self._stops[-1])
         self._keys: Indices | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send the path, not the rows."""
-        return _reopen, (str(self.path), self.complete, self.spec.id)
+        from probly.data_generator.store.opening import reopen  # noqa: PLC0415  # it opens this class
+
+        return reopen, (str(self.path), self.complete, self.spec.id)
 
     @property
     def num_classes(self) -> int:
@@ -176,9 +69,10 @@ class Store(Distributions):
         return np.concatenate([np.arange(0), *(np.arange(start, stop) for start, stop in self._ranges)])
 
     def _read_keys(self) -> Indices:
-        parts = [self._shard(number).tensors["keys"] for number in range(len(self._ranges))]
-        keys = np.concatenate([np.arange(0), *parts])
-        if len(keys) and (keys[0] < 0 or (np.diff(keys) <= 0).any()):
+        keys = self._shards.column("keys")
+        if keys is None:
+            return np.arange(0)
+        if keys[0] < 0 or (np.diff(keys) <= 0).any():
             message = f"{self.path}: expected ascending dataset indices of at least 0"
             raise StoreError(message)
         return keys
@@ -186,22 +80,21 @@ class Store(Distributions):
     @property
     def labels(self) -> npt.NDArray[Any] | None:  # type: ignore[override]  # read when asked for
         """The labels in the order of ``indices``, or None if not every shard has them."""
-        parts = [self._shard(number).labels() for number in range(len(self._ranges))]
-        found = [part for part in parts if part is not None]
-        if not found or len(found) < len(parts) or len({part.shape[1:] for part in found}) > 1:
-            return None
-        labels = layout.join(found)
-        labels.flags.writeable = False
-        return labels
+        return self._shards.column("labels")
+
+    @property
+    def sample_keys(self) -> npt.NDArray[Any] | None:
+        """The keys that the run was given for the samples, in the order of ``indices``, or None."""
+        return self._shards.column("sample_keys")
 
     @property
     def probabilities(self) -> FloatRows:  # type: ignore[override]  # read when asked for
         """All rows in memory, without a copy only if they are float32 in one shard."""
         if len(self._ranges) == 1:
-            return self._block(0)
+            return self._shards.rows(0, slice(None))
         rows = np.empty((self._length, self.num_classes), np.float32)
         position = 0
-        for block in (self._block(number) for number in range(len(self._ranges))):
+        for _, block in self.blocks():
             rows[position : position + len(block)] = block
             position += len(block)
         rows.flags.writeable = False
@@ -218,39 +111,10 @@ class Store(Distributions):
             The positions of the rows (their dataset indices, unless the store was saved with others), and the rows.
         """
         for number, rows in enumerate(self._ranges):
-            if writable and self._form.exact:
-                shard = read_shard(
-                    self.path, self.spec, rows, self._form, checked=self._opened[number] is None, writable=True
-                )
-                self._check_listed(shard, number)
-                yield range(*rows), shard.tensors["probs"]
+            if writable and self._shards.form.exact:
+                yield range(*rows), self._shards.writable(number).tensors["probs"]
             else:
-                yield range(*rows), self._block(number)
-
-    def _block(self, number: int) -> FloatRows:
-        return self._decoded(number, slice(None))
-
-    def _decoded(self, number: int, rows: Any) -> FloatRows:
-        view = self._views[number]
-        if view is not None:
-            part: FloatRows = view[rows]
-            return part
-        return self._form.decode(self._shard(number).tensors, rows, self.num_classes)
-
-    def _shard(self, number: int) -> Shard:
-        shard = self._opened[number]
-        if shard is None:
-            shard = read_shard(self.path, self.spec, self._ranges[number], self._form)
-            self._check_listed(shard, number)
-            self._opened[number] = shard
-            if self._form.exact:
-                self._views[number] = shard.tensors["probs"]
-        return shard
-
-    def _check_listed(self, shard: Shard, number: int) -> None:
-        if self._checksums[number] not in (None, shard.data_checksum):
-            message = f"{self.path / SHARDS / shard.rows.file_name}: is not the one that the manifest lists"
-            raise StoreError(message)
+                yield range(*rows), self._shards.rows(number, slice(None))
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -268,6 +132,9 @@ class Store(Distributions):
         """
         if isinstance(index, slice):
             return self._slice(index)
+        if not isinstance(index, int | np.integer):
+            message = f"No distribution for index {index!r}: expected an integer; use gather for several"
+            raise KeyError(message)
         if self._counted:  # the rest of this branch is what a training loop pays per row
             number = bisect_right(self._starts, index) - 1
             if number >= 0 and index < self._stops[number]:
@@ -281,10 +148,7 @@ class Store(Distributions):
         position = int(self._positions(np.asarray([index], np.int64))[0])
         number = bisect_right(self._starts, position) - 1
         local = position - self._starts[number]
-        return self._decoded_row(number, local)
-
-    def _decoded_row(self, number: int, local: int) -> FloatRows:
-        row: FloatRows = self._decoded(number, slice(local, local + 1))[0]
+        row: FloatRows = self._shards.rows(number, slice(local, local + 1))[0]
         return row
 
     def _slice(self, wanted: slice) -> FloatRows:
@@ -294,7 +158,7 @@ class Store(Distributions):
             number = bisect_right(self._starts, start) - 1
             first = self._starts[number]
             if stop <= self._stops[number]:
-                return self._decoded(number, slice(start - first, stop - first))
+                return self._shards.rows(number, slice(start - first, stop - first))
         return self.gather(np.arange(start, stop, step))
 
     def gather(self, indices: npt.ArrayLike) -> FloatRows:
@@ -302,8 +166,9 @@ class Store(Distributions):
 
         Raises:
             KeyError: One of them has no distribution.
+            AlignmentError: They are not integers.
         """
-        positions = self._positions(np.asarray(indices, dtype=np.int64).reshape(-1))
+        positions = self._positions(whole_numbers(indices).reshape(-1))
         order = np.argsort(positions)
         ascending = positions[order]
         edges = [*ascending.searchsorted(self._first_rows).tolist(), len(ascending)]
@@ -316,11 +181,11 @@ class Store(Distributions):
         return rows
 
     def _take(self, number: int, positions: Indices, out: FloatRows) -> None:
+        if self._views[number] is None:
+            self._shards.shard(number)
         view = self._views[number]
-        if view is None and self._form.exact:
-            view = self._shard(number).tensors["probs"]
         if view is None:
-            out[:] = self._decoded(number, positions)
+            out[:] = self._shards.rows(number, positions)
         else:
             view.take(positions, axis=0, out=out, mode="clip")  # the other mode buffers; all positions are valid
 
@@ -342,7 +207,9 @@ class Store(Distributions):
         Raises:
             StoreError: The message names all shards that are damaged.
         """
-        current = _open(self.path, partial=not self.complete)
+        from probly.data_generator.store.opening import open_at  # noqa: PLC0415  # it opens this class
+
+        current = open_at(self.path, partial=not self.complete)
         problems = [problem for number in range(len(current._ranges)) if (problem := current._problem(number))]  # noqa: SLF001
         if current.spec != self.spec:
             problems.append(f"{self.path}: has been replaced by another store since it was opened")
@@ -352,13 +219,12 @@ class Store(Distributions):
     def _problem(self, number: int) -> str | None:
         rows = self._ranges[number]
         try:
-            shard = read_shard(self.path, self.spec, rows, self._form)
-            self._check_listed(shard, number)
+            shard = self._shards.read(number)
         except StoreError as error:
             return str(error)
         for start in range(0, rows.stop - rows.start, ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
-            bad = find_bad_row(self._form.decode(shard.tensors, part, self.num_classes))
+            bad = find_bad_row(self._shards.form.decode(shard.tensors, part, self.num_classes))
             if bad:
                 return f"{rows.file_name}: row {rows.start + start + bad.position}: {bad.reason}"
         return None
@@ -367,11 +233,3 @@ class Store(Distributions):
         """Return size and place in one line."""
         state = "" if self.complete else ", incomplete"
         return f"Store({self.path}: {len(self)} samples x {self.num_classes} classes{state})"
-
-
-def _reopen(path: str, complete: bool, store_id: str) -> Store:
-    store = _open(Path(path), partial=not complete)
-    if store.spec.id != store_id:
-        message = f"{path}: has been replaced by another store since it was pickled"
-        raise StoreError(message)
-    return store

@@ -14,6 +14,8 @@ from probly.data_generator.store.representations import Representation
 from probly.data_generator.store.spec import SHARDS, Spec
 
 NAME = re.compile(r"([0-9]{12,18})-([0-9]{12,18})\.safetensors")
+COLUMNS = ("labels", "sample_keys")
+"""Tensors beside the rows that hold numbers or text."""
 TEXT = re.compile(r"[<|][US][1-9][0-9]{0,6}")
 
 
@@ -81,14 +83,14 @@ class Shard(NamedTuple):
     rows: Range
     data_checksum: str
     tensors: dict[str, npt.NDArray[Any]]
-    text: str | None
+    texts: dict[str, str]
 
-    def labels(self) -> npt.NDArray[Any] | None:
-        """Return the labels, or None where a row had none."""
-        labels = self.tensors.get("labels")
-        if labels is None or self.text is None:
-            return labels
-        return np.frombuffer(np.ascontiguousarray(labels), dtype=self.text)
+    def column(self, name: str) -> npt.NDArray[Any] | None:
+        """Return what stands beside the rows under a name, or None."""
+        values = self.tensors.get(name)
+        if values is None or name not in self.texts:
+            return values
+        return np.frombuffer(np.ascontiguousarray(values), dtype=self.texts[name])
 
 
 def read_shard(
@@ -110,24 +112,26 @@ def read_shard(
     if (metadata.get("start"), metadata.get("stop")) != (str(rows.start), str(rows.stop)):
         message = f"{path}: holds the rows {metadata.get('start')} to {metadata.get('stop')}; it was renamed"
         raise StoreError(message)
-    text = metadata.get("labels_dtype")
+    texts = {name: metadata[f"{name}_dtype"] for name in COLUMNS if f"{name}_dtype" in metadata}
     try:
         form.check(tensors, rows.stop - rows.start, spec.classes)
-        _check_extras(tensors, rows.stop - rows.start, spec.keyed, text)
+        _check_extras(tensors, rows.stop - rows.start, spec.keyed, texts)
     except ValueError as error:
         message = f"{path}: {error}"
         raise StoreError(message) from error
-    return Shard(rows, metadata["data_checksum"], tensors, text)
+    return Shard(rows, metadata["data_checksum"], tensors, texts)
 
 
-def _check_extras(tensors: dict[str, npt.NDArray[Any]], rows: int, keyed: bool, text: str | None) -> None:
-    labels, keys = tensors.get("labels"), tensors.get("keys")
-    if labels is not None and (labels.ndim == 0 or len(labels) != rows):
-        message = f"tensor 'labels': expected {rows} rows, got the shape {labels.shape}"
-        raise ValueError(message)
-    if text is not None and (labels is None or not TEXT.fullmatch(text) or not _holds_text(labels, text)):
-        message = f"tensor 'labels': expected text of the dtype {text[:20]!r}"
-        raise ValueError(message)
+def _check_extras(tensors: dict[str, npt.NDArray[Any]], rows: int, keyed: bool, texts: dict[str, str]) -> None:
+    for name in COLUMNS:
+        values, text = tensors.get(name), texts.get(name)
+        if values is not None and (values.ndim == 0 or len(values) != rows):
+            message = f"tensor {name!r}: expected {rows} rows, got the shape {values.shape}"
+            raise ValueError(message)
+        if text is not None and (values is None or not TEXT.fullmatch(text) or not _holds_text(values, text)):
+            message = f"tensor {name!r}: expected text of the dtype {text[:20]!r}"
+            raise ValueError(message)
+    keys = tensors.get("keys")
     if keyed and (keys is None or keys.dtype != np.int64 or keys.shape != (rows,)):
         message = f"tensor 'keys': expected int64[{rows}]"
         raise ValueError(message)
@@ -138,6 +142,24 @@ def _holds_text(labels: npt.NDArray[Any], text: str) -> bool:
         return False
     # NumPy decodes UTF-32 only when an element is looked at, and then raises.
     return text[1] == "S" or not labels.size or int(np.ascontiguousarray(labels).view("<u4").max()) < 0x110000
+
+
+def key_array(keys: Sequence[Any]) -> npt.NDArray[Any]:
+    """Return the keys of samples as an array of shape ``(samples,)`` that a tensor can hold.
+
+    Raises:
+        TypeError: They are neither all text nor all integers.
+
+    Examples:
+        >>> key_array(["n01440764_18.JPEG", "n01440764_36.JPEG"]).dtype
+        dtype('<U17')
+    """
+    array = np.asarray(keys)
+    kinds = {bool if isinstance(key, bool) else str if isinstance(key, str) else int for key in keys}
+    if array.ndim != 1 or array.dtype.kind not in "iuU" or len(kinds) > 1 or label_tensor(array) is None:
+        message = f"keys: expected a list of text or of integers, one per sample, got {array.dtype}{list(array.shape)}"
+        raise TypeError(message)
+    return array
 
 
 def label_tensor(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], str | None] | None:

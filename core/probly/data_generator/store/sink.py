@@ -15,9 +15,10 @@ from probly.data_generator.errors import AlignmentError, StoreError
 from probly.data_generator.outputs import FloatRows
 from probly.data_generator.run import Run
 from probly.data_generator.samples import Batch, Indices
-from probly.data_generator.store.reader import Store, open_store
-from probly.data_generator.store.spec import MANIFEST
-from probly.data_generator.store.writer import Limits, StoreWriter, refuse_differences
+from probly.data_generator.store.opening import open_store
+from probly.data_generator.store.reader import Store
+from probly.data_generator.store.spec import MANIFEST, refuse_differences
+from probly.data_generator.store.writer import Limits, StoreWriter
 
 
 class StoreSink:
@@ -58,6 +59,7 @@ class StoreSink:
         Raises:
             AlignmentError: A batch does not continue the one before.
         """
+        self._check_keys(self.length)
         expected: int | None = None
         for batch in batches:
             rows = len(batch.indices)
@@ -67,12 +69,20 @@ class StoreSink:
                 expected = self._first(int(batch.indices[0]), skip)
             _check_order(batch.indices, expected)
             expected = self.stop = expected + rows
+            if self.writer.sample_keys is not None and expected > len(self.writer.sample_keys):
+                self._check_keys(expected)
             # Backends that compile pad to the largest batch of a run, which may be among those that are skipped.
             self.run.full_batch = max(self.run.full_batch, rows)
             if self.writer.missing(expected - rows, expected):
                 yield batch
             else:
                 skip(rows)
+
+    def _check_keys(self, rows: int | None) -> None:
+        keys = self.writer.sample_keys
+        if keys is not None and rows not in (None, len(keys)):
+            message = f"keys: expected one per sample, got {len(keys)} for a dataset of {rows} or more"
+            raise AlignmentError(message)
 
     def _first(self, first: int, skip: Callable[[int], Any]) -> int:
         if first == 0 or first != self.start:
@@ -102,6 +112,7 @@ class StoreSink:
         """
         published = self.writer.published
         self.stop = max(self.stop, self.start if self.start == self.length else 0)
+        self._check_keys(self.stop)
         if published and published[-1].stop > self.stop:
             message = (
                 f"{self.writer.path}: holds rows up to {published[-1].stop}, but the dataset ended at {self.stop}; "
@@ -131,6 +142,7 @@ def opened(
     run: Run,
     describe: Callable[[int], dict[str, Any]],
     batch_size: int,
+    sample_keys: Any = None,
 ) -> Iterator[StoreSink | Store]:
     """Give the sink of a run, or the store of an earlier one if it is complete.
 
@@ -141,6 +153,7 @@ def opened(
         run: See StoreSink.
         describe: See StoreSink.
         batch_size: See StoreSink.
+        sample_keys: See StoreWriter.
 
     Raises:
         ValueError: The path does not end in .fod, or an argument is out of its domain.
@@ -154,7 +167,7 @@ def opened(
     if store is not None:
         yield store
         return
-    with terminating(), StoreWriter(path, identity, form, Limits(megabytes, seconds)) as writer:
+    with terminating(), StoreWriter(path, identity, form, Limits(megabytes, seconds), sample_keys) as writer:
         yield StoreSink(writer, run, describe, batch_size)
 
 

@@ -126,6 +126,19 @@ def unseal(path: Path) -> dict[str, Any]:
     return content
 
 
+def refuse_differences(path: Path, spec: Spec, identity: Mapping[str, Any], form: str) -> None:
+    """Refuse to go on with a store that another run began.
+
+    Raises:
+        StoreError: The message names every difference.
+    """
+    wanted = json.loads(json.dumps({**identity, "representation": form}))
+    found = differences({**spec.identity, "representation": spec.representation}, wanted)
+    if found:
+        message = f"{path}: was begun by another run; {'; '.join(found)}. Undo the change, or choose another path"
+        raise StoreError(message)
+
+
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], name: str = "") -> list[str]:
     """Return what differs between two identities, one line per entry.
 

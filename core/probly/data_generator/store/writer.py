@@ -3,15 +3,10 @@
 Whatever happens, what is published stays: the next writer with the same identity goes on from there.
 """
 
-import contextlib
-import errno
-import json
 import math
 import os
-import shutil
 import time
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -24,15 +19,14 @@ from probly.data_generator.outputs import FloatRows
 from probly.data_generator.store import files, layout
 from probly.data_generator.store.held import Held
 from probly.data_generator.store.lock import Lock
+from probly.data_generator.store.manifest import manifest_bytes
 from probly.data_generator.store.plain import decode_meta, encode_meta
+from probly.data_generator.store.publisher import Publisher
 from probly.data_generator.store.representations import representation
-from probly.data_generator.store.shards import Range, gaps, list_shards, read_shard
-from probly.data_generator.store.spec import MANIFEST, SHARDS, SPEC, Spec, differences, seal
+from probly.data_generator.store.shards import Range, gaps, label_tensor, list_shards, read_shard
+from probly.data_generator.store.spec import MANIFEST, SHARDS, SPEC, Spec, refuse_differences
 
 LOCK = "lock"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-EARLY_BYTES = 8 << 20
-"""What is written at once before a shard is closed."""
 clock = time.monotonic
 
 
@@ -51,6 +45,7 @@ class StoreWriter:
         identity: What every run on this store must have in common, as JSON.
         form: The name of the representation.
         limits: When a shard is closed; at 64 megabytes or 30 seconds by default.
+        sample_keys: What to write beside the rows, shape ``(samples,)``, or None; see ``key_array``.
 
     Attributes:
         spec: What the store is, or None until ``begin``.
@@ -62,7 +57,12 @@ class StoreWriter:
     """
 
     def __init__(
-        self, path: Path, identity: Mapping[str, Any], form: str = "float32", limits: Limits | None = None
+        self,
+        path: Path,
+        identity: Mapping[str, Any],
+        form: str = "float32",
+        limits: Limits | None = None,
+        sample_keys: npt.NDArray[Any] | None = None,
     ) -> None:
         self.form = representation(form)
         limits = limits or Limits()
@@ -70,13 +70,12 @@ class StoreWriter:
             message = f"shard_megabytes, shard_seconds: expected more than 0, got {limits.megabytes}, {limits.seconds}"
             raise ValueError(message)
         self.path, self.identity, self.limits = path, dict(identity), limits
+        self.sample_keys = sample_keys
         self.spec: Spec | None = None
         self.published: list[Range] = []
-        self.broken = False
         self.held = Held(0)
         self._since = 0.0
-        self._draft: files.Draft | None = None
-        self._done = layout.NOTHING
+        self._disk = Publisher(path, self._bytes_to_come, self._safe_rows)
         _check_folder(path)
         self._lock: Lock | None = None
         try:
@@ -85,7 +84,7 @@ class StoreWriter:
             self._resume()
         except OSError as error:
             self._release()
-            raise self._failure(error, path, 0) from error
+            raise self._disk.failure(error, path, 0) from error
         except BaseException:
             self._release()
             raise
@@ -124,7 +123,7 @@ class StoreWriter:
                 identity=self.identity, decided=decided, rows=rows, classes=classes, representation=self.form.name,
                 keyed=keyed, meta=decode_meta(encode_meta(self.path, meta)),
             )  # fmt: skip
-            self._publish(self.path / SPEC, spec.to_bytes())
+            self._disk.publish(self.path / SPEC, spec.to_bytes())
             self.spec = spec
         elif self.spec.classes != classes:
             message = f"{self.path}: expected {self.spec.classes} classes as in the store, got {classes}"
@@ -159,21 +158,7 @@ class StoreWriter:
         if self.held.count >= self.held.capacity or clock() - self._since >= self.limits.seconds:
             self.flush()
         else:
-            self._write_early()
-
-    def _write_early(self) -> None:
-        """Write what has come since the last time, so that the disk works while the next rows are computed."""
-        data = self.held.first_tensor()
-        done = self._done
-        if len(data) - done.size < EARLY_BYTES or self.broken:
-            return
-        path = self.path / SHARDS / f"{self.held.start:012}"
-        with self._disk(path, len(data)):
-            if self._draft is None:
-                self._draft = files.Draft(path)
-            piece = data[done.size :]
-            self._draft.write(piece, layout.ROOM + done.size, early=True)
-        self._done = layout.Written(len(data), zlib.crc32(piece, done.checksum))
+            self._disk.write_early(self.path / SHARDS / f"{self.held.start:012}", self.held.first_tensor())
 
     def flush(self) -> None:
         """Publish the rows held as one shard.
@@ -181,7 +166,7 @@ class StoreWriter:
         Raises:
             StoreError: The disk is full or failed; nothing more is written then.
         """
-        if not self.held.count or self.broken:
+        if not self.held.count or self._disk.broken:
             return
         assert self.spec is not None
         rows = self.held.rows
@@ -189,64 +174,27 @@ class StoreWriter:
         metadata = {"store": self.spec.id, "start": str(rows.start), "stop": str(rows.stop)}
         if text is not None:
             metadata["labels_dtype"] = text
-        header, *data = layout.pieces(tensors, metadata, self._done)
-        self._finish_draft(self.path / SHARDS / rows.file_name, header, data)
+        if self.sample_keys is not None:
+            tensors["sample_keys"], text = self._keys_of(rows)
+            metadata |= {} if text is None else {"sample_keys_dtype": text}
+        header, *data = layout.pieces(tensors, metadata, self._disk.done)
+        self._disk.publish_shard(self.path / SHARDS / rows.file_name, header, data)
         self.published = sorted([*self.published, rows])
         self.held.drop()
 
-    def _finish_draft(self, path: Path, header: bytes, data: list[Any]) -> None:
-        with self._disk(path, len(header) + sum(piece.nbytes for piece in data)):
-            draft = self._draft or files.Draft(path)
-            self._draft = draft
-            skipped = self._done.size if len(header) == layout.ROOM else 0
-            draft.write(header, 0)
-            offset = len(header)
-            for piece in data:
-                part = piece.reshape(-1).view(np.uint8)[skipped:] if piece.nbytes else b""
-                draft.write(part, offset + skipped)
-                offset, skipped = offset + piece.nbytes, 0
-            draft.publish(path)
-        self._forget_draft()
+    def _keys_of(self, rows: Range) -> tuple[npt.NDArray[Any], str | None]:
+        assert self.sample_keys is not None
+        found = label_tensor(self.sample_keys[slice(*rows)])
+        assert found is not None  # the caller's part, see key_array
+        return found
 
-    def _forget_draft(self) -> None:
-        self._draft, self._done = None, layout.NOTHING
+    def _safe_rows(self) -> int:
+        return sum(rows.stop - rows.start for rows in self.published)
 
-    @contextlib.contextmanager
-    def _disk(self, path: Path, needed: int) -> Iterator[None]:
-        """Remove the draft if the block fails, and say what an error of the disk means for the run."""
-        try:
-            yield
-        except OSError as error:
-            # A failed fsync may have lost what it should have written, and would succeed the next time.
-            self.broken = True
-            self._discard_draft()
-            raise self._failure(error, path, needed) from error
-        except BaseException:
-            self._discard_draft()
-            raise
-
-    def _discard_draft(self) -> None:
-        if self._draft is not None:
-            self._draft.discard()
-        self._forget_draft()
-
-    def _publish(self, path: Path, content: bytes) -> None:
-        with self._disk(path, len(content)):
-            files.publish(path, [content])
-
-    def _failure(self, error: OSError, path: Path, needed: int) -> StoreError:
-        safe = sum(rows.stop - rows.start for rows in self.published)
-        message = f"{path}: cannot be written: {error}; "
-        if error.errno in FULL:
-            free = shutil.disk_usage(self.path).free if self.path.exists() else 0
-            message += f"it needs {needed} bytes, {free} are free; "
-            message += f"the rest of the run needs about {self._bytes_to_come(safe)}; "
-        return StoreError(f"{message}{safe} rows are safe, and the same call goes on from there")
-
-    def _bytes_to_come(self, safe: int) -> str:
+    def _bytes_to_come(self) -> str:
         if self.spec is None or self.spec.rows is None:
             return "an unknown number of bytes"
-        return f"{max(self.spec.rows - safe, 0) * self.form.row_bytes(self.spec.classes)} bytes"
+        return f"{max(self.spec.rows - self._safe_rows(), 0) * self.form.row_bytes(self.spec.classes)} bytes"
 
     def finish(self, rows: int) -> None:
         """Publish the manifest: the store holds these rows, all of them, and is complete.
@@ -260,13 +208,8 @@ class StoreWriter:
         if left or (self.published and self.published[-1].stop != rows):
             message = f"{self.path}: expected the rows 0 to {rows}, but {left or self.published[-1]} differ"
             raise StoreError(message)
-        shards = []
-        for shard in self.published:
-            path = self.path / SHARDS / shard.file_name
-            with files.reading(path) as (handle, size):
-                checksum = layout.read_header(handle, size).metadata["data_checksum"]
-            shards.append([shard.start, shard.stop, size, checksum])
-        self._publish(self.path / MANIFEST, seal({"store": self.spec.id, "rows": rows, "shards": shards}))
+        content = manifest_bytes(self.path, self.spec.id, rows, self.published)
+        self._disk.publish(self.path / MANIFEST, content)
 
     def __enter__(self) -> Self:
         return self
@@ -285,7 +228,7 @@ class StoreWriter:
             self._release()
 
     def _release(self) -> None:
-        self._discard_draft()
+        self._disk.discard()
         if self._lock is not None:
             self._lock.release()
 
@@ -301,17 +244,4 @@ def _check_folder(path: Path) -> None:
     foreign = {name for name in names - {SPEC, MANIFEST, SHARDS, LOCK} if not name.endswith(".part")}
     if foreign:
         message = f"{path}: not a store: it holds {', '.join(sorted(foreign)[:3])}; choose another path"
-        raise StoreError(message)
-
-
-def refuse_differences(path: Path, spec: Spec, identity: Mapping[str, Any], form: str) -> None:
-    """Refuse to go on with a store that another run began.
-
-    Raises:
-        StoreError: The message names every difference.
-    """
-    wanted = json.loads(json.dumps({**identity, "representation": form}))
-    found = differences({**spec.identity, "representation": spec.representation}, wanted)
-    if found:
-        message = f"{path}: was begun by another run; {'; '.join(found)}. Undo the change, or choose another path"
         raise StoreError(message)

@@ -167,7 +167,9 @@ class BackendConformance(MisuseChecks):
                 return batch
             return memory
 
-        options = {"output_transform": lambda outputs: outputs} if output_mode == "transform" else {"output_mode": "probs"}
+        options = (
+            {"output_transform": lambda outputs: outputs} if output_mode == "transform" else {"output_mode": "probs"}
+        )
         distributions = self.run(self.function(model), rows, batch_size=4, **options)
         np.testing.assert_array_equal(distributions.probabilities, rows)
 

@@ -1,0 +1,113 @@
+"""Publishing the files of a store: drafts that are begun early, and what an error of the disk means for the run."""
+
+import contextlib
+import errno
+import shutil
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from probly.data_generator.errors import StoreError
+from probly.data_generator.store import files, layout
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+EARLY_BYTES = 8 << 20
+"""What is written at once before a shard is closed."""
+
+
+class Publisher:
+    """Writes one file at a time.
+
+    Args:
+        store: The store's path.
+        to_come: Returns in words how many bytes the rest of the run needs.
+        safe: Returns the number of rows that are published.
+
+    Attributes:
+        broken: Whether the disk has failed; nothing may be written after that.
+    """
+
+    def __init__(self, store: Path, to_come: Callable[[], str], safe: Callable[[], int]) -> None:
+        self.store, self._to_come, self._safe = store, to_come, safe
+        self.broken = False
+        self.done = layout.NOTHING
+        """What has been written of the next shard's first tensor."""
+        self._draft: files.Draft | None = None
+
+    def write_early(self, path: Path, data: Any) -> None:
+        """Write what has come since the last time, so that the disk works while the next rows are computed.
+
+        Args:
+            path: A shard whose end is not known yet; every call until it is published names the same.
+            data: All bytes of its first tensor so far.
+        """
+        if len(data) - self.done.size < EARLY_BYTES or self.broken:
+            return
+        with self._disk(path, len(data)):
+            if self._draft is None:
+                self._draft = files.Draft(path)
+            piece = data[self.done.size :]
+            self._draft.write(piece, layout.ROOM + self.done.size, early=True)
+        self.done = layout.Written(len(data), zlib.crc32(piece, self.done.checksum))
+
+    def publish_shard(self, path: Path, header: bytes, data: list[Any]) -> None:
+        """Write the rest of a shard and publish it.
+
+        Raises:
+            StoreError: The disk is full or failed.
+        """
+        with self._disk(path, len(header) + sum(piece.nbytes for piece in data)):
+            draft = self._draft or files.Draft(path)
+            self._draft = draft
+            skipped = self.done.size if len(header) == layout.ROOM else 0
+            draft.write(header, 0)
+            offset = len(header)
+            for piece in data:
+                part = piece.reshape(-1).view(np.uint8)[skipped:] if piece.nbytes else b""
+                draft.write(part, offset + skipped)
+                offset, skipped = offset + piece.nbytes, 0
+            draft.publish(path)
+        self._forget()
+
+    def publish(self, path: Path, content: bytes) -> None:
+        """Publish a small file.
+
+        Raises:
+            StoreError: The disk is full or failed.
+        """
+        with self._disk(path, len(content)):
+            files.publish(path, [content])
+
+    @contextlib.contextmanager
+    def _disk(self, path: Path, needed: int) -> Iterator[None]:
+        """Remove the draft if the block fails, and say what an error of the disk means for the run."""
+        try:
+            yield
+        except OSError as error:
+            # A failed fsync may have lost what it should have written, and would succeed the next time.
+            self.broken = True
+            self.discard()
+            raise self.failure(error, path, needed) from error
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Remove what has been written of a shard that is not published."""
+        if self._draft is not None:
+            self._draft.discard()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._draft, self.done = None, layout.NOTHING
+
+    def failure(self, error: OSError, path: Path, needed: int) -> StoreError:
+        """Return what to tell the user about an error of the disk."""
+        message = f"{path}: cannot be written: {error}; "
+        if error.errno in FULL:
+            free = shutil.disk_usage(self.store).free if self.store.exists() else 0
+            message += f"it needs {needed} bytes, {free} are free; the rest of the run needs about {self._to_come()}; "
+        return StoreError(f"{message}{self._safe()} rows are safe, and the same call goes on from there")

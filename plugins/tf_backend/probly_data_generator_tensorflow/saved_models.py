@@ -1,0 +1,97 @@
+"""SavedModel folders: which of their functions is the model, and in which mode it runs."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+Shapes = dict[str, tuple[int | None, ...]]
+
+
+def saved_model(path: Path) -> tuple[Any, Callable[[Any], Any], Shapes | None]:
+    """Return what a SavedModel folder holds, its model as a function of the inputs, and the shapes of these.
+
+    Raises:
+        ValueError: It has no model, or one that was saved in training mode only.
+    """
+    loaded = tf.saved_model.load(str(path))
+    signature = loaded.signatures.get("serve") or loaded.signatures.get("serving_default")
+    shapes = None if signature is None else _signature_shapes(signature)
+    # `serve` is what Keras exports: like the model itself, it takes its inputs as they are.
+    function = getattr(loaded, "serve", None)
+    if function is None and signature is not None:
+        _check_signature(path, loaded, signature)
+        function = functools.partial(_call_signature, signature)
+    if function is None and callable(loaded):
+        function = _in_inference_mode(path, loaded)
+    if function is None:
+        message = f"{path}: expected a SavedModel with a serving signature or a __call__, got {dir(loaded)[:5]}"
+        raise ValueError(message)
+    return loaded, function, shapes
+
+
+def _in_inference_mode(path: Path, loaded: Any) -> Callable[[Any], Any]:
+    """Switch off what the convention of an argument called ``training`` switches."""
+    call = loaded.__call__  # the object's own signature is (*args, **kwargs)
+    try:
+        parameters = inspect.signature(call).parameters
+    except (TypeError, ValueError):
+        parameters = None
+    if parameters is None or any(one.kind is one.VAR_POSITIONAL for one in parameters.values()):
+        message = (
+            f"{path}: cannot tell whether its __call__ has an argument `training`, which must be False; save it with "
+            "signatures=, a tf.function of the inputs alone"
+        )
+        raise ValueError(message)
+    if "training" not in parameters:
+        return loaded  # type: ignore[no-any-return]  # TensorFlow has no types
+    if len(_training_traces(call)) == len(call.concrete_functions):
+        raise ValueError(_saved_in_training(path))
+    return functools.partial(loaded, training=False)
+
+
+def _check_signature(path: Path, loaded: Any, signature: Any) -> None:
+    """Refuse the signature that ``save`` makes of a ``__call__`` whose ``training`` is True by default."""
+    if callable(loaded) and hasattr(loaded.__call__, "concrete_functions"):
+        called = {function.signature.name for function in signature.graph.as_graph_def().library.function}
+        if called & _training_traces(loaded.__call__):
+            raise ValueError(_saved_in_training(path))
+
+
+def _training_traces(call: Any) -> set[str]:
+    """Return the names of the traces that a restored function has for ``training=True``."""
+    names = set()
+    parameters = inspect.signature(call)
+    for trace in call.concrete_functions:
+        args, kwargs = trace.structured_input_signature
+        if parameters.bind_partial(*args, **kwargs).arguments.get("training") is True:
+            names.add(trace.name.decode())
+    return names
+
+
+def _saved_in_training(path: Path) -> str:
+    return (
+        f"{path}: the model was saved in training mode, with training=True only; call it with training=False before "
+        "tf.saved_model.save, or save it with signatures=, a tf.function that does so"
+    )
+
+
+def _signature_shapes(signature: Any) -> Shapes | None:
+    specs = signature.structured_input_signature[1]
+    if any(spec.shape.rank in (None, 0) for spec in specs.values()):
+        return None
+    return {name: tuple(specs[name].shape)[1:] for name in sorted(specs)}  # a loaded signature has no order
+
+
+def _call_signature(signature: Any, inputs: Any) -> Any:
+    names = sorted(signature.structured_input_signature[1])
+    if not isinstance(inputs, Mapping):
+        if len(names) != 1:
+            message = f"the SavedModel has the inputs {names}; expected a mapping with these names as input"
+            raise TypeError(message)
+        inputs = {names[0]: inputs}
+    outputs = signature(**inputs)
+    return next(iter(outputs.values())) if len(outputs) == 1 else outputs
