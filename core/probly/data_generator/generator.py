@@ -273,7 +273,7 @@ class FirstOrderDataGenerator:
         if batch.labels is None:
             return batch
         labels = self.backend.hook.to_device(data=batch.labels, device=HOST)
-        if isinstance(labels, list | tuple) or getattr(labels, "dtype", np.dtype(int)).kind == "O":
+        if isinstance(labels, list | tuple) or (isinstance(labels, np.ndarray) and labels.dtype.kind == "O"):
             labels = collate(list(labels))  # text in a table is an array of objects
         return batch._replace(labels=np.array(labels) if isinstance(labels, np.ndarray) else labels)
 
