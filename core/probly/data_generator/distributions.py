@@ -239,9 +239,21 @@ def class_name_list(names: Sequence[Any] | None, num_classes: int) -> list[str] 
     Raises:
         ValueError: There is not one per class.
     """
-    if names is None:
+    if names is None or num_classes == 0:  # a run without rows has no classes to name
         return None
     if len(names) != num_classes:
         message = f"class_names: expected {num_classes} names, one per class, got {len(names)}"
         raise ValueError(message)
     return [str(name) for name in names]
+
+
+def ordered_names(names: Sequence[Any] | None) -> Sequence[Any] | None:
+    """Return class names if they have an order that means something.
+
+    Raises:
+        TypeError: They are a set, which has another order in every process, or one text.
+    """
+    if names is None or (not isinstance(names, str | set | frozenset) and hasattr(names, "__len__")):
+        return names
+    message = f"class_names: expected a list of names in the order of the columns, got {names!r}"
+    raise TypeError(message)

@@ -1,7 +1,6 @@
 """FirstOrderDataGenerator: from a model and a dataset to distributions."""
 
 import contextlib
-import datetime as dt
 import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,14 +17,12 @@ from probly.data_generator.backends import (
     find_backend,
     load_backend,
     required_modules,
-    versions,
 )
-from probly.data_generator.distributions import Distributions, class_name_list
+from probly.data_generator.distributions import Distributions, class_name_list, ordered_names
 from probly.data_generator.errors import BrokenBackendError
-from probly.data_generator.hookspecs import HOST
-from probly.data_generator.nests import collate
 from probly.data_generator.outputs import check_output_mode, unwrap
 from probly.data_generator.progress import progress_bar
+from probly.data_generator.provenance import run_identity, run_metadata
 from probly.data_generator.run import Run
 from probly.data_generator.samples import Batch, check_batch_size, split_sample
 from probly.data_generator.sink import MemorySink
@@ -94,7 +91,7 @@ class FirstOrderDataGenerator:
         self.batched = batched
         self.model = model
         self.model_name = model_name
-        self.class_names = _checked_names(class_names)
+        self.class_names = ordered_names(class_names)
         self.device = device
         for name, option in zip(
             ("output_transform", "input_getter", "index_getter"),
@@ -172,7 +169,7 @@ class FirstOrderDataGenerator:
             length = getattr(batches, "length", None)
             sink = MemorySink(length, keyed=self.index_getter is not None)
             self._fill(sink, run, batches, progress)
-            distributions = sink.finish(self._metadata(run, model, sink.num_classes))
+            distributions = sink.finish(self._metadata(run, sink.num_classes))
         if length is not None and len(distributions) != length:
             message = (
                 f"generated {len(distributions)} distributions, but dataset length is {length}; look for drop_last, "
@@ -189,7 +186,7 @@ class FirstOrderDataGenerator:
                 stack.callback(batches.close)
             bar = stack.enter_context(progress_bar(length, progress))
             names: Sequence[str] | None = self._class_names(run.model)
-            for batch, rows in run.rows(sink.pending(map(self._with_host_labels, batches), bar.update)):
+            for batch, rows in run.rows(sink.pending(batches, bar.update)):
                 names = class_name_list(names, rows.shape[1])  # a wrong number is known after the first batch
                 sink.add(batch.indices, rows, batch.labels)
                 bar.update(len(rows))
@@ -204,16 +201,12 @@ class FirstOrderDataGenerator:
         keys: Sequence[str] | Sequence[int] | None,
     ) -> tuple[Distributions, int | None]:
         """Run the model over what a store lacks; return it, and the number of rows that the dataset announces."""
-        from probly.data_generator.store import fingerprint  # noqa: PLC0415  # only runs that stream need them
-        from probly.data_generator.store import sink as streaming  # noqa: PLC0415
+        from probly.data_generator.store import sink as streaming  # noqa: PLC0415  # only runs that stream need them
         from probly.data_generator.store.shards import key_array  # noqa: PLC0415
 
         sample_keys = None if keys is None else key_array(keys)
-        identity = {**self._identity(dataset, run.model), "keys": fingerprint.describe_keys(sample_keys)}
-
-        def describe(num_classes: int) -> dict[str, Any]:
-            return self._metadata(run, run.model, num_classes)
-
+        identity = run_identity(self, dataset, run.model, self._class_names(run.model), sample_keys)
+        describe = functools.partial(self._metadata, run)
         with streaming.opened(path, identity, limits, run, describe, self.batch_size, sample_keys) as sink:
             if isinstance(sink, Distributions):
                 return sink, None
@@ -222,30 +215,15 @@ class FirstOrderDataGenerator:
             self._fill(sink, run, batches, progress)
             return sink.finish(), sink.length
 
-    def _identity(self, dataset: Any, model: Any) -> dict[str, Any]:
-        """Return what a later run must have in common with this one to go on with its store."""
-        from probly.data_generator.store import fingerprint  # noqa: PLC0415
-
-        digest = self.backend.hook.weight_digest(model=model) if self.backend.has("weight_digest") else None
-        names = self._class_names(model)
-        return {
-            "model": {
-                "name": self.model_name,
-                "type": fingerprint.describe_model(self.model),
-                "weights": digest or None,
-            },
-            "dataset": fingerprint.describe_dataset(dataset),
-            "class_names": None if names is None else [str(name) for name in names],
-            "output_mode": self.output_mode,
-            "output_transform": fingerprint.describe_function(self.output_transform),
-            "input_getter": fingerprint.describe_function(self.input_getter),
-        }
-
     def _class_names(self, model: Any) -> Sequence[str] | None:
         if self.class_names is not None:
             return self.class_names
         # An output_transform may reorder or merge the model's columns.
         return None if self.output_transform else getattr(model, "class_names", None)
+
+    def _metadata(self, run: Run, num_classes: int) -> dict[str, Any]:
+        names = class_name_list(self._class_names(run.model), num_classes)
+        return run_metadata(self, run, num_classes, names)
 
     def _batches(self, dataset: Any, model: Any, start: int = 0) -> Iterator[Batch]:
         batches: Iterator[Batch] = self._answer(
@@ -267,29 +245,6 @@ class FirstOrderDataGenerator:
             message = f"backend {self.backend.info.name!r}: hook {hook} returned None; see its specification"
             raise BrokenBackendError(message)
         return answer
-
-    def _with_host_labels(self, batch: Batch) -> Batch:
-        """Copy the labels at once: rows are collected a batch later, when a loader may have reused its memory."""
-        if batch.labels is None:
-            return batch
-        labels = self.backend.hook.to_device(data=batch.labels, device=HOST)
-        if isinstance(labels, list | tuple) or (isinstance(labels, np.ndarray) and labels.dtype.kind == "O"):
-            labels = collate(list(labels))  # text in a table is an array of objects
-        return batch._replace(labels=np.array(labels) if isinstance(labels, np.ndarray) else labels)
-
-    def _metadata(self, run: Run, model: Any, num_classes: int) -> dict[str, Any]:
-        names = self._class_names(model)
-        return {
-            "framework": self.framework,
-            "backend": self.backend.info.name,
-            "device": str(model.device),
-            "model_name": self.model_name,
-            "output_mode": "transform" if self.output_transform else run.output_mode,
-            "num_classes": num_classes,
-            "class_names": class_name_list(names, num_classes) if num_classes else None,
-            "versions": versions(self.backend.info.distribution),
-            "timestamp": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        }
 
     def save_distributions(
         self,
@@ -335,11 +290,3 @@ class FirstOrderDataGenerator:
         """Return ``{layer: {"mu": ..., "rho": ...}}`` of the model's Bayesian layers as the framework's tensors."""
         posterior: Mapping[str, Mapping[str, Any]] = self._answer("posterior_params", model=self._current_model())
         return posterior
-
-
-def _checked_names(names: Sequence[str] | None) -> Sequence[str] | None:
-    # A set has another order in every process, and a text is a sequence of letters.
-    if names is None or (not isinstance(names, str | set | frozenset) and hasattr(names, "__len__")):
-        return names
-    message = f"class_names: expected a list of names in the order of the columns, got {names!r}"
-    raise TypeError(message)

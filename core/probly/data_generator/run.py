@@ -14,7 +14,7 @@ import numpy as np
 from probly.data_generator.backends import Backend
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.hookspecs import HOST
-from probly.data_generator.nests import take_rows
+from probly.data_generator.nests import collate, take_rows
 from probly.data_generator.outputs import (
     FloatRows,
     check_shape,
@@ -73,12 +73,21 @@ class Run:
                 continue
             if self.output_mode == "auto" and self.output_transform is None:
                 self._decide(number, batch)
-            dispatched = self._dispatch(number, batch)
+            dispatched = self._dispatch(number, self._with_host_labels(batch))
             if waiting is not None:
                 yield waiting.batch, self._collect(waiting)
             waiting = dispatched
         if waiting is not None:
             yield waiting.batch, self._collect(waiting)
+
+    def _with_host_labels(self, batch: Batch) -> Batch:
+        """Copy the labels at once: rows are collected a batch later, when a loader may have reused its memory."""
+        if batch.labels is None:
+            return batch
+        labels = self.backend.hook.to_device(data=batch.labels, device=HOST)
+        if isinstance(labels, list | tuple) or (isinstance(labels, np.ndarray) and labels.dtype.kind == "O"):
+            labels = collate(list(labels))  # text in a table is an array of objects
+        return batch._replace(labels=np.array(labels) if isinstance(labels, np.ndarray) else labels)
 
     def probabilities(self, batch: Batch) -> Any:
         """Return the rows of one batch unchecked, as the framework's array on the device."""
