@@ -118,7 +118,7 @@ def _streamed(dataset: tf.data.Dataset, distributions: Distributions, input_gett
     _check_samples(count, distributions)
     rows = tf.data.Dataset.from_tensor_slices(distributions.gather(np.arange(count)))
 
-    @tf.autograph.experimental.do_not_convert
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]  # TensorFlow has no types
     def parts(sample: Any, row: tf.Tensor) -> tuple[Any, ...]:
         inputs, label = split_sample(sample, input_getter)
         return (inputs, row) if label is None else (inputs, label, row)
