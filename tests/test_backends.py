@@ -52,6 +52,11 @@ def site(tmp_path_factory):
     wheels.append(
         build_wheel(folder, "tiny-alias", {"tiny_alias.py": GOOD_BACKEND}, {"alias": "tiny_alias", "aka": "tiny_alias"})
     )
+    needy = GOOD_BACKEND + "\n@hookimpl\ndef load_model(source, device):\n    import framework_of_nobody\n"
+    requires = ["probly-data-generator", "framework-of-nobody>=1"]
+    wheels.append(
+        build_wheel(folder, "tiny-needy", {"tiny_needy.py": needy}, {"needy": "tiny_needy"}, requires=requires)
+    )
     target = tmp_path_factory.mktemp("site")
     install(target, *wheels)
     return target
@@ -118,10 +123,11 @@ def test_two_names_of_one_distribution_are_aliases(installed):
 
 
 def test_a_copy_of_a_distribution_later_on_the_path_is_no_second_claim(site, tmp_path, monkeypatch):
-    install(tmp_path, build_wheel(tmp_path, "tiny-alias", {"tiny_alias.py": "raise OSError"}, {"alias": "tiny_alias"}))
+    shadowed = build_wheel(tmp_path, "tiny-alias", {"tiny_older.py": "raise OSError"}, {"alias": "tiny_older"})
+    install(tmp_path, shadowed)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.syspath_prepend(site)
-    assert backends.find_backend("aka").distribution == "tiny-alias"
+    assert backends.find_backend("alias").entry_point.value == "tiny_alias"
 
 
 def test_unknown_backends_suggest_close_names():
@@ -155,6 +161,23 @@ def test_a_model_of_a_known_framework_without_backend_is_not_given_to_the_agnost
     kind.__call__ = lambda self, batch: batch
     with pytest.raises(ImportError, match="probly-data-generator-torch"):
         fod.FirstOrderDataGenerator(kind(), backend="auto")
+
+
+def test_a_model_of_a_framework_with_a_broken_backend_is_not_given_to_the_agnostic_one(installed):
+    kind = types.new_class("Net")
+    kind.__module__ = "exits.models"
+    kind.__call__ = lambda self, batch: batch
+    with pytest.raises(fod.BrokenBackendError, match="'exits'"):
+        fod.FirstOrderDataGenerator(kind())
+
+
+def test_a_backend_without_its_framework_says_what_to_install(site, monkeypatch):
+    """The plugin is there, what it requires is not."""
+    monkeypatch.syspath_prepend(site)
+    with pytest.raises(fod.BrokenBackendError, match=r"pip install --force-reinstall tiny-needy"):
+        fod.FirstOrderDataGenerator(abs, backend="needy")
+    with pytest.raises(ModuleNotFoundError, match="of_the_user"):
+        fod.FirstOrderDataGenerator("module_of_the_user:model", backend="numpy")
 
 
 def test_automatic_choice_refuses_two_that_recognize_the_model(installed):
