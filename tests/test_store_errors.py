@@ -252,6 +252,9 @@ SLOW = """
     import os, signal, sys
     from tests import stores
 
+    # Where the tests run in the background, the shell has set SIGINT to be ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
     class Sender(stores.Linear):
         def __call__(self, inputs):
             if stores.np.array_equal(inputs[0], stores.INPUTS[25]):
