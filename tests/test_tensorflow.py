@@ -19,8 +19,9 @@ from probly.data_generator.tensorflow_generator import (
     output_dataloader,
 )
 from probly.data_generator.testing import reference
-from tests.frameworks import tensorflow as framework
+from tests.frameworks import suite
 
+framework = suite("tensorflow")
 WEIGHTS = reference.mlp_weights()
 INPUTS, LABELS = reference.samples(rows=50)
 EXPECTED = reference.softmax(reference.mlp_logits(WEIGHTS, INPUTS))
@@ -734,7 +735,7 @@ def test_labels_stay_with_their_rows():
     ],
 )
 def test_announced_lengths_count_rows_not_batches(dataset, length):
-    model = HOOK.load_model(source=framework.mlp(WEIGHTS), device=None)
+    model = HOOK.load_model(source=framework.mlp(WEIGHTS), device=None, options={})
     batches = HOOK.iterate_batches(
         dataset=dataset, batch_size=16, input_getter=None, index_getter=None, batched=None, model=model, start=0
     )

@@ -1,5 +1,6 @@
 """What counts as a dataset, and how it is cut into batches."""
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ import numpy as np
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.loaders import is_loader, loader_batches
-from probly.data_generator.nests import collate, columns, count_rows, take_rows
+from probly.data_generator.nests import collate, columns, count_rows, is_array, is_table, take_rows
 from probly.data_generator.samples import (
     Batch,
     Batches,
@@ -87,13 +88,18 @@ def array_batches(arrays: Any, batch_size: int, first: int = 0) -> Iterator[Batc
     """Cut arrays of equal length into batches; no sample is ever fetched alone."""
     inputs, labels = split_sample(arrays)
     rows = count_rows(arrays)
+    cut_inputs, cut_labels = _cutter(inputs), _cutter(labels)
     for start in range(first, rows, batch_size):
-        part = slice(start, min(start + batch_size, rows))
-        yield Batch(
-            np.arange(part.start, part.stop),
-            take_rows(inputs, part),
-            None if labels is None else take_rows(labels, part),
-        )
+        stop = min(start + batch_size, rows)
+        part = slice(start, stop)
+        yield Batch(np.arange(start, stop), cut_inputs(part), None if labels is None else cut_labels(part))
+
+
+def _cutter(nest: Any) -> Callable[[slice], Any]:
+    """Return what cuts rows from a nest, looked up once: a single array is cut by its own ``[...]``."""
+    if is_array(nest) and not is_table(nest):
+        return nest.__getitem__  # type: ignore[no-any-return]
+    return functools.partial(take_rows, nest)
 
 
 def array_samples(arrays: Any, start: int = 0) -> Iterator[Any]:

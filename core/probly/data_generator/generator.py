@@ -21,7 +21,7 @@ from probly.data_generator.backends import (
 from probly.data_generator.distributions import Distributions, class_name_list, ordered_names
 from probly.data_generator.errors import BrokenBackendError
 from probly.data_generator.outputs import check_output_mode, unwrap
-from probly.data_generator.progress import progress_bar
+from probly.data_generator.progress import Callback, Tracker, check_progress, tracked
 from probly.data_generator.provenance import run_identity, run_metadata
 from probly.data_generator.run import Run
 from probly.data_generator.samples import Batch, check_batch_size, split_sample
@@ -46,6 +46,7 @@ class FirstOrderDataGenerator:
         batched: Whether the dataset yields batches, where its type does not tell.
         index_getter: Picks the dataset index from a sample or a batch, where order and sampler do not tell.
         class_names: One name per column, recorded in the metadata.
+        options: What only the backend knows, by name, such as ``{"autocast": "bfloat16"}``; see its README.
         wrappers: Plugins around every hook: modules or objects with ``@hookimpl(wrapper=True)`` functions.
 
     Raises:
@@ -81,6 +82,7 @@ class FirstOrderDataGenerator:
         batched: bool | None = None,
         index_getter: Callable[[Any], Any] | None = None,
         class_names: Sequence[str] | None = None,
+        options: Mapping[str, Any] | None = None,
         wrappers: Sequence[Any] = (),
     ) -> None:
         self.batch_size = check_batch_size(batch_size)
@@ -93,6 +95,7 @@ class FirstOrderDataGenerator:
         self.model_name = model_name
         self.class_names = ordered_names(class_names)
         self.device = device
+        self.options = dict(options or {})
         for name, option in zip(
             ("output_transform", "input_getter", "index_getter"),
             (output_transform, input_getter, index_getter),
@@ -105,11 +108,20 @@ class FirstOrderDataGenerator:
         info = choose_backend(model) if self.framework == "auto" else find_backend(self.framework)
         self.framework = info.name if self.framework == "auto" else self.framework
         self.backend = load_backend(info, wrappers)
+        self._check_options()
         self._loaded = self._load_model()
+
+    def _check_options(self) -> None:
+        """Refuse options where no implementation of ``load_model`` would see them."""
+        hooks = self.backend.hook.load_model.get_hookimpls()
+        seen = any("options" in hook.argnames for hook in hooks if not hook.wrapper)
+        if self.options and not seen:
+            message = f"backend {self.backend.info.name!r} takes no options, got {', '.join(sorted(self.options))}"
+            raise ValueError(message)
 
     def _load_model(self) -> Any:
         try:
-            return self._answer("load_model", source=self.model, device=self.device)
+            return self._answer("load_model", source=self.model, device=self.device, options=self.options)
         except ModuleNotFoundError as error:
             # Only what the backend requires is its own trouble; the user's model may miss a module, too.
             if (error.name or "").partition(".")[0] in required_modules(self.backend.info.distribution):
@@ -126,7 +138,7 @@ class FirstOrderDataGenerator:
         self,
         dataset_or_loader: Any,
         *,
-        progress: bool = True,
+        progress: bool | Callback = True,
         out: str | PathLike[str] | None = None,
         representation: str = "float32",
         shard_megabytes: float = 64,
@@ -138,7 +150,8 @@ class FirstOrderDataGenerator:
         Args:
             dataset_or_loader: Anything that the backend can iterate over; rows land under their dataset index, also
                 when a loader shuffles.
-            progress: Show a bar on standard error if that is a terminal.
+            progress: Show on standard error how far the run is: a bar on a terminal or in a notebook, a line every 30
+                seconds elsewhere; False for silence. A function gets a ``progress.Progress`` after every batch.
             out: The path of a store, ending in ``.fod``. Rows are written there as they come, with bounded memory, and
                 the same call goes on where a killed one ended. A finished store is returned at once.
             representation: How a store keeps a row: ``"float32"``, ``"float16"`` or ``"top-<k>"``.
@@ -156,6 +169,7 @@ class FirstOrderDataGenerator:
             AlignmentError: The index of a row cannot be known, or a store's rows do not come in dataset order.
             StoreError: The store was begun by another run, another writer is at work on it, or the disk failed.
         """
+        check_progress(progress)
         model = self._current_model()
         run = Run(self.backend, model, self.output_mode, self.output_transform)
         if keys is not None and out is None:
@@ -168,7 +182,8 @@ class FirstOrderDataGenerator:
             batches = self._batches(dataset_or_loader, model)
             length = getattr(batches, "length", None)
             sink = MemorySink(length, keyed=self.index_getter is not None)
-            self._fill(sink, run, batches, progress)
+            with tracked(length, progress, lambda: 0) as tracker:
+                self._fill(sink, run, batches, tracker)
             distributions = sink.finish(self._metadata(run, sink.num_classes))
         if length is not None and len(distributions) != length:
             message = (
@@ -178,18 +193,16 @@ class FirstOrderDataGenerator:
             warnings.warn(message, stacklevel=2)
         return distributions
 
-    def _fill(self, sink: Any, run: Run, batches: Iterator[Batch], progress: bool) -> None:
+    def _fill(self, sink: Any, run: Run, batches: Iterator[Batch], tracker: Tracker) -> None:
         """Run the model over all batches that the sink needs."""
-        length = getattr(batches, "length", None)
         with contextlib.ExitStack() as stack:
             if hasattr(batches, "close"):  # stops the workers of a loader at once, also on Ctrl-C
                 stack.callback(batches.close)
-            bar = stack.enter_context(progress_bar(length, progress))
             names: Sequence[str] | None = self._class_names(run.model)
-            for batch, rows in run.rows(sink.pending(batches, bar.update)):
+            for batch, rows in run.rows(sink.pending(batches, tracker.skip)):
                 names = class_name_list(names, rows.shape[1])  # a wrong number is known after the first batch
                 sink.add(batch.indices, rows, batch.labels)
-                bar.update(len(rows))
+                tracker.update(len(rows))
 
     def _stream(
         self,
@@ -197,7 +210,7 @@ class FirstOrderDataGenerator:
         run: Run,
         path: Path,
         limits: tuple[str, float, float],
-        progress: bool,
+        progress: bool | Callback,
         keys: Sequence[str] | Sequence[int] | None,
     ) -> tuple[Distributions, int | None]:
         """Run the model over what a store lacks; return it, and the number of rows that the dataset announces."""
@@ -212,14 +225,17 @@ class FirstOrderDataGenerator:
                 return sink, None
             batches = self._batches(dataset, run.model, sink.start)
             sink.length = getattr(batches, "length", None)
-            self._fill(sink, run, batches, progress)
-            return sink.finish(), sink.length
+            with tracked(sink.length, progress, lambda: sink.safe_rows) as tracker:
+                self._fill(sink, run, batches, tracker)
+                finished = sink.finish()
+            return finished, sink.length
 
     def _class_names(self, model: Any) -> Sequence[str] | None:
         if self.class_names is not None:
             return self.class_names
-        # An output_transform may reorder or merge the model's columns.
-        return None if self.output_transform else getattr(model, "class_names", None)
+        # An output_transform may reorder or merge the model's columns, unless it says that it does not.
+        kept = self.output_transform is None or getattr(self.output_transform, "keeps_columns", False)
+        return getattr(model, "class_names", None) if kept else None
 
     def _metadata(self, run: Run, num_classes: int) -> dict[str, Any]:
         names = class_name_list(self._class_names(run.model), num_classes)
@@ -280,7 +296,7 @@ class FirstOrderDataGenerator:
 
     @functools.cached_property
     def _identity_model(self) -> Any:
-        return self.backend.hook.load_model(source=lambda scores: scores, device=self.device)
+        return self.backend.hook.load_model(source=lambda scores: scores, device=self.device, options={})
 
     def prepares_batch_inp(self, sample: Any) -> Any:
         """Return the model's input of a sample or a batch."""

@@ -1,4 +1,4 @@
-"""The plugin surface, whole: five hooks that a backend must have and three that it may have.
+"""The plugin surface, whole: five hooks that a backend must have and four that it may have.
 
 A backend is a module (or an object) whose functions carry ``@hookimpl`` and the names below. It may leave out
 arguments that it does not need, but not rename them. It is named by an entry point of the group
@@ -23,7 +23,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec(firstresult=True)
-def load_model(source: Any, device: str | None) -> Any:
+def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> Any:
     """Return a model that the other hooks accept, ready for inference on ``device``.
 
     Called by the generator when it is made, so that a bad source fails early, and again at the start of every later
@@ -33,13 +33,17 @@ def load_model(source: Any, device: str | None) -> Any:
         source: A live model, a ``"module:attribute"`` string, or the path of a file that the framework can open
             without running code from it. A live model is left as it was found: mode, device and weights.
         device: A device name of the framework, or None for the best one available.
+        options: What the user asks of the framework beyond that, by name; ``options.checked_options`` refuses what
+            the backend does not know. Leave the argument out if there is nothing to choose: the generator then
+            refuses every option.
 
     Returns:
-        Any object with an attribute ``device`` (the resolved device name, recorded in the metadata); an attribute
-        ``class_names`` (a list of str, or None) is recorded too.
+        Any object with an attribute ``device`` (the resolved device name, recorded in the metadata). Recorded, too, if
+        it has them: ``class_names`` (a list of str, or None) and ``options`` (a dict of those that may change the
+        rows; a store goes on with the same ones only).
 
     Raises:
-        ValueError: The device is not available; the message lists those that are.
+        ValueError: The device is not available, or an option is not known; the message lists those that are.
     """
 
 
@@ -159,4 +163,13 @@ def weight_digest(model: Any) -> str:  # type: ignore[empty-body]  # a specifica
     """
 
 
+@hookspec(firstresult=True)
+def available_devices() -> list[str]:  # type: ignore[empty-body]  # a specification has no body
+    """Return the names of the devices that ``load_model`` accepts on this machine (optional).
+
+    Called by ``check_backend``, in a process of its own, so it may import the framework and start its devices.
+    """
+
+
 REQUIRED: Final = ("load_model", "iterate_batches", "to_device", "forward", "posterior_params")
+OPTIONAL: Final = ("recognizes", "is_out_of_memory", "weight_digest", "available_devices")

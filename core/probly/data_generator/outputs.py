@@ -104,14 +104,16 @@ def as_probabilities(outputs: Any, output_mode: Literal["logits", "probs"], ops:
         passed on for the generator's check, which knows the batch.
     """
     scores = unwrap(outputs)
-    _refuse_labels(scores)
-    half = ops.is_half(scores)
+    shape = scores.shape
+    single = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+    if single:
+        _refuse_labels(scores)
+    half = output_mode == "probs" and ops.is_half(scores)
     scores = ops.float32(scores)
-    if len(scores.shape) == 0:
+    if len(shape) == 0:
         return scores
-    if len(scores.shape) == 2 and scores.shape[1] == 1:
-        scores = scores[:, 0]
-    if len(scores.shape) == 1:
+    if single:
+        scores = scores if len(shape) == 1 else scores[:, 0]
         first, second = (
             (ops.sigmoid(-scores), ops.sigmoid(scores)) if output_mode == "logits" else (1.0 - scores, scores)
         )
@@ -123,9 +125,7 @@ def as_probabilities(outputs: Any, output_mode: Literal["logits", "probs"], ops:
 
 
 def _refuse_labels(scores: Any) -> None:
-    shape = tuple(scores.shape)
-    whole = any(word in str(scores.dtype) for word in ("int", "bool"))
-    if whole and (len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)):
+    if any(word in str(scores.dtype) for word in ("int", "bool")):
         message = (
             f"Model must return scores, got one number of dtype {scores.dtype} per row, which looks like class labels; "
             "return probabilities or logits (predict_proba, not predict), or set output_transform"

@@ -19,11 +19,12 @@ def run_metadata(
         "framework": generator.framework,
         "backend": generator.backend.info.name,
         "device": str(run.model.device),
+        **_options(run.model),
         "model_name": generator.model_name,
         "output_mode": "transform" if generator.output_transform else run.output_mode,
         "num_classes": num_classes,
         "class_names": class_names,
-        "versions": versions(generator.backend.info.distribution),
+        "versions": dict(versions(generator.backend.info.distribution)),
         "timestamp": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     }
 
@@ -45,6 +46,7 @@ def run_identity(
             "type": fingerprint.describe_model(generator.model),
             "weights": digest or None,
         },
+        **_options(model),
         "dataset": fingerprint.describe_dataset(dataset),
         "class_names": None if class_names is None else [str(name) for name in class_names],
         "output_mode": generator.output_mode,
@@ -52,3 +54,8 @@ def run_identity(
         "input_getter": fingerprint.describe_function(generator.input_getter),
         "keys": fingerprint.describe_keys(keys),
     }
+
+
+def _options(model: Any) -> dict[str, Any]:
+    options = getattr(model, "options", None)
+    return {"options": dict(options)} if options else {}

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from probly.data_generator.backends import Backend
+from probly.data_generator.calling import direct
+from probly.data_generator.checking import Collected, first_bad, in_groups
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.nests import collate, take_rows
@@ -65,8 +67,23 @@ class Run:
     full_batch: int = 0
     limit: int | None = None
 
+    def __post_init__(self) -> None:
+        """Look up once what is called per batch."""
+        self._to_device = direct(self.backend.hook.to_device)
+        self._call_model = direct(self.backend.hook.forward)
+
     def rows(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, FloatRows]]:
-        """Yield each batch with its checked rows, one batch behind the device."""
+        """Yield each batch with its checked rows."""
+        for group in in_groups(self._collected(batches)):
+            bad = first_bad(group)
+            for number, batch, rows in group:
+                if bad and bad[0].number == number:
+                    where = self.where(number)
+                    raise InvalidOutputError(self._explain(bad[1].position, bad[1].reason, batch, where))
+                yield batch, rows
+
+    def _collected(self, batches: Iterable[Batch]) -> Iterator[Collected]:
+        """Yield the rows of each batch, one batch behind the device."""
         waiting: Dispatched | None = None
         for number, batch in enumerate(batches):
             if len(batch.indices) == 0:
@@ -75,19 +92,21 @@ class Run:
                 self._decide(number, batch)
             dispatched = self._dispatch(number, self._with_host_labels(batch))
             if waiting is not None:
-                yield waiting.batch, self._collect(waiting)
+                yield self._collect(waiting)
             waiting = dispatched
         if waiting is not None:
-            yield waiting.batch, self._collect(waiting)
+            yield self._collect(waiting)
 
     def _with_host_labels(self, batch: Batch) -> Batch:
         """Copy the labels at once: rows are collected a batch later, when a loader may have reused its memory."""
         if batch.labels is None:
             return batch
-        labels = self.backend.hook.to_device(data=batch.labels, device=HOST)
+        labels = batch.labels
+        if not isinstance(labels, np.ndarray):
+            labels = self._to_device(data=labels, device=HOST)
         if isinstance(labels, list | tuple) or (isinstance(labels, np.ndarray) and labels.dtype.kind == "O"):
             labels = collate(list(labels))  # text in a table is an array of objects
-        return batch._replace(labels=np.array(labels) if isinstance(labels, np.ndarray) else labels)
+        return Batch(batch.indices, batch.inputs, labels.copy() if isinstance(labels, np.ndarray) else labels)
 
     def probabilities(self, batch: Batch) -> Any:
         """Return the rows of one batch unchecked, as the framework's array on the device."""
@@ -125,8 +144,11 @@ class Run:
 
     def _parts(self, number: int, batch: Batch, mode: str, size: int) -> list[Any] | None:
         """Return the device's outputs, or None after its memory did not suffice and the limit has been halved."""
-        rows, parts = len(batch.indices), []
+        rows = len(batch.indices)
+        parts: list[Any] = []
         try:
+            if size == rows:  # the inputs as they are
+                return [self._forward(number, batch.inputs, mode)]
             for start in range(0, rows, size):
                 part = slice(start, min(start + size, rows))
                 parts.append(self._forward(number, take_rows(batch.inputs, part, rows), mode))
@@ -139,17 +161,16 @@ class Run:
         return parts
 
     def _forward(self, number: int, inputs: Any, mode: str) -> Any:
-        hook = self.backend.hook
-        on_device = hook.to_device(data=inputs, device=self.model.device)
+        on_device = self._to_device(data=inputs, device=self.model.device)
         full_batch = min(self.full_batch, self.limit or self.full_batch)
-        outputs = hook.forward(model=self.model, inputs=on_device, output_mode=mode, batch_size=full_batch)
+        outputs = self._call_model(model=self.model, inputs=on_device, output_mode=mode, batch_size=full_batch)
         if outputs is None:
             message = f"{self.where(number)}: hook forward returned None; expected one row per input"
             raise InvalidOutputError(message)
         if mode == "raw":
             assert self.output_transform is not None
             # A copy: a model may reuse the memory of its outputs before they are collected.
-            outputs = hook.to_device(data=self.output_transform(outputs), device=self.model.device)
+            outputs = self._to_device(data=self.output_transform(outputs), device=self.model.device)
         return outputs
 
     def _halved(self, error: Exception, size: int, number: int) -> bool:
@@ -180,19 +201,16 @@ class Run:
             dispatched = self._dispatch(dispatched.number, dispatched.batch, dispatched.mode)
 
     def _to_host(self, dispatched: Dispatched) -> FloatRows:
-        hosted = [self.backend.hook.to_device(data=part, device=HOST) for part in dispatched.parts]
+        hosted = [self._to_device(data=part, device=HOST) for part in dispatched.parts]
         rows = hosted[0] if len(hosted) == 1 else np.concatenate(hosted)
         return check_shape(rows, len(dispatched.batch.indices), self.where(dispatched.number))
 
-    def _collect(self, dispatched: Dispatched) -> FloatRows:
+    def _collect(self, dispatched: Dispatched) -> Collected:
         rows = self._host_rows(dispatched)
         number, batch = dispatched.number, dispatched.batch
-        bad = find_bad_row(rows)
-        if bad:
-            raise InvalidOutputError(self._explain(bad.position, bad.reason, batch, self.where(number)))
         if self.decided and self.output_mode == "logits" and len(rows) > 1 and may_be_probabilities(rows):
             self._check_decision(number, batch)
-        return rows
+        return Collected(number, batch, rows)
 
     def _check_decision(self, number: int, batch: Batch) -> None:
         """Refuse a batch of probabilities in a run whose first batch held logits."""

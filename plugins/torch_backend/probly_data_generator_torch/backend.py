@@ -1,11 +1,11 @@
 """The hooks. torch is imported inside their bodies only, so that listing backends stays free of it."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from probly.data_generator.hookspecs import HOST, OutputMode, hookimpl
-from probly.data_generator.nests import map_leaves
+from probly.data_generator.options import checked_options
 from probly.data_generator.outputs import as_probabilities, unwrap
 from probly.data_generator.samples import Batch, Getter
 
@@ -52,12 +52,14 @@ OPERATIONS = TorchOperations()
 
 
 @hookimpl
-def load_model(source: Any, device: str | None) -> "TorchModel":
+def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> "TorchModel":
     """Accept a Module, a callable, an exported program, a file of one of these, or (builder, weight file)."""
     from probly_data_generator_torch.devices import resolve_device
     from probly_data_generator_torch.models import load
+    from probly_data_generator_torch.options import KNOWN, with_options
 
-    return load(source, resolve_device(device))
+    chosen = checked_options(options, KNOWN, "torch")
+    return with_options(load(source, resolve_device(device)), chosen)
 
 
 @hookimpl
@@ -67,40 +69,41 @@ def iterate_batches(
     input_getter: Getter | None,
     index_getter: Getter | None,
     batched: bool | None,
+    model: "TorchModel",
     start: int,
 ) -> Iterator[Batch]:
     """Iterate over a Dataset, an IterableDataset, a DataLoader, tensors or NumPy arrays."""
     from probly_data_generator_torch.dataset import torch_batches
 
-    return torch_batches(dataset, batch_size, input_getter, index_getter, batched, start)
+    return torch_batches(dataset, batch_size, input_getter, index_getter, batched, start, model.num_workers)
 
 
 @hookimpl
 def to_device(data: Any, device: str) -> Any:
     """Copy tensors and NumPy arrays to new memory on a torch device; or give tensors to NumPy, without a copy."""
-    from probly_data_generator_torch.devices import resolve_device
-    from probly_data_generator_torch.tensors import to_numpy, to_tensor
+    from probly_data_generator_torch import tensors
 
-    if device == HOST:
-        return map_leaves(to_numpy, data)
-    target = resolve_device(device)
-    return map_leaves(lambda leaf: to_tensor(leaf, target), data)
+    return tensors.to_host(data) if device == HOST else tensors.to_target(data, device)
 
 
 @hookimpl
-def forward(model: "TorchModel", inputs: Any, output_mode: OutputMode) -> Any:
+def forward(model: "TorchModel", inputs: Any, output_mode: OutputMode, batch_size: int) -> Any:
     """Run the model without gradients and with dropout and batch statistics off."""
     import torch
 
+    from probly_data_generator_torch.options import autocasting
+    from probly_data_generator_torch.transfers import send
+
     # Not inference_mode: a tensor that a module keeps from here could never take part in its training again.
     with torch.no_grad(), model.evaluating():
-        outputs = model.call(inputs, raw=output_mode == "raw")
+        with autocasting(model):
+            outputs = model.call(inputs, batch_size, raw=output_mode == "raw")
         if output_mode == "raw":
             return outputs
         scores = unwrap(outputs)
         rows = as_probabilities(scores, output_mode, OPERATIONS)
         # Rows are collected one batch late, when the model may have written the next ones to the same memory.
-        return rows.clone() if rows is scores else rows
+        return send(rows.clone() if rows is scores else rows)
 
 
 @hookimpl
@@ -139,3 +142,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
     )
+
+
+@hookimpl
+def available_devices() -> list[str]:
+    """Return the CPU and the accelerators that torch sees."""
+    from probly_data_generator_torch.devices import device_names
+
+    return device_names()

@@ -3,17 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from probly.data_generator import dataset as core
 from probly.data_generator.batches import iterate_batches
-from probly.data_generator.nests import take_rows
 from probly.data_generator.outputs import FloatRows
 from probly.data_generator.samples import Batch, Batches, Getter, announced_length, check_batch_size, split_sample
-from probly_data_generator_torch.tensors import plain, stack_samples
-
-PAIRS = (tuple, list)
+from probly_data_generator_torch.tensors import PAIRS, plain, stack_samples, to_numpy
+from probly_data_generator_torch.workers import fetched_by_workers
 
 
 def torch_batches(
@@ -23,12 +22,15 @@ def torch_batches(
     index_getter: Getter | None,
     batched: bool | None,
     start: int = 0,
+    num_workers: int = 0,
 ) -> Batches:
     """Iterate over anything that torch users call a dataset; tensors are sliced, never fetched one by one."""
     if input_getter is None and index_getter is None and not batched:
         fast = _sliced(dataset, check_batch_size(batch_size), start)
         if fast is not None:
             return fast
+    if num_workers and isinstance(dataset, Dataset) and not batched:
+        return fetched_by_workers(dataset, check_batch_size(batch_size), input_getter, index_getter, start, num_workers)
     length = None
     if isinstance(dataset, IterableDataset) and not batched:
         # It inherits a __getitem__ that only raises, so it must not be taken for a sequence.
@@ -48,23 +50,27 @@ def _sliced(dataset: Any, batch_size: int, start: int) -> Batches | None:
     # A subclass may change its samples in __getitem__.
     if type(dataset) is not TensorDataset:
         return None
+    # The model never sees the others, and NumPy cuts an array in a tenth of the time.
+    columns = (dataset.tensors[0], *map(to_numpy, dataset.tensors[1:]))
     if not subsets:
-        return iterate_batches(dataset.tensors, batch_size, start=start)
+        return iterate_batches(columns, batch_size, start=start)
     rows = _positions(subsets[-1])
     for outer in reversed(subsets[:-1]):
         rows = rows[_positions(outer)]
-    return Batches(_chosen_rows(dataset.tensors, rows, batch_size, start), len(rows))
+    return Batches(_chosen_rows(columns, rows, batch_size, start), len(rows))
 
 
 def _positions(indices: Any) -> torch.Tensor:
     return torch.as_tensor(plain(indices), dtype=torch.int64)
 
 
-def _chosen_rows(tensors: tuple[torch.Tensor, ...], rows: torch.Tensor, batch_size: int, first: int) -> Iterator[Batch]:
+def _chosen_rows(columns: tuple[Any, ...], rows: torch.Tensor, batch_size: int, first: int) -> Iterator[Batch]:
     for start in range(first, len(rows), batch_size):
         chosen = rows[start : start + batch_size]
-        inputs, labels = split_sample(take_rows(tensors, chosen))
-        yield Batch(torch.arange(start, start + len(chosen)).numpy(), inputs, labels)
+        # NumPy would take a tensor with one entry for a single index.
+        others = [column[chosen.numpy()] for column in columns[1:]]
+        inputs, labels = split_sample((columns[0][chosen], *others))
+        yield Batch(np.arange(start, start + len(chosen)), inputs, labels)
 
 
 class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):

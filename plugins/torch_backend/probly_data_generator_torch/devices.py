@@ -2,6 +2,8 @@
 
 import torch
 
+CPU = torch.device("cpu")
+
 
 def resolve_device(name: str | None) -> torch.device:
     """Return the torch device of a name, the best one for None.
@@ -11,24 +13,30 @@ def resolve_device(name: str | None) -> torch.device:
     """
     if name is None:
         return _best_device()
+    if name == "cpu":  # asked for once per batch
+        return CPU
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise ValueError(_unavailable(name)) from error
     if device.type == "cpu":
-        return torch.device("cpu")
+        return CPU
     if device.type not in _accelerators() or (device.index or 0) >= _accelerators()[device.type]:
         raise ValueError(_unavailable(name))
     return device if device.index is not None or device.type == "mps" else torch.device(device.type, _current(device))
 
 
-def _unavailable(name: str) -> str:
-    available = ["cpu"]
+def device_names() -> list[str]:
+    """Return the names of all devices of this machine."""
+    names = ["cpu"]
     for kind, count in _accelerators().items():
-        available += [kind] if kind == "mps" else [f"{kind}:{index}" for index in range(count)]
-    return (
-        f"device {name!r} is not available to torch {torch.__version__}; available: {', '.join(map(repr, available))}"
-    )
+        names += [kind] if kind == "mps" else [f"{kind}:{index}" for index in range(count)]
+    return names
+
+
+def _unavailable(name: str) -> str:
+    available = ", ".join(map(repr, device_names()))
+    return f"device {name!r} is not available to torch {torch.__version__}; available: {available}"
 
 
 def _accelerators() -> dict[str, int]:

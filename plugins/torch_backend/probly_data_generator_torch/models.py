@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from probly.data_generator.importing import import_model, is_import_path
+from probly.data_generator.nests import map_leaves
 from probly_data_generator_torch.exported import Sizes, call_in_sizes, runnable
 from probly_data_generator_torch.modes import evaluating, module_behind
 
@@ -24,16 +25,34 @@ class TorchModel:
         device: Where its weights are.
         module: The Module behind it, if one is seen: its training mode is switched and restored around each batch.
         sizes: The numbers of rows that it takes, for an exported program; its mode cannot be switched.
+        channels_last: Whether images have their channels last in memory, as the weights of a copy have.
+
+    Attributes:
+        options: The options that may change a row, as the user set them.
+        compiled: Whether another number of rows would compile ``function`` again.
+        autocast: The dtype that the model's own operations choose, or None.
+        num_workers: The processes that fetch the samples of a dataset that is no loader.
     """
 
     def __init__(
-        self, function: Any, device: torch.device, module: torch.nn.Module | None = None, sizes: Sizes | None = None
+        self,
+        function: Any,
+        device: torch.device,
+        module: torch.nn.Module | None = None,
+        sizes: Sizes | None = None,
+        *,
+        channels_last: bool = False,
     ) -> None:
         self.function = function
         self.torch_device = device
         self.device = str(device)
         self.module = module
         self.sizes = sizes
+        self.channels_last = channels_last
+        self.options: dict[str, Any] = {}
+        self.compiled = False
+        self.autocast: torch.dtype | None = None
+        self.num_workers = 0
         self._parts = [] if module is None else list(module.modules())
         self.is_keras = any(kind.__module__.partition(".")[0] == "keras" for kind in type(function).__mro__)
 
@@ -43,15 +62,28 @@ class TorchModel:
             return contextlib.nullcontext()
         return evaluating(self.module, self._parts)
 
-    def call(self, inputs: Any, *, raw: bool) -> Any:
+    def call(self, inputs: Any, full_batch: int, *, raw: bool) -> Any:
         """Call the model: mappings as keyword arguments, lists and tuples as positional ones."""
         if self.is_keras:
             return self.function(inputs, training=False)
-        function = functools.partial(_call, self.function)
-        return function(inputs) if self.sizes is None else call_in_sizes(function, inputs, self.sizes, raw=raw)
+        if self.channels_last:
+            inputs = map_leaves(_with_channels_last, inputs)
+        sizes = self.sizes
+        if self.compiled and not raw:  # raw outputs may be more than one row per input, which cannot be cut back
+            sizes = Sizes(full_batch, None)
+        if sizes is None:
+            return _call(self.function, inputs)
+        return call_in_sizes(functools.partial(_call, self.function), inputs, sizes, raw=raw)
+
+
+def _with_channels_last(leaf: Any) -> Any:
+    images = isinstance(leaf, torch.Tensor) and leaf.ndim == 4
+    return leaf.contiguous(memory_format=torch.channels_last) if images else leaf
 
 
 def _call(function: Any, inputs: Any) -> Any:
+    if isinstance(inputs, torch.Tensor):
+        return function(inputs)
     if isinstance(inputs, Mapping):
         return function(**inputs)
     return function(*inputs) if isinstance(inputs, list | tuple) else function(inputs)

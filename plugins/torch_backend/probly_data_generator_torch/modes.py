@@ -24,8 +24,7 @@ _USES: dict[torch.nn.Module, _Use] = {}
 _LOCK = threading.Lock()
 
 
-@contextlib.contextmanager
-def evaluating(module: torch.nn.Module, parts: list[torch.nn.Module]) -> Iterator[None]:
+def evaluating(module: torch.nn.Module, parts: list[torch.nn.Module]) -> contextlib.AbstractContextManager[None]:
     """Hold a module in evaluation mode; the last of several runs that overlap restores the mode of each part.
 
     Args:
@@ -33,12 +32,17 @@ def evaluating(module: torch.nn.Module, parts: list[torch.nn.Module]) -> Iterato
         parts: ``list(module.modules())``, which takes longer than a small model's batch.
     """
     with _LOCK:
-        idle = not any(map(_trains, parts)) and (not _USES or _USES.keys().isdisjoint(parts))
-        if not idle:
-            _enter(parts)
-    if idle:
-        yield
-        return
+        if not any(map(_trains, parts)) and (not _USES or _USES.keys().isdisjoint(parts)):
+            return _NOTHING
+        _enter(parts)
+    return _held(module, parts)
+
+
+_NOTHING = contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _held(module: torch.nn.Module, parts: list[torch.nn.Module]) -> Iterator[None]:
     try:
         with _LOCK:
             if any(map(_trains, parts)):

@@ -7,6 +7,11 @@ import torch
 from torch.utils.data import default_collate
 
 from probly.data_generator.nests import map_leaves
+from probly_data_generator_torch.devices import resolve_device
+from probly_data_generator_torch.transfers import received, to_cuda
+
+PAIRS = (tuple, list)
+"""The types of a sample that hold an input and a label."""
 
 
 def is_half(tensor: torch.Tensor) -> bool:
@@ -14,24 +19,45 @@ def is_half(tensor: torch.Tensor) -> bool:
     return tensor.is_floating_point() and tensor.element_size() < 4
 
 
+def to_host(data: Any) -> Any:
+    """Return a nest with NumPy arrays in place of its tensors."""
+    return to_numpy(data) if isinstance(data, torch.Tensor) else map_leaves(to_numpy, data)
+
+
+def to_target(data: Any, name: str) -> Any:
+    """Return a nest with new tensors on a device in place of its tensors and NumPy arrays.
+
+    Raises:
+        ValueError: The device is not available; the message lists those that are.
+    """
+    device = resolve_device(name)
+    if isinstance(data, torch.Tensor):
+        return to_tensor(data, device)
+    return map_leaves(lambda leaf: to_tensor(leaf, device), data)
+
+
 def to_numpy(leaf: Any) -> Any:
     """Return a tensor as a NumPy array, which may share its memory; other leaves as they are."""
     if not isinstance(leaf, torch.Tensor):
         return leaf
+    leaf = received(leaf)
     # NumPy has no bfloat16.
     return (leaf.float() if is_half(leaf) else leaf).numpy(force=True)
 
 
 def to_tensor(leaf: Any, device: torch.device) -> Any:
     """Return an array or a tensor as a new tensor on the device; other leaves as they are."""
+    if isinstance(leaf, torch.Tensor):
+        # A copy also on the same device: a model may work in place, and an attempt that fails is repeated with the
+        # inputs as they were. Copies to the host must have arrived when they are read; others wait in a queue.
+        if device.type == "cuda" and leaf.device.type == "cpu":
+            return to_cuda(leaf, device)
+        return leaf.to(device, non_blocking=device.type != "cpu", copy=True)
     if _has_numbers(leaf):
-        shared = torch.from_numpy(_plain_copy(leaf) if device.type == "cpu" else plain(leaf))
-        return shared.to(device, non_blocking=True)
-    if not isinstance(leaf, torch.Tensor):
-        return leaf
-    # A copy also on the same device: a model may work in place, and an attempt that fails is repeated with the inputs
-    # as they were. Copies to the host must have arrived when they are read; copies to a device wait in its queue.
-    return leaf.to(device, non_blocking=device.type != "cpu", copy=True)
+        if device.type == "cpu":
+            return torch.from_numpy(_plain_copy(leaf))
+        return to_tensor(torch.from_numpy(plain(leaf)), device)
+    return leaf
 
 
 def plain(leaf: Any) -> Any:

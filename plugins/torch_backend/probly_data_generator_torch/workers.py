@@ -1,0 +1,76 @@
+"""Fetching the samples of a Dataset in worker processes; each sample carries its number through them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+
+from probly.data_generator.batches import iterate_batches
+from probly.data_generator.errors import AlignmentError
+from probly.data_generator.samples import Batch, Batches, Getter, fetch
+from probly_data_generator_torch.tensors import PAIRS, stack_samples
+
+
+class _Numbered(Dataset[tuple[int, Any]]):
+    """The samples of a dataset, each with its number."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[int, Any]:
+        return index, fetch(self.dataset, [index])[0]
+
+    def __getitems__(self, indices: list[int]) -> list[tuple[int, Any]]:
+        return list(zip(indices, fetch(self.dataset, indices), strict=True))
+
+
+class _Collate:
+    """Makes a batch of numbered samples; an object, because workers that are spawned get it as bytes."""
+
+    def __init__(self, input_getter: Getter | None, index_getter: Getter | None) -> None:
+        self.input_getter = input_getter
+        self.index_getter = index_getter
+
+    def __call__(self, numbered: Sequence[tuple[int, Any]]) -> Batch:
+        numbers, samples = zip(*numbered, strict=True)
+        (batch,) = iterate_batches(
+            list(samples), len(samples), self.input_getter, self.index_getter, pairs=PAIRS, stack=stack_samples
+        )
+        return batch if self.index_getter else batch._replace(indices=np.array(numbers, dtype=np.int64))
+
+
+def fetched_by_workers(
+    dataset: Any,
+    batch_size: int,
+    input_getter: Getter | None,
+    index_getter: Getter | None,
+    start: int,
+    num_workers: int,
+) -> Batches:
+    """Return the batches of a map-style Dataset from row ``start`` on, fetched ahead by worker processes.
+
+    Raises:
+        AlignmentError: It is an IterableDataset, whose workers would each read their own copy.
+    """
+    if isinstance(dataset, IterableDataset):
+        message = (
+            f"option 'num_workers': {type(dataset).__name__} is iterable, and every worker would read all of it; leave "
+            "the option out, or pass a DataLoader whose samples carry their index and set index_getter"
+        )
+        raise AlignmentError(message)
+    numbered = _Numbered(dataset)
+    loader = DataLoader(
+        Subset(numbered, range(start, len(numbered))),
+        batch_size,
+        num_workers=num_workers,
+        collate_fn=_Collate(input_getter, index_getter),
+    )
+    return Batches(_batches(loader), len(numbered))
+
+
+def _batches(loader: DataLoader[Any]) -> Iterator[Batch]:
+    yield from loader
