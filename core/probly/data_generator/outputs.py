@@ -59,6 +59,8 @@ def unwrap(outputs: Any) -> Any:
         >>> unwrap({"logits": np.zeros((2, 3)), "loss": 0.1}).shape
         (2, 3)
     """
+    if isinstance(outputs, np.ndarray):
+        return outputs
     if isinstance(outputs, Mapping) and "logits" in outputs:
         return outputs["logits"]
     if hasattr(outputs, "logits"):

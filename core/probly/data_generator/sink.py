@@ -70,7 +70,7 @@ class MemorySink:
 
     def _add_labels(self, labels: Any, rows: int) -> None:
         # Labels serve the metrics; what is no array with one entry per row (boxes, dicts) is none.
-        usable = isinstance(labels, np.ndarray) and labels.ndim > 0 and len(labels) == rows and labels.dtype != object
+        usable = isinstance(labels, np.ndarray) and labels.ndim > 0 and len(labels) == rows and labels.dtype.kind != "O"
         if self.labels and usable and labels.shape[1:] != self.labels[0].shape[1:]:
             usable = False
         if self.labels is None or not usable:

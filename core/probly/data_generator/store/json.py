@@ -27,7 +27,7 @@ from probly.data_generator.store.plain import (
 
 NUMBERS_AT_ONCE = 2**16
 
-Encode = Callable[[list[int], Array], bytes]
+Encode = Callable[[Indices, Array], bytes]
 
 
 def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> None:
@@ -51,12 +51,12 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
 
 def _write_entries(file: BinaryIO, indices: Indices, values: Iterable[tuple[slice, Array]], encode: Encode) -> None:
     for part, block in values:
-        entries = encode(indices[part].tolist(), block)
+        entries = encode(indices[part], block)
         file.write((b", " if part.start else b"") + entries[1:-1])
 
 
-def _encode(keys: list[int], values: Array) -> bytes:
-    return json.dumps(dict(zip(keys, values.tolist(), strict=True)), allow_nan=False).encode()
+def _encode(keys: Indices, values: Array) -> bytes:
+    return json.dumps(dict(zip(keys.tolist(), values.tolist(), strict=True)), allow_nan=False).encode()
 
 
 def _row_encoder() -> Encode:
@@ -69,15 +69,29 @@ def _row_encoder() -> Encode:
         orjson: Any = importlib.import_module("orjson")
     except ImportError:
         return _encode
-    options = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 
-    def encode(keys: list[int], values: Array) -> bytes:
+    def encode(keys: Indices, values: Array) -> bytes:
         # As float32, orjson would write fewer digits, which not every reader that parses float64 rounds back.
         rows = np.ascontiguousarray(values, dtype=np.float64)
-        encoded: bytes = orjson.dumps(dict(zip(keys, rows, strict=True)), option=options)
-        return encoded
+        return _with_keys(keys, orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY))
 
     return encode
+
+
+def _with_keys(keys: Indices, rows: bytes) -> bytes:
+    """Turn ``[[...], [...]]`` into ``{"0": [...], "1": [...]}`` without an object per row.
+
+    Examples:
+        >>> _with_keys(np.array([7, 12]), b"[[0.5,0.5],[1.0,0.0]]")
+        b'{"7":[0.5,0.5],"12":[1.0,0.0]}'
+    """
+    text = np.frombuffer(rows, np.uint8)[1:-1]
+    # Texts of one width, filled with zero bytes.
+    names = np.char.add(np.char.add(b'"', keys.astype("S19")), b'":')
+    letters = names.view(np.uint8).reshape(len(keys), -1)
+    written = letters != 0
+    starts = np.repeat(np.flatnonzero(text == ord("[")), written.sum(axis=1))
+    return b"{" + np.insert(text, starts, letters[written]).tobytes() + b"}"
 
 
 def read(path: Path) -> Distributions:
