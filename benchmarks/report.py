@@ -1,0 +1,120 @@
+"""The figures as tables: one function per part of the benchmark, each returning a heading and its cells."""
+
+FRAMEWORKS = {"torch": "PyTorch", "jax": "JAX", "tensorflow": "TensorFlow", "numpy": "Agnostic"}
+
+
+def verdict(value, limit):
+    """Return what a target is and whether it is met."""
+    if limit is None:
+        return ""
+    return f"<= {limit:g} {'met' if value <= limit else 'MISSED'}"
+
+
+def rows_table(found):
+    """Return the comparisons: ours, the target, and the others, all as ratios to the base."""
+    heading = ("row", "base", "ms", "ours", "least..most", "target", "others, as ratios to the base")
+    return heading, [_row_cells(row) for row in found]
+
+
+def _row_cells(found):
+    figures, base = found["contestants"], found["base"]
+    ours = figures["ours"]["ratio"]
+    others = [
+        f"{name} {values['ratio']['median']:.2f}" for name, values in figures.items() if name not in ("ours", base)
+    ]
+    others += [f"{name}: {reason}" for name, reason in found["missing"].items()]
+    return (
+        found["row"],
+        base,
+        f"{figures[base]['median'] * 1e3:.1f}",
+        f"{ours['median']:.2f}",
+        f"{ours['least']:.2f}..{ours['most']:.2f}",
+        verdict(round(ours["median"], 2), found["limit"]),
+        ", ".join(others),
+    )
+
+
+def guide_table(found):
+    """Return the guide's own table with our figures beside it."""
+    heading = ("framework", "model", "guide s", "first run s", "later s", "guide GB", "peak GB")
+    return heading, [
+        (
+            FRAMEWORKS[row["framework"]],
+            row["model"],
+            f"{row['guide']['seconds']:.1f}",
+            f"{row['first']:.2f}",
+            f"{row['later']:.2f}",
+            f"{row['guide']['gigabytes']:.1f}",
+            f"{row['gigabytes']:.2f}",
+        )
+        for row in found
+    ]
+
+
+def scaling_table(found):
+    """Return time and memory by the number of rows."""
+    heading = ("rows", "seconds", "s per million", "peak anonymous MB", "over the start MB")
+    return heading, [
+        (
+            f"{row['rows']:,}",
+            f"{row['seconds']:.2f}",
+            f"{row['seconds_per_million']:.2f}",
+            f"{row['peak_anonymous_mb']:.0f}",
+            f"{row['grown_mb']:.0f}",
+        )
+        for row in found
+    ]
+
+
+def startup_table(found):
+    """Return milliseconds to start."""
+    heading = ("start-up", "median ms", "least..most", "target")
+    return heading, [
+        (
+            row["what"],
+            f"{row['median']:.0f}",
+            f"{min(row['milliseconds']):.0f}..{max(row['milliseconds']):.0f}",
+            verdict(row["median"], row["limit"]),
+        )
+        if row["milliseconds"]
+        else (row["what"], "not installed", "", "")
+        for row in found
+    ]
+
+
+def formats_table(found):
+    """Return rows per second of each format, and the ratio to code that only writes."""
+    heading = ("format", "saved rows/s", "times plain code", "least..most", "loaded rows/s")
+    return heading, [
+        (
+            row["format"],
+            f"{row['rows'] / row['save']:,.0f}",
+            f"{row['ratio']['median']:.2f}",
+            f"{row['ratio']['least']:.2f}..{row['ratio']['most']:.2f}",
+            f"{row['rows'] / row['load']:,.0f}",
+        )
+        for row in found
+    ]
+
+
+TABLES = {
+    "rows": rows_table,
+    "guide": guide_table,
+    "scaling": scaling_table,
+    "startup": startup_table,
+    "formats": formats_table,
+}
+
+
+def as_text(heading, cells):
+    """Return a table in columns for a terminal."""
+    widths = [max(len(line[column]) for line in (heading, *cells)) for column in range(len(heading))]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in (heading, *cells)
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def as_markdown(heading, cells):
+    """Return a table in Markdown."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in (heading, ["---"] * len(heading), *cells))

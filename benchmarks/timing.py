@@ -1,0 +1,70 @@
+"""Taking turns: every contestant once per round, in one process, so that all of them meet the same machine."""
+
+import gc
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+LEAST_ROUNDS = 7
+MOST_ROUNDS = 41
+
+
+def timed(contestant, folder):
+    """Return the seconds of one run and its rows; its empty folder is made before the clock."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    gc.collect()
+    begin = time.perf_counter()
+    rows = contestant(folder)
+    return time.perf_counter() - begin, rows
+
+
+def check_same_rows(rows, names):
+    """Refuse to compare contestants that did not do the same work."""
+    for name, theirs in rows.items():
+        np.testing.assert_allclose(theirs, rows[names[0]], rtol=0, atol=1e-5, err_msg=f"{name} against {names[0]}")
+
+
+def interleaved(contestants, rounds=None, seconds=2.0):
+    """Return the seconds of each contestant in each round.
+
+    Args:
+        contestants: Functions by name; each gets an empty folder and returns something that np.asarray makes rows of.
+        rounds: How many; by default at least seven, and more where they are short.
+        seconds: How long to go on beyond the seventh round.
+    """
+    names = list(contestants)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "run"
+        check_same_rows({name: np.asarray(timed(contestants[name], folder)[1]) for name in names}, names)
+        # What the imports left behind is not for the contestants to clean up.
+        gc.collect()
+        gc.freeze()
+        taken = {name: [] for name in names}
+        begin = time.perf_counter()
+        while not _enough(len(taken[names[0]]), rounds, time.perf_counter() - begin, seconds):
+            turn = len(taken[names[0]])
+            os.sync()
+            # Nobody always runs after the same one: the order is rotated, and reversed every other round.
+            order = names[turn % len(names) :] + names[: turn % len(names)]
+            for name in order if turn % 2 else order[::-1]:
+                taken[name].append(timed(contestants[name], folder)[0])
+        gc.unfreeze()
+    return taken
+
+
+def _enough(done, rounds, elapsed, seconds):
+    if rounds is not None:
+        return done >= rounds
+    return done >= MOST_ROUNDS or (done >= LEAST_ROUNDS and elapsed >= seconds)
+
+
+def ratio(times, base):
+    """Return the median, least and largest of the ratios of each round."""
+    ratios = [mine / theirs for mine, theirs in zip(times, base, strict=True)]
+    return {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
