@@ -1,5 +1,6 @@
 """The shards of a store: their names, the rows they cover, and reading one."""
 
+import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -155,11 +156,17 @@ def key_array(keys: Sequence[Any]) -> npt.NDArray[Any]:
         dtype('<U17')
     """
     array = np.asarray(keys)
-    kinds = {bool if isinstance(key, bool) else str if isinstance(key, str) else int for key in keys}
+    # An array has one kind; of a list, NumPy would make text of everything, which map() tells without a loop of ours.
+    kinds = {array.dtype.kind} if isinstance(keys, np.ndarray) else set(map(_kind_of_key, map(type, keys)))
     if array.ndim != 1 or array.dtype.kind not in "iuU" or len(kinds) > 1 or label_tensor(array) is None:
         message = f"keys: expected a list of text or of integers, one per sample, got {array.dtype}{list(array.shape)}"
         raise TypeError(message)
     return array
+
+
+@functools.cache
+def _kind_of_key(kind: type) -> str:
+    return "b" if issubclass(kind, bool | np.bool_) else "U" if issubclass(kind, str) else "i"
 
 
 def label_tensor(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], str | None] | None:
