@@ -6,25 +6,35 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet -c constraints.txt
 
-TEST_BACKENDS := torch jax tensorflow
-PLUGINS := plugins/torch_backend plugins/jax_backend plugins/tf_backend
-PACKAGES := probly.data_generator probly_data_generator_torch probly_data_generator_jax probly_data_generator_tensorflow
+TEST_BACKENDS := torch jax tensorflow onnx sklearn
+PLUGINS := $(wildcard plugins/*_backend)
+PACKAGES := probly.data_generator $(TEST_BACKENDS:%=probly_data_generator_%)
 SOURCES := pyproject.toml constraints.txt $(shell find core plugins -name '*.py' -o -name pyproject.toml -o -name README.md)
-TEST_TOOLS := pytest hypothesis scikit-learn matplotlib pandas pyarrow orjson safetensors flax equinox
+TEST_TOOLS := pytest hypothesis matplotlib pandas pyarrow orjson safetensors flax equinox \
+	onnx onnxscript skl2onnx skops click selenium datasets pillow
 
-.PHONY: demo test lint bench-store clean
+.PHONY: demo test browser lint bench bench-store clean
 
 demo: $(VENV)/demo.done $(BACKENDS:%=$(VENV)/%.done)
 	$(BIN)/python examples/digits.py --backends "$(BACKENDS)"
 
 # The tests run against the built wheels, doctests of the installed packages included.
-test: $(VENV)/test.done
+test: $(VENV)/test.done browser
 	BACKENDS="numpy $(TEST_BACKENDS)" $(BIN)/python -m pytest -q tests --pyargs $(PACKAGES)
+
+# The report's page is tested in a real browser, which pip cannot install.
+browser:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null \
+	|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null; } \
+	|| echo "The tests of the report's page need chromium and chromedriver: install them and try again." >&2
 
 lint: $(VENV)/test.done $(VENV)/lint.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(VENV)/bench.done
+	$(BIN)/python benchmarks/bench.py
 
 bench-store: $(VENV)/test.done
 	$(BIN)/python benchmarks/bench_store.py
@@ -49,12 +59,24 @@ $(VENV)/tensorflow.done: $(VENV)/demo.done
 	$(INSTALL) . ./plugins/tf_backend
 	touch $@
 
+$(VENV)/onnx.done: $(VENV)/demo.done
+	$(INSTALL) . ./plugins/onnx_backend
+	touch $@
+
+$(VENV)/sklearn.done: $(VENV)/demo.done
+	$(INSTALL) . ./plugins/sklearn_backend
+	touch $@
+
 # Wheels of one version look the same to pip, so after a change they are put in place of the old ones.
 $(VENV)/test.done: $(VENV)/made $(SOURCES)
 	rm -rf $(VENV)/wheels
 	$(PIP) wheel --quiet --no-deps --wheel-dir $(VENV)/wheels . $(PLUGINS:%=./%)
 	$(INSTALL) $(VENV)/wheels/*.whl $(TEST_TOOLS)
 	$(PIP) install --quiet --force-reinstall --no-deps $(VENV)/wheels/*.whl
+	touch $@
+
+$(VENV)/bench.done: $(VENV)/test.done
+	$(INSTALL) lightning
 	touch $@
 
 $(VENV)/lint.done: $(VENV)/made constraints.txt

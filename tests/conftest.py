@@ -2,7 +2,8 @@
 
 import os
 
-BACKENDS = os.environ.get("BACKENDS", "numpy torch jax tensorflow").split()
+ALL_BACKENDS = ("numpy", "torch", "jax", "tensorflow", "onnx", "sklearn")
+BACKENDS = os.environ.get("BACKENDS", " ".join(ALL_BACKENDS)).split()
 
 # The files of backends that nobody asked for.
-collect_ignore = [f"test_{name}.py" for name in ("torch", "jax", "tensorflow") if name not in BACKENDS]
+collect_ignore_glob = [f"test_{name}*.py" for name in ALL_BACKENDS if name not in BACKENDS]

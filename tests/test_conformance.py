@@ -1,34 +1,25 @@
 """Our own backends run the suite that we give to third parties."""
 
-import importlib
-
 import pytest
 
-from probly.data_generator.testing import BackendConformance
-from tests.conftest import BACKENDS
-
-
-def conformance(name):
-    """Return the suite of one backend from its module in tests/frameworks."""
-    framework = importlib.import_module(f"tests.frameworks.{name}")
-    parts = ("mlp", "cnn", "function", "array", "dataset", "loader", "shuffled_loader", "out_of_memory")
-    methods = {part: staticmethod(getattr(framework, part)) for part in parts if hasattr(framework, part)}
-    constants = {"backend": framework.NAME, "framework_modules": framework.MODULES}
-    return type(f"Test{name.capitalize()}", (BackendConformance,), {**methods, **constants})
-
+from tests.conftest import ALL_BACKENDS, BACKENDS
 
 if "numpy" in BACKENDS:
-    TestNumpy = conformance("numpy")
+    from tests.frameworks.numpy import TestNumpy  # noqa: F401
 if "torch" in BACKENDS:
-    TestTorch = conformance("torch")
+    from tests.frameworks.torch import TestTorch  # noqa: F401
 if "jax" in BACKENDS:
-    TestJax = conformance("jax")
+    from tests.frameworks.jax import TestJax  # noqa: F401
 if "tensorflow" in BACKENDS:
-    TestTensorflow = conformance("tensorflow")
+    from tests.frameworks.tensorflow import TestTensorflow  # noqa: F401
+if "onnx" in BACKENDS:
+    from tests.frameworks.onnx import TestOnnx  # noqa: F401
+if "sklearn" in BACKENDS:
+    from tests.frameworks.sklearn import TestSklearn  # noqa: F401
 
 
 def test_unknown_backends_are_not_ignored():
-    assert set(BACKENDS) <= {"numpy", "torch", "jax", "tensorflow"}
+    assert set(BACKENDS) <= set(ALL_BACKENDS)
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -9,6 +9,7 @@ import sys
 import tracemalloc
 import zipfile
 
+import importlib_metadata
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -659,6 +660,6 @@ def test_extras_that_name_no_backend_announce_none(monkeypatch):
         'orjson>=3.9; extra == "fast-json"',
         'orjson; extra == "fast-json"',
     ]
-    monkeypatch.setattr(backends.importlib_metadata, "requires", lambda name: lines)
+    monkeypatch.setattr(importlib_metadata, "requires", lambda name: lines)
     found = backends.known_backends.__wrapped__()
     assert found == {"torch": "probly-data-generator-torch", "flax": "probly-data-generator-jax"}

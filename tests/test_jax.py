@@ -26,8 +26,9 @@ from probly.data_generator.jax_first_order_generator import (
 from probly.data_generator.testing import reference
 from probly_data_generator_jax import backend
 from tests.conftest import BACKENDS
-from tests.frameworks import jax as framework
+from tests.frameworks import suite
 
+framework = suite("jax")
 WEIGHTS = reference.mlp_weights()
 INPUTS, LABELS = reference.samples(rows=50)
 EXPECTED = reference.softmax(reference.mlp_logits(WEIGHTS, INPUTS))
@@ -149,7 +150,7 @@ def test_forward_returns_before_the_device_has_finished():
         big = jnp.broadcast_to(batch[:1, :1], (700, 700))
         return batch + 0 * jax.lax.fori_loop(0, 60, lambda _, product: product @ big / 700, big)[0, 0]
 
-    model = backend.load_model(slow, "cpu")
+    model = backend.load_model(slow, "cpu", {})
     inputs = backend.to_device(INPUTS, "cpu")
     backend.forward(model, inputs, "logits", 50).block_until_ready()
     rows = backend.forward(model, inputs, "logits", 50)
@@ -246,7 +247,7 @@ def test_padding_does_not_hide_a_wrong_row_count():
     with pytest.raises(InvalidOutputError, match=r"expected 16 rows, got 0 \(shape \(\)\)"):
         run(jnp.mean, INPUTS, output_mode="logits")
     loader = SimpleDataLoader(INPUTS, batch_size=16)
-    loaded = backend.load_model(model, "cpu")
+    loaded = backend.load_model(model, "cpu", {})
     batches = list(backend.iterate_batches(loader, 16, None, None, None, 0))
     with pytest.raises(InvalidOutputError, match="expected 16 rows, got 8"):
         backend.forward(loaded, backend.to_device(batches[-1].inputs, "cpu"), "logits", 16)
@@ -266,7 +267,7 @@ def test_half_precision_outputs(dtype):
 class Norm(nnx.Module):
     def __init__(self, weights):
         self.norm = nnx.BatchNorm(5, rngs=nnx.Rngs(0))
-        self.mlp = framework.MLP(weights)
+        self.mlp = framework.mlp(weights)
 
     def __call__(self, inputs):
         return self.mlp(self.norm(inputs))
@@ -316,14 +317,14 @@ def test_a_modules_weights_are_read_afresh_in_each_run():
 def test_a_modules_weights_are_no_constants_of_the_compiled_step():
     class Traced(nnx.Module):
         def __init__(self):
-            self.mlp = framework.MLP(WEIGHTS)
+            self.mlp = framework.mlp(WEIGHTS)
 
         def __call__(self, inputs):
             traces.append(inputs.shape)
             return self.mlp(inputs)
 
     traces = []
-    model, inputs = backend.load_model(Traced(), "cpu"), jnp.asarray(INPUTS)
+    model, inputs = backend.load_model(Traced(), "cpu", {}), jnp.asarray(INPUTS)
     np.testing.assert_allclose(backend.forward(model, inputs, "logits", 50), EXPECTED, rtol=0, atol=1e-6)
     model.weights = jax.tree.map(lambda leaf: leaf * 0 if leaf.dtype == jnp.float32 else leaf, model.weights)
     np.testing.assert_allclose(backend.forward(model, inputs, "logits", 50), np.full((50, 3), 1 / 3), rtol=0, atol=1e-6)
@@ -435,7 +436,7 @@ def test_keras_models_on_another_keras_backend_are_refused():
         + """
     print(backend.recognizes(model))
     try:
-        backend.load_model(model, "cpu")
+        backend.load_model(model, "cpu", {})
     except TypeError as error:
         print(error)
     """
@@ -514,11 +515,11 @@ FOUR_DEVICES = """
     from probly.data_generator import FirstOrderDataGenerator
     from probly_data_generator_jax import backend
     from probly.data_generator.testing import reference
-    from tests.frameworks import jax as framework
+    from tests.frameworks import suite
     assert len(jax.devices()) == 4
     weights = reference.mlp_weights()
     inputs, labels = reference.samples(rows=50)
-    module = framework.mlp(weights)
+    module = suite("jax").mlp(weights)
     def rows(device, batch_size=16, model=module, **options):
         generator = FirstOrderDataGenerator(model, device, batch_size, backend="jax", **options)
         return generator.generate_distributions((inputs, labels), progress=False)
@@ -536,7 +537,7 @@ FOUR_DEVICES = """
     expected = reference.softmax(inputs.astype(float) @ weights.first[:, :3])
     assert abs(plain.probabilities - expected).max() <= 1e-6
 
-    model = backend.load_model(module, "cpu:all")
+    model = backend.load_model(module, "cpu:all", {})
     for size in (16, 10):
         out = backend.forward(model, backend.to_device(inputs[:size], "cpu:all"), "logits", size)
         print(size, out.shape, len(out.sharding.device_set))
@@ -544,10 +545,10 @@ FOUR_DEVICES = """
     print(sorted(shard.data.shape for shard in full.addressable_shards))
     print({str(leaf.sharding.is_fully_replicated) for leaf in jax.tree.leaves(model.weights)})
     print({device.id for leaf in jax.tree.leaves(nnx.state(module)) for device in leaf.devices()})
-    there = backend.forward(backend.load_model(module, "cpu:2"), backend.to_device(inputs, "cpu:2"), "logits", 50)
+    there = backend.forward(backend.load_model(module, "cpu:2", {}), backend.to_device(inputs, "cpu:2"), "logits", 50)
     print({device.id for device in there.devices()})
     try:
-        backend.load_model(module, "cpu:4")
+        backend.load_model(module, "cpu:4", {})
     except ValueError as error:
         print(error)
 """

@@ -1,50 +1,62 @@
 """The distributions as users get them: built wheels, installed alone into fresh environments."""
 
+import functools
+import os
+import re
+import shutil
 import subprocess
 import sys
 import venv
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from probly.data_generator.testing import BackendConformance
 from tests.conftest import BACKENDS
 from tests.tiny import build_wheel, install
 
 ROOT = Path(__file__).parents[1]
-PLUGINS = {"torch": "torch_backend", "jax": "jax_backend", "tensorflow": "tf_backend"}
-FRAMEWORKS = ("torch", "jax", "tensorflow")
-UNDER_TEST = [name for name in FRAMEWORKS if name in BACKENDS]
+PLUGINS = {
+    "torch": "torch_backend",
+    "jax": "jax_backend",
+    "tensorflow": "tf_backend",
+    "onnx": "onnx_backend",
+    "sklearn": "sklearn_backend",
+}
+FRAMEWORKS = {
+    "torch": "torch", "jax": "jax", "tensorflow": "tensorflow", "onnx": "onnxruntime", "sklearn": "sklearn"
+}  # fmt: skip
+
+# What a suite needs beside pytest, for its models.
+NEEDED = {"jax": ["flax"]}
+
+# The oldest versions that pyproject.toml admits.
+FLOORS = ["importlib-metadata==6.0.0", "numpy==1.26.0", "pluggy==1.2.0", "tqdm==4.60.0"]
+
+# In code, comments and documentation.
+FRAMEWORK_NAMES = r"(?i)torch|\bjax|tensorflow|keras|sklearn|scikit-learn|onnx|\bflax|equinox"
+
+PYTEST_INI = """
+[pytest]
+addopts = --import-mode=importlib --strict-markers -p no:cacheprovider
+filterwarnings = error
+"""
 
 RUN = """
-import importlib.util, json, sys
-import numpy as np
-sys.path.append({examples!r})
-from same_weights import MODELS
+import importlib.util
 
-name, absent = {name!r}, {absent!r}
-assert not [other for other in absent if importlib.util.find_spec(other)], "another framework is installed"
-from probly.data_generator import FirstOrderDataGenerator, list_backends
-assert set(list_backends()) == {{"numpy", name}}, list_backends()
-
-random = np.random.default_rng(0)
-layers = [(random.normal(size=size).astype(np.float32), np.zeros(size[1], np.float32)) for size in ((5, 8), (8, 3))]
-inputs = random.normal(size=(40, 5)).astype(np.float32)
-logits = MODELS["numpy"](layers)(inputs.astype(np.float64))
-expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-for backend in (name, "numpy"):
-    generator = FirstOrderDataGenerator(MODELS[backend](layers), backend=backend, batch_size=16)
-    distributions = generator.generate_distributions((inputs, np.arange(40)))
-    np.testing.assert_allclose(distributions.probabilities, expected, rtol=0, atol=1e-6)
-    generator.save_distributions(backend + ".json", distributions)
-    assert generator.load_distributions(name + ".json")[0].labels.tolist() == list(range(40))
-print("works alone", distributions.meta["versions"])
+assert not [other for other in {absent!r} if importlib.util.find_spec(other)], "another framework is installed"
+import probly.data_generator as fod
+assert set(fod.list_backends()) == {{"numpy", {name!r}}}, fod.list_backends()
+print(fod.__file__)
 """
 
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory):
-    """Build the wheels of all four distributions."""
+    """Build the wheels of the core and of every plugin."""
     folder = tmp_path_factory.mktemp("dist")
     projects = [ROOT, *(ROOT / "plugins" / plugin for plugin in PLUGINS.values())]
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder)]
@@ -52,14 +64,55 @@ def wheels(tmp_path_factory):
     return {wheel.name.split("-")[0]: wheel for wheel in folder.glob("*.whl")}
 
 
-def fresh_environment(folder, *wheels):
-    """Return the Python of a new virtual environment with these wheels and what they require."""
-    venv.create(folder, with_pip=True, symlinks=True)
-    python = folder / "bin" / "python"
-    command = [python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", *wheels]
+def install_into(python, *wanted, pinned=True):
+    """Install or upgrade distributions, in the versions that the other tests run with or in any."""
+    versions = ["-c", ROOT / "constraints.txt"] if pinned else []
+    command = [python, "-m", "pip", "install", "--quiet", "--upgrade", *versions, *wanted]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return python
+
+
+class Environment(NamedTuple):
+    """A virtual environment: its Python, and the distributions that were in it before any tool of the tests."""
+
+    python: Path
+    installed: set[str]
+
+
+@pytest.fixture(scope="session")
+def alone(wheels, tmp_path_factory):
+    """Return a function from a backend's name to an environment with the core and this backend alone."""
+
+    @functools.cache
+    def environment(name):
+        folder = tmp_path_factory.mktemp(name) / "env"
+        venv.create(folder, with_pip=True, symlinks=True)
+        python = folder / "bin" / "python"
+        plugin = [wheels[f"probly_data_generator_{name}"]] if name in PLUGINS else []
+        floors = FLOORS if name == "floors" else []
+        install_into(python, wheels["probly_data_generator"], *plugin, *floors, pinned=not floors)
+        names = run(python, "import importlib.metadata as m; print(*(d.name for d in m.distributions()))")
+        return Environment(python, {name.lower().replace("_", "-") for name in names.split()})
+
+    return environment
+
+
+def run_conformance(python, name):
+    """Run a backend's conformance suite in an environment, with nothing of this repository but its file."""
+    folder = python.parents[2] / "conformance"
+    folder.mkdir(exist_ok=True)
+    (folder / "pytest.ini").write_text(PYTEST_INI)
+    shutil.copyfile(ROOT / "tests" / "frameworks" / f"{name}.py", folder / f"test_conformance_of_{name}.py")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYTEST"))}
+    command = [python, "-I", "-m", "pytest", "-q", "-rfEsx", folder]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    passed = int(re.search(r"(\d+) passed", done.stdout)[1])
+    assert passed >= len(CHECKS) - done.stdout.count("XFAIL"), done.stdout
+    assert "skipped" not in done.stdout
+
+
+CHECKS = [name for name in dir(BackendConformance) if name.startswith("test_")]
 
 
 def run(python, code, **options):
@@ -70,12 +123,7 @@ def run(python, code, **options):
 
 
 def test_wheels_hold_what_they_should(wheels):
-    assert set(wheels) == {
-        "probly_data_generator",
-        "probly_data_generator_torch",
-        "probly_data_generator_jax",
-        "probly_data_generator_tensorflow",
-    }
+    assert set(wheels) == {"probly_data_generator", *(f"probly_data_generator_{name}" for name in PLUGINS)}
     for name, wheel in wheels.items():
         files = zipfile.ZipFile(wheel).namelist()
         package = "probly/data_generator" if name == "probly_data_generator" else name
@@ -102,11 +150,9 @@ def test_every_plugin_has_the_same_files():
         assert (ROOT / "plugins" / plugin / "README.md").exists()
 
 
-def test_the_core_installs_alone_and_needs_four_libraries(wheels, tmp_path):
-    python = fresh_environment(tmp_path / "env", wheels["probly_data_generator"])
-    listed = run(python, "import importlib.metadata as m; print(sorted(d.name.lower() for d in m.distributions()))")
-    third_party = set(eval(listed)) - {"pip", "setuptools", "probly-data-generator"}
-    assert {name.replace("_", "-") for name in third_party} == {
+def test_the_core_installs_alone_and_needs_four_libraries(alone):
+    python, installed = alone("numpy")
+    assert installed - {"pip", "setuptools", "probly-data-generator"} == {
         "numpy",
         "pluggy",
         "importlib-metadata",
@@ -126,21 +172,19 @@ def test_the_core_installs_alone_and_needs_four_libraries(wheels, tmp_path):
     assert "pip install probly-data-generator-torch" in printed
 
 
-@pytest.mark.parametrize("name", UNDER_TEST)
-def test_each_backend_installs_alone_and_works(name, wheels, tmp_path):
-    python = fresh_environment(
-        tmp_path / "env", wheels["probly_data_generator"], wheels[f"probly_data_generator_{name}"]
-    )
-    absent = [other for other in FRAMEWORKS if other != name]
-    code = RUN.format(examples=str(ROOT / "examples"), name=name, absent=absent)
-    printed = run(python, code, cwd=tmp_path)
-    assert "works alone" in printed
+@pytest.mark.parametrize("name", BACKENDS)
+def test_each_backend_installs_alone_and_passes_the_suite(name, alone):
+    python = alone(name).python
+    absent = [module for other, module in FRAMEWORKS.items() if other != name]
+    imported = run(python, RUN.format(name=name, absent=absent)).strip()
+    assert Path(imported).is_relative_to(python.parents[1]), "the installed one"
+    install_into(python, "pytest", *NEEDED.get(name, []))
+    run_conformance(python, name)
 
 
 def test_that_another_framework_is_there_would_be_noticed():
     """The control of the test above: this environment has them all."""
-    present = UNDER_TEST or ["numpy"]
-    code = RUN.format(examples=str(ROOT / "examples"), name="numpy", absent=present)
+    code = RUN.format(name="numpy", absent=[FRAMEWORKS.get(name, name) for name in BACKENDS])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode != 0
     assert "another framework is installed" in done.stderr
@@ -163,20 +207,17 @@ def test_beside_the_host_library(wheels, tmp_path):
     assert run(sys.executable, code).strip()
 
 
-def test_the_declared_floors_are_enough(wheels, tmp_path):
-    """The oldest versions that pyproject.toml admits, pluggy's silent defaults included."""
-    site = tmp_path / "site"
-    floors = ["pluggy==1.2.0", "importlib-metadata==6.0.0", "numpy==1.26.0", "tqdm==4.60.0", "zipp"]
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", site, "--no-deps", *floors]
-    subprocess.run([*command, wheels["probly_data_generator"]], check=True, capture_output=True)
+def test_the_declared_floors_are_enough(alone):
+    """The oldest versions that pyproject.toml admits pass the suite, too, pluggy's silent defaults included."""
     declared = (ROOT / "pyproject.toml").read_text()
-    for floor in ('"pluggy>=1.2"', '"importlib-metadata>=6.0"', '"numpy>=1.26"', '"tqdm>=4.60"'):
-        assert floor in declared
-    code = f"""
-import sys; sys.path.insert(0, {str(site)!r})
+    for floor in FLOORS:
+        assert f'"{floor.removesuffix(".0").replace("==", ">=")}"' in declared
+    python = alone("floors").python
+    code = """
 import numpy as np, pluggy, importlib_metadata
 assert pluggy.__version__ == "1.2.0" and np.__version__ == "1.26.0"
-from probly.data_generator import FirstOrderDataGenerator, hookimpl, backends, numpy_backend
+from probly.data_generator import FirstOrderDataGenerator, hookimpl, numpy_backend
+from probly.data_generator.backends import contract
 
 class Timing:
     calls = 0
@@ -194,11 +235,20 @@ np.array(generator.generate_distributions(np.zeros((5, 4))), copy=True)
 def forward(model, inputs, output_mode, batch_size=64):
     return inputs
 try:
-    backends._check_signature("forward", forward)
+    contract.check_signature("forward", forward)
 except TypeError as error:
     print(error)
 """
-    assert "remove the default" in run(sys.executable, code)
+    assert "remove the default" in run(python, code)
+    install_into(python, "pytest==7.4.4", *FLOORS, pinned=False)  # later ones want a later pluggy
+    run_conformance(python, "numpy")
+
+
+def test_the_newest_pluggy_passes_the_suite(alone):
+    python = alone("numpy").python
+    install_into(python, "pytest")
+    install_into(python, "pluggy", pinned=False)
+    run_conformance(python, "numpy")
 
 
 def test_importing_the_package_imports_no_framework_and_no_progress_bar():
@@ -214,9 +264,10 @@ def test_importing_the_package_imports_no_framework_and_no_progress_bar():
 
 def test_the_cores_source_names_no_framework_outside_the_promised_paths():
     promised = {"torch_first_order_generator.py", "jax_first_order_generator.py", "tensorflow_generator.py"}
-    for file in (ROOT / "core").rglob("*.py"):
-        if file.name in promised:
-            continue
-        text = file.read_text(encoding="utf-8")
-        for word in ("import torch", "import jax", "import tensorflow", "import keras", "probly_data_generator_"):
-            assert word not in text, f"{file.name} names {word}"
+    files = [file for file in (ROOT / "core").rglob("*.py") if file.name not in promised]
+    assert len(files) > 50
+    for file in files:
+        named = re.findall(FRAMEWORK_NAMES, file.read_text(encoding="utf-8"))
+        assert not named, f"{file.name} names {', '.join(named)}"
+    for framework in FRAMEWORKS.values():
+        assert re.search(FRAMEWORK_NAMES, f"import {framework}.anything")

@@ -1,8 +1,10 @@
 """What users were promised, the same on every backend: import paths, soft-target loaders, reports, exchanged files."""
 
+import functools
 import importlib
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from probly.data_generator import Distributions, StoreError, create_data_generator
 from probly.data_generator.testing import reference
 from tests.conftest import BACKENDS
+from tests.frameworks import suite as framework
 
 MODULES = {
     "numpy": "first_order_datagenerator",
@@ -22,12 +25,13 @@ INPUTS, LABELS = reference.samples(rows=30)
 EXPECTED = reference.softmax(reference.mlp_logits(WEIGHTS, INPUTS))
 
 
-def framework(name):
-    return importlib.import_module(f"tests.frameworks.{name}")
-
-
 def promised(name):
-    return importlib.import_module(f"probly.data_generator.{MODULES[name]}")
+    """Return the module of a promised path; a backend without one is named where the agnostic generator is made."""
+    module = importlib.import_module(f"probly.data_generator.{MODULES.get(name, MODULES['numpy'])}")
+    if name in MODULES:
+        return module
+    named = functools.partial(module.FirstOrderDataGenerator, backend=name)
+    return types.SimpleNamespace(**{**vars(module), "FirstOrderDataGenerator": named})
 
 
 @pytest.fixture(params=BACKENDS)
@@ -37,9 +41,8 @@ def name(request):
 
 @pytest.fixture
 def distributions(name):
-    made = promised(name).FirstOrderDataGenerator(
-        model=framework(name).mlp(WEIGHTS), batch_size=8, output_mode="logits"
-    )
+    mode = "probs" if "logits" in framework(name).cannot else "logits"
+    made = promised(name).FirstOrderDataGenerator(model=framework(name).mlp(WEIGHTS), batch_size=8, output_mode=mode)
     return made.generate_distributions((INPUTS, LABELS), progress=True)
 
 
@@ -227,9 +230,9 @@ class Hide:
         if name.startswith("probly_data_generator_{absent}"):
             raise ModuleNotFoundError(name=name)
 sys.meta_path.insert(0, Hide())
-from probly.data_generator import backends
-real = backends._claims
-backends._claims = lambda: {{k: v for k, v in real().items() if v[0].distribution != "probly-data-generator-{absent}"}}
+from probly.data_generator.backends import listing
+real = listing.claims
+listing.claims = lambda: {{k: v for k, v in real().items() if v[0].distribution != "probly-data-generator-{absent}"}}
 try:
     import probly.data_generator.{MODULES[absent]}
 except ImportError as error:

@@ -39,8 +39,9 @@ from probly.data_generator.torch_first_order_generator import (
     save_distributions_pt,
 )
 from probly.data_generator.torch_first_order_generator import output_dataloader as torch_output_dataloader
-from tests.frameworks import torch as framework
+from tests.frameworks import suite
 
+framework = suite("torch")
 WEIGHTS = reference.mlp_weights()
 INPUTS, LABELS = reference.samples(rows=50)
 EXPECTED = reference.softmax(reference.mlp_logits(WEIGHTS, INPUTS))
@@ -77,7 +78,7 @@ class Lists(Dataset):
         return [TENSORS[0][index], int(LABELS[index])]
 
 
-PAIRS = framework.Pairs(INPUTS, LABELS)
+PAIRS = framework.dataset(INPUTS, LABELS)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,12 @@
-"""What the shared tests need from JAX: models with given weights, and datasets."""
+"""The suite on JAX."""
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
+from probly.data_generator.testing import BackendConformance
 from probly_data_generator_jax.dataset import JaxDataLoader
-
-NAME = "jax"
-MODULES = ("jax", "jaxlib", "flax", "equinox")
 
 
 class MLP(nnx.Module):
@@ -30,31 +29,19 @@ def _set(layer, kernel, bias):
     layer.bias = nnx.Param(jnp.asarray(bias))
 
 
-def mlp(weights):
-    """Return the MLP of these weights, with a dropout that must stay off."""
-    return MLP(weights)
+def _numbers(leaf):
+    is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(leaf) if is_key else leaf)
 
 
-def cnn(weights):
-    """Return the CNN of these weights as a plain function."""
-    kernel, kernel_bias, dense, dense_bias = map(jnp.asarray, weights)
+class Bayesian(nnx.Module):
+    """A layer with a normal posterior."""
 
-    def model(images):
-        layout = ("NHWC", "HWIO", "NHWC")
-        features = jax.lax.conv_general_dilated(images, kernel, (1, 1), "VALID", dimension_numbers=layout)
-        return jax.nn.relu(features + kernel_bias).reshape(len(images), -1) @ dense + dense_bias
+    def __init__(self, mu, rho):
+        self.kernel_mu, self.kernel_rho = nnx.Param(jnp.asarray(mu)), nnx.Param(jnp.asarray(rho))
 
-    return model
-
-
-def function(callable_on_arrays):
-    """Return a model from a function of the framework's own arrays."""
-    return callable_on_arrays
-
-
-def array(values):
-    """Return the framework's array."""
-    return jnp.asarray(values)
+    def __call__(self, inputs):
+        return inputs @ self.kernel_mu
 
 
 class Pairs:
@@ -70,21 +57,48 @@ class Pairs:
         return self.inputs[index], self.labels[index]
 
 
-def dataset(inputs, labels):
-    """Return the framework's own kind of dataset."""
-    return Pairs(inputs, labels)
+class TestJax(BackendConformance):
+    backend = "jax"
+    framework_modules = ("jax", "jaxlib", "flax", "equinox")
 
+    def mlp(self, weights):
+        return MLP(weights)
 
-def loader(inputs, labels, batch_size):
-    """Return the framework's own kind of loader, in order."""
-    return JaxDataLoader((inputs, labels), batch_size=batch_size)
+    def cnn(self, weights):
+        kernel, kernel_bias, dense, dense_bias = map(jnp.asarray, weights)
 
+        def model(images):
+            layout = ("NHWC", "HWIO", "NHWC")
+            features = jax.lax.conv_general_dilated(images, kernel, (1, 1), "VALID", dimension_numbers=layout)
+            return jax.nn.relu(features + kernel_bias).reshape(len(images), -1) @ dense + dense_bias
 
-def shuffled_loader(inputs, labels, batch_size):
-    """Return a loader that shuffles."""
-    return JaxDataLoader((inputs, labels), batch_size=batch_size, shuffle=True)
+        return model
 
+    def bfloat16(self, example):
+        return lambda batch: batch.astype(jnp.bfloat16)
 
-def out_of_memory():
-    """Return the error that JAX raises when a device's memory does not suffice."""
-    return jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 bytes.")
+    def bayesian(self, mu, rho):
+        return nnx.Sequential(nnx.Linear(2, len(mu), rngs=nnx.Rngs(0)), Bayesian(mu, rho))
+
+    def array(self, values):
+        return jnp.asarray(values)
+
+    def dataset(self, inputs, labels):
+        return Pairs(inputs, labels)
+
+    def loader(self, inputs, labels, batch_size):
+        return JaxDataLoader((inputs, labels), batch_size=batch_size)
+
+    def shuffled_loader(self, inputs, labels, batch_size):
+        return JaxDataLoader((inputs, labels), batch_size=batch_size, shuffle=True)
+
+    def model_state(self, model):
+        leaves = jax.tree.leaves(nnx.state(model))
+        return {
+            "weights, random keys and counts": [_numbers(leaf) for leaf in leaves],
+            "devices": [str(leaf.devices()) for leaf in leaves],
+            "deterministic": model.dropout.deterministic,
+        }
+
+    def out_of_memory(self):
+        return jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 bytes.")

@@ -1,73 +1,89 @@
-"""What the shared tests need from TensorFlow: Keras models with given weights, and datasets."""
+"""The suite on TensorFlow: Keras models and tf.data pipelines."""
 
 import keras
 import tensorflow as tf
 
-NAME = "tensorflow"
-MODULES = ("tensorflow", "keras")
+from probly.data_generator.testing import BackendConformance
 
 
-def mlp(weights):
-    """Return the MLP of these weights, with a dropout that must stay off."""
-    features, hidden = weights.first.shape
-    model = keras.Sequential(
-        [
-            keras.layers.Input((features,)),
-            keras.layers.Dense(hidden, activation="relu"),
-            keras.layers.Dropout(0.5),
-            keras.layers.Dense(weights.second.shape[1]),
-        ]
-    )
-    model.set_weights(list(weights))
-    return model
+class Bayesian(keras.layers.Layer):
+    """A layer with a normal posterior."""
+
+    def __init__(self, mu, rho):
+        super().__init__(name="bayesian")
+        self.kernel_mu = self.add_weight(shape=mu.shape, name="kernel_mu")
+        self.kernel_rho = self.add_weight(shape=rho.shape, name="kernel_rho")
+        self.set_weights([mu, rho])
+
+    def call(self, inputs):
+        return inputs @ self.kernel_mu
 
 
-def cnn(weights):
-    """Return the CNN of these weights; Keras reads NHWC too, and flattens in this order."""
-    filters = weights.kernel.shape[3]
-    side = round((len(weights.dense) / filters) ** 0.5) + 2
-    model = keras.Sequential(
-        [
-            keras.layers.Input((side, side, weights.kernel.shape[2])),
-            keras.layers.Conv2D(filters, 3, activation="relu"),
-            keras.layers.Flatten(),
-            keras.layers.Dense(weights.dense.shape[1]),
-        ]
-    )
-    model.set_weights(list(weights))
-    return model
+class TestTensorflow(BackendConformance):
+    backend = "tensorflow"
+    framework_modules = ("tensorflow", "keras")
 
+    def mlp(self, weights):
+        features, hidden = weights.first.shape
+        model = keras.Sequential(
+            [
+                keras.layers.Input((features,)),
+                keras.layers.Dense(hidden, activation="relu"),
+                keras.layers.Dropout(0.5),
+                keras.layers.Dense(weights.second.shape[1]),
+            ]
+        )
+        model.set_weights(list(weights))
+        return model
 
-def function(callable_on_arrays):
-    """Return a model from a function of the framework's own arrays, outside any compilation."""
+    def cnn(self, weights):
+        """Keras reads NHWC too, and flattens in this order."""
+        filters = weights.kernel.shape[3]
+        side = round((len(weights.dense) / filters) ** 0.5) + 2
+        model = keras.Sequential(
+            [
+                keras.layers.Input((side, side, weights.kernel.shape[2])),
+                keras.layers.Conv2D(filters, 3, activation="relu"),
+                keras.layers.Flatten(),
+                keras.layers.Dense(weights.dense.shape[1]),
+            ]
+        )
+        model.set_weights(list(weights))
+        return model
 
-    def model(inputs):
-        return callable_on_arrays(inputs)
+    def function(self, function):
+        def model(inputs):
+            return function(inputs)
 
-    model.run_eagerly = True
-    return model
+        model.run_eagerly = True
+        return model
 
+    def bfloat16(self, example):
+        return lambda batch: tf.cast(batch, tf.bfloat16)
 
-def array(values):
-    """Return the framework's array."""
-    return tf.constant(values)
+    def bayesian(self, mu, rho):
+        return keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(len(mu)), Bayesian(mu, rho)])
 
+    def array(self, values):
+        return tf.constant(values)
 
-def dataset(inputs, labels):
-    """Return the framework's own kind of dataset: a tf.data pipeline of samples."""
-    return tf.data.Dataset.from_tensor_slices((inputs, labels))
+    def dataset(self, inputs, labels):
+        return tf.data.Dataset.from_tensor_slices((inputs, labels))
 
+    def loader(self, inputs, labels, batch_size):
+        return self.dataset(inputs, labels).batch(batch_size)
 
-def loader(inputs, labels, batch_size):
-    """Return the framework's own kind of loader, in order: a tf.data pipeline of batches."""
-    return dataset(inputs, labels).batch(batch_size)
+    def shuffled_loader(self, inputs, labels, batch_size):
+        """Shuffle a pipeline, which cannot tell its indices."""
+        return self.dataset(inputs, labels).shuffle(len(labels)).batch(batch_size)
 
+    def model_state(self, model):
+        variables = model.variables  # the random states of its dropout included
+        return {
+            "variables": [variable.numpy() for variable in variables],
+            "trainable": [variable.trainable for variable in variables],
+            "eager": model.run_eagerly,
+        }
 
-def shuffled_loader(inputs, labels, batch_size):
-    """Return a pipeline that shuffles, and cannot tell its indices."""
-    return dataset(inputs, labels).shuffle(len(labels)).batch(batch_size)
-
-
-def out_of_memory():
-    """Return the error that TensorFlow raises when a device's memory does not suffice."""
-    return tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[8,4]")
+    def out_of_memory(self):
+        return tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[8,4]")

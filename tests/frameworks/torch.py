@@ -1,10 +1,9 @@
-"""What the shared tests need from torch: models with given weights, and datasets."""
+"""The suite on torch."""
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-NAME = "torch"
-MODULES = ("torch",)
+from probly.data_generator.testing import BackendConformance
 
 
 class CNN(torch.nn.Module):
@@ -29,27 +28,16 @@ def _set(layer, weight, bias):
         layer.bias.copy_(torch.tensor(bias))
 
 
-def mlp(weights):
-    """Return the MLP of these weights, with a dropout that must stay off."""
-    first, second = torch.nn.Linear(*weights.first.shape), torch.nn.Linear(*weights.second.shape)
-    _set(first, weights.first.T, weights.first_bias)
-    _set(second, weights.second.T, weights.second_bias)
-    return torch.nn.Sequential(first, torch.nn.ReLU(), torch.nn.Dropout(0.5), second)
+class Bayesian(torch.nn.Module):
+    """A layer with a normal posterior."""
 
+    def __init__(self, mu, rho):
+        super().__init__()
+        self.weight_mu = torch.nn.Parameter(torch.tensor(mu))
+        self.weight_rho = torch.nn.Parameter(torch.tensor(rho))
 
-def cnn(weights):
-    """Return the CNN of these weights."""
-    return CNN(weights)
-
-
-def function(callable_on_arrays):
-    """Return a model from a function of the framework's own arrays."""
-    return callable_on_arrays
-
-
-def array(values):
-    """Return the framework's array."""
-    return torch.tensor(values)
+    def forward(self, inputs):
+        return inputs @ self.weight_mu
 
 
 class Pairs(Dataset):
@@ -65,16 +53,46 @@ class Pairs(Dataset):
         return self.inputs[index], self.labels[index]
 
 
-def dataset(inputs, labels):
-    """Return the framework's own kind of dataset."""
-    return Pairs(inputs, labels)
+class TestTorch(BackendConformance):
+    backend = "torch"
+    framework_modules = ("torch",)
 
+    def mlp(self, weights):
+        first, second = torch.nn.Linear(*weights.first.shape), torch.nn.Linear(*weights.second.shape)
+        _set(first, weights.first.T, weights.first_bias)
+        _set(second, weights.second.T, weights.second_bias)
+        return torch.nn.Sequential(first, torch.nn.ReLU(), torch.nn.Dropout(0.5), second)
 
-def loader(inputs, labels, batch_size):
-    """Return the framework's own kind of loader, in order."""
-    return DataLoader(Pairs(inputs, labels), batch_size=batch_size)
+    def cnn(self, weights):
+        return CNN(weights)
 
+    def bfloat16(self, example):
+        return torch.Tensor.bfloat16
 
-def shuffled_loader(inputs, labels, batch_size):
-    """Return a loader that shuffles, or None where a shuffled one cannot tell its indices."""
-    return DataLoader(Pairs(inputs, labels), batch_size=batch_size, shuffle=True)
+    def bayesian(self, mu, rho):
+        return torch.nn.Sequential(torch.nn.Linear(2, len(mu)), Bayesian(mu, rho))
+
+    def array(self, values):
+        return torch.tensor(values)
+
+    def dataset(self, inputs, labels):
+        return Pairs(inputs, labels)
+
+    def loader(self, inputs, labels, batch_size):
+        return DataLoader(Pairs(inputs, labels), batch_size=batch_size)
+
+    def shuffled_loader(self, inputs, labels, batch_size):
+        return DataLoader(Pairs(inputs, labels), batch_size=batch_size, shuffle=True)
+
+    def model_state(self, model):
+        return {
+            "training": [module.training for module in model.modules()],
+            "weights": [tensor.numpy(force=True) for tensor in model.state_dict().values()],
+            "devices": [str(tensor.device) for tensor in model.state_dict().values()],
+            "trainable": [parameter.requires_grad for parameter in model.parameters()],
+            "gradients": [parameter.grad for parameter in model.parameters()],
+            "random state": torch.get_rng_state().numpy(),
+        }
+
+    def keeps_gradients(self, array):
+        return array.requires_grad

@@ -12,6 +12,7 @@ import numpy as np
 
 from probly.data_generator import store
 from probly.data_generator.backends import (
+    Backend,
     choose_backend,
     explain_missing,
     find_backend,
@@ -290,13 +291,16 @@ class FirstOrderDataGenerator:
         if self.output_transform:
             return self.output_transform(outputs)
         scores = unwrap(outputs)
-        return Run(self.backend, self._identity_model, self.output_mode).probabilities(
-            Batch(np.arange(len(scores)), scores)
-        )
+        return Run(*self._identity, self.output_mode).probabilities(Batch(np.arange(len(scores)), scores))
 
     @functools.cached_property
-    def _identity_model(self) -> Any:
-        return self.backend.hook.load_model(source=lambda scores: scores, device=self.device, options={})
+    def _identity(self) -> tuple[Backend, Any]:
+        """A model that returns its inputs, and its backend: the agnostic one where functions are no models."""
+        try:
+            return self.backend, self.backend.hook.load_model(source=_itself, device=self.device, options={})
+        except TypeError:
+            agnostic = load_backend(find_backend("numpy"))
+            return agnostic, agnostic.hook.load_model(source=_itself, device=None, options={})
 
     def prepares_batch_inp(self, sample: Any) -> Any:
         """Return the model's input of a sample or a batch."""
@@ -306,3 +310,7 @@ class FirstOrderDataGenerator:
         """Return ``{layer: {"mu": ..., "rho": ...}}`` of the model's Bayesian layers as the framework's tensors."""
         posterior: Mapping[str, Mapping[str, Any]] = self._answer("posterior_params", model=self._current_model())
         return posterior
+
+
+def _itself(scores: Any) -> Any:
+    return scores

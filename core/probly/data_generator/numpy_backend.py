@@ -1,4 +1,4 @@
-"""The framework-agnostic backend: any callable, pure Python, NumPy or scikit-learn.
+"""The framework-agnostic backend: any callable, and any object with ``predict_proba``.
 
 An ordinary plugin of the same contract as every other one, found through the same entry points.
 """
@@ -101,7 +101,12 @@ def iterate_batches(
 def to_device(data: Any, device: str) -> Any:
     """Return the nest as NumPy arrays, whatever they are made of; for ``"cpu"`` as copies, and tables as they are."""
     _check_device(device)
-    return nests.map_leaves(_to_numpy if device == HOST else _own_copy, data)
+    return nests.map_leaves(_to_host if device == HOST else _own_copy, data)
+
+
+def _to_host(leaf: Any) -> Any:
+    array = _to_numpy(leaf)
+    return array.astype(np.float32) if isinstance(array, np.ndarray) and array.dtype == np.float16 else array
 
 
 def _own_copy(leaf: Any) -> Any:
@@ -146,9 +151,8 @@ def _rows(answers: Any) -> npt.NDArray[Any]:
 @hookimpl
 def posterior_params(model: NumpyModel) -> dict[str, dict[str, Any]]:
     """Pair the attributes ``*_mu`` and ``*_rho`` of the model object."""
-    return posterior.pair_mu_rho(
-        (name, np.asarray(value)) for name, value in getattr(model.source, "__dict__", {}).items()
-    )
+    layers = posterior.pair_mu_rho(getattr(model.source, "__dict__", {}).items())
+    return {layer: {name: np.array(value) for name, value in pair.items()} for layer, pair in layers.items()}
 
 
 @hookimpl
@@ -161,3 +165,9 @@ def weight_digest(model: NumpyModel) -> str:
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether the host's memory did not suffice."""
     return isinstance(error, MemoryError)
+
+
+@hookimpl
+def available_devices() -> list[str]:
+    """Return the one device that there is."""
+    return ["cpu"]

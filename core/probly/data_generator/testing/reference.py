@@ -78,6 +78,21 @@ def softmax(logits: npt.ArrayLike) -> Exact:
     return rows
 
 
+def bfloat16(values: npt.ArrayLike) -> FloatArray:
+    """Round to bfloat16, the upper half of a float32, to nearest and ties to even; NumPy itself has no such dtype.
+
+    Args:
+        values: Finite numbers of any shape.
+
+    Examples:
+        >>> bfloat16([1.0, 1.0 + 2.0**-8, 1.0 + 2.0**-8 + 2.0**-16]).tolist()
+        [1.0, 1.0, 1.0078125]
+    """
+    bits = np.asarray(values, np.float32).view(np.uint32)
+    rounded: FloatArray = ((bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)).view(np.float32)
+    return rounded
+
+
 def mlp_logits(weights: MLPWeights, inputs: npt.ArrayLike) -> Exact:
     """Compute the MLP in float64."""
     first, first_bias, second, second_bias = (np.asarray(part, np.float64) for part in weights)

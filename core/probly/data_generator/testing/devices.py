@@ -1,0 +1,107 @@
+"""The part of the suite on devices, on nests of arrays that travel, and on memory that does not suffice."""
+
+import re
+from collections import namedtuple
+from typing import Any
+
+import numpy as np
+import pytest
+
+from probly.data_generator import hookimpl
+from probly.data_generator.testing import reference
+from probly.data_generator.testing.capabilities import needs
+from probly.data_generator.testing.outputs import probabilities
+from probly.data_generator.testing.suite import Suite
+
+NamedPair: Any = namedtuple("NamedPair", ["left", "right"])  # noqa: PYI024  # the plain kind is the one to test
+
+
+class DeviceChecks(Suite):
+    """What arrives where."""
+
+    def test_to_device_keeps_nests(self) -> None:
+        generator = self.generator(self.mlp(reference.mlp_weights()))
+        values = np.arange(6, dtype=np.float32).reshape(2, 3)
+        parts = [self.array(values), "text"]
+        nest = {"a": parts, "b": (values,), "c": NamedPair(self.array(values), {"d": None})}
+        moved = generator.to_device(nest)
+        assert isinstance(moved["a"], list)
+        assert moved["a"][1] == "text"
+        assert isinstance(moved["b"], tuple)
+        assert isinstance(moved["c"], NamedPair)
+        assert moved["c"].right == {"d": None}
+        for leaf in (moved["a"][0], moved["b"][0], moved["c"].left):
+            assert type(leaf) is type(self.array(values))
+            np.testing.assert_array_equal(self.to_host(leaf), values)
+        assert nest["a"] is parts, "the given nest is the caller's"
+        assert nest["b"][0] is values
+
+    @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.int64, np.bool_])
+    def test_to_host_gives_numpy(self, dtype: Any) -> None:
+        values = np.array([0, 1, 2, 1], dtype)
+        (hosted,) = self.to_host((self.array(values),))
+        assert type(hosted) is np.ndarray
+        assert hosted.dtype.kind == values.dtype.kind
+        assert hosted.dtype != np.float16, "half precision is upcast"
+        np.testing.assert_array_equal(hosted, values)
+
+    def test_an_unavailable_device_is_refused_with_the_list(self) -> None:
+        with pytest.raises(ValueError, match=rf"gpu:7.*available.*(?i:{re.escape(self.device)})"):
+            self.generator(self.mlp(reference.mlp_weights()), device="gpu:7")
+
+    def test_the_best_device_is_found_and_recorded(self) -> None:
+        model = self.mlp(reference.mlp_weights())
+        generator = self.generator(model, device=None)
+        recorded = generator.generate_distributions(reference.samples(rows=3), progress=False).meta["device"]
+        assert recorded == generator.current_device
+        assert self.generator(model, device=recorded).current_device == recorded, "what is recorded is a device"
+
+    def test_the_devices_that_are_listed_are_there(self) -> None:
+        model = self.mlp(reference.mlp_weights())
+        backend = self.generator(model).backend
+        if backend.has("available_devices"):
+            names = backend.hook.available_devices()
+            assert names, "at least the host's processor"
+            for name in names:
+                assert self.generator(model, device=name).current_device == name
+
+    # Memory
+
+    def test_out_of_memory_halves_the_batch(self) -> None:
+        rows = probabilities(21)
+        small = _SmallDevice(self.out_of_memory)
+        with pytest.warns(UserWarning, match="out of memory"):
+            distributions = self.run(self.identity(rows), rows, output_mode="probs", batch_size=8, wrappers=[small])
+        np.testing.assert_array_equal(distributions.probabilities, rows)
+        assert [rows for rows in small.seen if rows > 3] == [8, 4], "the size that fits must be remembered"
+
+    @needs("functions")
+    def test_out_of_memory_in_a_model_is_recognized(self) -> None:
+        rows = probabilities(21)
+        seen = []
+
+        def model(batch: Any) -> Any:
+            seen.append(int(batch.shape[0]))
+            if seen[-1] > 3:
+                raise self.out_of_memory()
+            return batch
+
+        with pytest.warns(UserWarning, match="out of memory"):
+            distributions = self.run(self.function(model), rows, output_mode="probs", batch_size=8)
+        np.testing.assert_array_equal(distributions.probabilities, rows)
+        assert [rows for rows in seen if rows > 3] == [8, 4]
+
+
+class _SmallDevice:
+    """A plugin around ``forward`` that stands for a device with room for three rows."""
+
+    def __init__(self, out_of_memory: Any) -> None:
+        self.out_of_memory = out_of_memory
+        self.seen: list[int] = []
+
+    @hookimpl(wrapper=True)
+    def forward(self, inputs: Any) -> Any:
+        self.seen.append(int(inputs.shape[0]))
+        if self.seen[-1] > 3:
+            raise self.out_of_memory()
+        return (yield)

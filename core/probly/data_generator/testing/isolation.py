@@ -1,0 +1,152 @@
+"""The part of the suite on the plugin itself: hooks, what it imports and when, and what it says about itself."""
+
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import importlib_metadata
+import pytest
+
+from probly.data_generator import hookspecs
+from probly.data_generator.backends import BackendInfo, find_backend, list_backends, load_backend
+from probly.data_generator.testing import reference
+from probly.data_generator.testing.suite import Suite
+
+CORE: Final = "probly-data-generator"
+
+# A finder that raises, or None in sys.modules, breaks libraries that look whether another one is there.
+WITHOUT_MODULES: Final = """
+import importlib.util, json, sys
+
+class Blind:
+    def __init__(self, finder):
+        self.finder = finder
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in hidden else self.finder.find_spec(name, path, target)
+
+hidden, module_name, file, name, backend = json.loads(sys.argv[1])
+sys.meta_path[:] = map(Blind, sys.meta_path)
+spec = importlib.util.spec_from_file_location(module_name, file)
+module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+suite = getattr(module, name)()
+suite.backend = backend
+suite.test_mlp_agrees_with_numpy("dataset")
+assert not set(hidden) & set(sys.modules)
+"""
+
+
+class IsolationChecks(Suite):
+    """A backend is found by its metadata, imports nothing early, and needs no other framework."""
+
+    def test_the_backend_is_listed_and_loading_imports_no_framework(self) -> None:
+        info = find_backend(self.backend)
+        assert self.backend in info.aliases
+        modules = sorted({*self.framework_modules, *modules_of_others(info, self.framework_modules)})
+        code = (
+            "import sys\n"
+            "from probly.data_generator.backends import find_backend, load_backend\n"
+            f"load_backend(find_backend({self.backend!r}))\n"
+            f"print([name for name in {modules!r} if name in sys.modules])"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+        assert done.stdout.strip() == "[]"
+
+    def test_no_other_framework_is_needed(self) -> None:
+        """In a subprocess, what other installed backends require is hidden; then, as a control, what this one does."""
+        others = modules_of_others(find_backend(self.backend), self.framework_modules)
+        alone = self._run_without(others)
+        assert alone.returncode == 0, f"without {', '.join(others)}:\n{alone.stderr}"
+        own = self.framework_modules or ("numpy",)
+        control = self._run_without([*others, *own])
+        assert control.returncode != 0, f"it runs even without its own {', '.join(own)}; see framework_modules"
+
+    def _run_without(self, hidden: Any) -> subprocess.CompletedProcess[str]:
+        kind = type(self)
+        case = [list(hidden), kind.__module__, inspect.getfile(kind), kind.__qualname__, self.backend]
+        paths = os.pathsep.join([str(Path.cwd()), *filter(None, sys.path)])
+        command = [sys.executable, "-c", WITHOUT_MODULES, json.dumps(case)]
+        environment = {**os.environ, "PYTHONPATH": paths}
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
+
+    def test_hooks_have_the_arguments_of_their_specifications(self) -> None:
+        """And all that look like hooks are hooks: without its decorator, a function is never called."""
+        info = find_backend(self.backend)
+        callers = vars(load_backend(info).hook)
+        plugin = info.entry_point.load()
+        for name in hookspecs.REQUIRED:
+            assert callers[name].get_hookimpls(), f"{name} is missing"
+        for name, caller in callers.items():
+            function = getattr(plugin, name, None)
+            if function is None:
+                continue
+            assert caller.get_hookimpls(), f"{name} lacks @hookimpl"
+            parameters = inspect.signature(function).parameters
+            assert list(parameters) == [argument for argument in caller.spec.argnames if argument in parameters]
+
+    def test_only_its_own_models_are_recognized(self) -> None:
+        backend = load_backend(find_backend(self.backend))
+        if backend.has("recognizes"):
+            assert backend.hook.recognizes(model=self.mlp(reference.mlp_weights())) is True
+        for foreign in (object(), abs, "text", 3):
+            assert not (backend.has("recognizes") and backend.hook.recognizes(model=foreign))
+
+    def test_unknown_options_are_refused(self) -> None:
+        with pytest.raises(ValueError, match=r"no_such_option"):
+            self.generator(self.mlp(reference.mlp_weights()), options={"no_such_option": 1})
+
+    def test_metadata_says_where_the_rows_come_from(self) -> None:
+        generator = self.generator(self.mlp(reference.mlp_weights()), model_name="mlp", class_names=["a", "b", "c"])
+        distributions = generator.generate_distributions(reference.samples(rows=3), progress=False)
+        meta, info = distributions.meta, find_backend(self.backend)
+        assert meta["backend"] == info.name
+        assert meta["model_name"] == "mlp"
+        assert meta["num_classes"] == 3
+        assert meta["class_names"] == ["a", "b", "c"]
+        assert meta["versions"][info.distribution] == info.version
+        assert "probly-data-generator" in meta["versions"]
+        assert meta["timestamp"]
+        with tempfile.TemporaryDirectory() as folder:
+            generator.save_distributions(Path(folder) / "rows.json", distributions)
+            loaded, read = generator.load_distributions(Path(folder) / "rows.json")
+        assert loaded == distributions
+        assert {name: read[name] for name in meta} == dict(meta), "metadata are what JSON can hold"
+
+
+def modules_of_others(info: BackendInfo, framework_modules: tuple[str, ...]) -> list[str]:
+    """Return the top-level modules that other installed backends require and this one, by its metadata, does not."""
+    modules = importlib_metadata.packages_distributions()
+    frameworks = {name for module in framework_modules for name in modules.get(module, ())}
+    roots = {"pytest", CORE, info.distribution, *frameworks}
+    own = {_normal(name) for name in _with_requirements(roots, set())}
+    others = {other.distribution for other in list_backends().values()} - {info.distribution}
+    needed = {_normal(name) for other in others for name in _requirements(other)} - own
+    found = {module for module, names in modules.items() if {_normal(name) for name in names} & needed}
+    return sorted(name for name in found - set(framework_modules) if not name.startswith("_"))
+
+
+def _with_requirements(distributions: set[str], seen: set[str]) -> set[str]:
+    for name in distributions - seen:
+        seen.add(name)
+        _with_requirements(set(_requirements(name)), seen)
+    return seen
+
+
+def _requirements(distribution: str) -> list[str]:
+    try:
+        lines = importlib_metadata.requires(distribution) or []
+    except importlib_metadata.PackageNotFoundError:
+        return []
+    return [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines if "extra ==" not in line]
+
+
+def _normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()

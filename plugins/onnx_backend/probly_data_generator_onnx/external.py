@@ -1,0 +1,119 @@
+"""The tensors of a model, wherever they hide, and the further files that it may name."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+EMBED = "onnx.save_model(onnx.load(path), other_path) puts all weights into one file"
+
+
+def tensors(graph: Any) -> Iterator[Any]:
+    """Yield every TensorProto of a GraphProto or FunctionProto, also of attributes and subgraphs."""
+    yield from getattr(graph, "initializer", ())
+    for sparse in getattr(graph, "sparse_initializer", ()):
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from _attribute_tensors(attribute)
+
+
+def _attribute_tensors(attribute: Any) -> Iterator[Any]:
+    yield from ([attribute.t] if attribute.HasField("t") else [])
+    yield from attribute.tensors
+    for sparse in [
+        *([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []),
+        *attribute.sparse_tensors,
+    ]:
+        yield from (sparse.values, sparse.indices)
+    for graph in subgraphs(attribute):
+        yield from tensors(graph)
+
+
+def subgraphs(attribute: Any) -> Iterator[Any]:
+    """Yield the GraphProtos of an attribute: the branches of an If, the body of a Loop."""
+    yield from ([attribute.g] if attribute.HasField("g") else [])
+    yield from attribute.graphs
+
+
+def parts(proto: Any) -> Iterator[Any]:
+    """Yield every graph and function of a model that may hold nodes, subgraphs aside."""
+    yield proto.graph
+    yield from proto.functions
+    for training in proto.training_info:
+        yield from (training.initialization, training.algorithm)
+
+
+def external(tensor: Any) -> dict[str, str]:
+    """Return where the bytes of a tensor are (location, offset, length), or nothing if they are in the model."""
+    if tensor.data_location != onnx.TensorProto.EXTERNAL and not tensor.external_data:
+        return {}
+    return {entry.key: entry.value for entry in tensor.external_data} or {"location": ""}
+
+
+def named_files(proto: Any) -> Iterator[str]:
+    """Yield the name of every file that a model wants to be read with it."""
+    for part in parts(proto):
+        for tensor in tensors(part):
+            found = external(tensor)
+            if found:
+                yield found.get("location", "")
+        yield from _compiled_files(part)
+
+
+def _compiled_files(graph: Any) -> Iterator[str]:
+    """Yield the files of nodes that an execution provider has compiled before."""
+    for node in graph.node:
+        attributes = {attribute.name: attribute for attribute in node.attribute}
+        embedded = "embed_mode" not in attributes or attributes["embed_mode"].i == 1
+        if node.op_type == "EPContext" and not embedded and "ep_cache_context" in attributes:
+            yield attributes["ep_cache_context"].s.decode("utf-8", "replace")
+        for attribute in node.attribute:
+            for subgraph in subgraphs(attribute):
+                yield from _compiled_files(subgraph)
+
+
+def check_file(location: str, folder: Path | None, where: str) -> Path:
+    """Return the path of a file that a model names.
+
+    Args:
+        location: The name.
+        folder: The model's own folder, resolved; None if the model is not a file.
+        where: The model's name in messages.
+
+    Raises:
+        ValueError: It is not inside the model's own folder, or not there.
+    """
+    if folder is None:
+        message = (
+            f"{where}: they name another file, {location!r}, and bytes have no folder; pass the model's path, or "
+            f"embed the weights: {EMBED}"
+        )
+        raise ValueError(message)
+    relative = Path(location)
+    # Windows reads both kinds of slash; elsewhere a backslash would only be an odd file name.
+    if not location or relative.is_absolute() or ".." in [*relative.parts, *location.replace("\\", "/").split("/")]:
+        raise ValueError(_outside(location, where, "is no path inside that folder"))
+    path = _resolved(folder / relative)
+    if path is not None and not path.is_relative_to(folder):
+        raise ValueError(_outside(location, where, "is a link that leads out of that folder"))
+    if path is None or not path.is_file():
+        message = f"{where}: its weights are in {location!r}, but there is no such file in {folder}"
+        raise ValueError(message)
+    return path
+
+
+def _resolved(path: Path) -> Path | None:
+    """Return a path without links, or None where there cannot be a file."""
+    try:
+        return path.resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):  # absent or too long a name, a loop of links, a zero byte
+        return None
+
+
+def _outside(location: str, where: str, reason: str) -> str:
+    return (
+        f"{where}: a model may only name files inside its own folder, but {location!r} {reason}; if you trust it, "
+        f"copy all files into one folder, or embed the weights: {EMBED}"
+    )

@@ -1,0 +1,192 @@
+"""From any source to a session that runs, with all that is known of its inputs and outputs."""
+
+import os
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime
+
+from probly.data_generator.importing import import_model, is_import_path
+from probly.data_generator.options import checked_options
+from probly_data_generator_onnx.classes import class_labels
+from probly_data_generator_onnx.devices import (
+    Device,
+    best_devices,
+    first_that_works,
+    resolve_device,
+    short_name,
+    unavailable,
+)
+from probly_data_generator_onnx.errors import explain
+from probly_data_generator_onnx.files import Stored, stored
+from probly_data_generator_onnx.inputs import Input, fixed_rows, inputs_of
+
+MOST_THREADS = 1024
+QUIET = 4  # errors are raised; printing them as well would only show them twice
+
+
+@dataclass
+class OnnxModel:
+    """What ``load_model`` returns.
+
+    Attributes:
+        session: The InferenceSession.
+        on: Where it runs.
+        stored: The model as it can be read again, if the session says where it is from.
+        labels: The class of each column, as the model has it, where it is known.
+        output: The name of the output to take, if the user chose one.
+        wanted: The names of the outputs to compute in each output mode, once they are known.
+    """
+
+    session: Any
+    on: Device
+    stored: Stored | None
+    labels: list[Any] | None
+    output: str | None = None
+    wanted: dict[str, list[str]] = field(default_factory=dict)
+    inputs: list[Input] = field(init=False)
+    rows: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read what the session says of its inputs."""
+        self.inputs = inputs_of(self.session)
+        self.rows = fixed_rows(self.inputs)
+        self.outputs = self.session.get_outputs()
+        types = [value.type for value in (*self.inputs, *self.outputs)]
+        self.bfloat16 = "tensor(bfloat16)" in types
+
+    @property
+    def device(self) -> str:
+        """The name of the device, for the metadata."""
+        return self.on.name
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """The name of each column, where the model has it."""
+        return None if self.labels is None else [str(label) for label in self.labels]
+
+    @property
+    def channels(self) -> str | None:
+        """The order of a picture's axes, for the command line, where the input's shape tells."""
+        shape = self.inputs[0].shape if len(self.inputs) == 1 else ()
+        axes = [axis for axis in (1, 3) if len(shape) == 4 and shape[axis] in (1, 3)]
+        return {1: "first", 3: "last"}[axes[0]] if len(axes) == 1 else None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that change the rows."""
+        return {} if self.output is None else {"output": self.output}
+
+
+def load(source: Any, device: str | None, options: Mapping[str, Any]) -> OnnxModel:
+    """Return the model of any source on a device.
+
+    Args:
+        source: The path or the bytes of an ``.onnx`` file, a ModelProto, an InferenceSession, or
+            ``"module:attribute"`` of one of these.
+        device: The name of a device or of an execution provider; None for the best one.
+        options: ``output``, the name of the output to take, and ``threads``, for the operators of the CPU.
+
+    Raises:
+        TypeError: ``source`` is no model.
+        ValueError: A file is damaged, too new for ONNX Runtime, or names files outside its folder; or the device is
+            not available.
+        FileNotFoundError: There is no such file.
+    """
+    if isinstance(source, str) and is_import_path(source):
+        source = import_model(source)
+    others = {name: value for name, value in options.items() if name != "output"}
+    threads = checked_options(others, {"threads": range(MOST_THREADS)}, "onnx")["threads"]
+    if isinstance(source, onnxruntime.InferenceSession):
+        model = _live(source, device)
+        if "threads" in options:
+            message = "threads: a live session has its own; set SessionOptions.intra_op_num_threads when it is made"
+            raise ValueError(message)
+    else:
+        model = _stored(source, device, threads)
+    outputs = (None, *(output.name for output in model.outputs))
+    model.output = checked_options({"output": options.get("output")}, {"output": outputs}, "onnx")["output"]
+    return model
+
+
+def _stored(source: Any, device: str | None, threads: int) -> OnnxModel:
+    model, proto = stored(_content(source))
+    labels = class_labels(proto.graph)
+
+    def start(place: Device) -> Any:
+        return _session(model, proto, place, threads)
+
+    session, on = first_that_works(best_devices(), start) if device is None else start(resolve_device(device))
+    return OnnxModel(session, on, model, labels)
+
+
+def _content(source: Any) -> Path | bytes:
+    if isinstance(source, str | os.PathLike):
+        return Path(os.fspath(source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    if isinstance(source, onnx.ModelProto):
+        return bytes(source.SerializeToString())
+    kind = "a function" if callable(source) else type(source).__qualname__
+    message = (
+        "expected the path or the bytes of an .onnx file, an onnx.ModelProto or an onnxruntime.InferenceSession as "
+        f"model, got {kind}; export a model of another framework first, or use that framework's backend"
+    )
+    raise TypeError(message)
+
+
+def _session(model: Stored, proto: Any, device: Device, threads: int) -> tuple[Any, Device]:
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = QUIET
+    settings.intra_op_num_threads = threads
+    content = str(model.content) if isinstance(model.content, Path) else model.content
+    try:
+        # Without fallback: it would go on with the CPU on its own, and print that.
+        session = onnxruntime.InferenceSession(content, settings, providers=device.providers(), enable_fallback=0)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ValueError(explain(error, model.where, proto)) from error
+    if session.get_providers()[0] != device.provider:
+        message = f"{unavailable(device.name)}; {device.provider} did not start: look for its driver and libraries"
+        raise ValueError(message)
+    return session, device
+
+
+_SOURCES: weakref.WeakKeyDictionary[Any, tuple[Stored | None, list[Any] | None]] = weakref.WeakKeyDictionary()
+
+
+def _live(session: Any, device: str | None) -> OnnxModel:
+    provider = session.get_providers()[0]
+    number = session.get_provider_options().get(provider, {}).get("device_id")
+    short = short_name(provider)
+    on = Device(f"{short}:{number}" if number not in (None, "0") else short, provider, int(number or 0))
+    if device is not None:
+        wanted = resolve_device(device)
+        if (wanted.provider, wanted.number or 0) != (on.provider, on.number or 0):
+            message = (
+                f"the session runs on {on.name!r}, not on {device!r}; set device={on.name!r} or None, make it with "
+                f"providers={[wanted.provider]!r}, or pass the path of its file"
+            )
+            raise ValueError(message)
+    if session not in _SOURCES:  # asked for at the start of every run
+        _SOURCES[session] = _source_of(session)
+    model, labels = _SOURCES[session]
+    return OnnxModel(session, on, model, labels)
+
+
+def _source_of(session: Any) -> tuple[Stored | None, list[Any] | None]:
+    """Return what a session was made of, as far as it says so: it has no public name for it."""
+    path: Any = getattr(session, "_model_path", None)
+    content: Any = getattr(session, "_model_bytes", None)
+    if not path and not content:
+        return None, None
+    try:
+        model, proto = stored(Path(path) if path else bytes(content))
+    except (OSError, ValueError):  # gone, in ORT format, or with files elsewhere
+        return None, None
+    return model, class_labels(proto.graph)
