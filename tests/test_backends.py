@@ -9,6 +9,7 @@ import pytest
 
 import probly.data_generator as fod
 from probly.data_generator import backends, hookspecs
+from probly.data_generator.backends import listing
 from tests.tiny import GOOD_BACKEND, build_wheel, install
 
 RULE_BREAKERS = {
@@ -34,6 +35,7 @@ WORKING = {
     "returns-none": GOOD_BACKEND + "\n@hookimpl\ndef forward(model, inputs, output_mode):\n    return None\n",
     "loads-none": GOOD_BACKEND + "\n@hookimpl\ndef load_model(source, device):\n    return None\n",
     "greedy": GOOD_BACKEND + "\n@hookimpl\ndef recognizes(model):\n    return type(model).__name__ == 'Wanted'\n",
+    "fails-to-recognize": GOOD_BACKEND + "\n@hookimpl\ndef recognizes(model):\n    return model.no_such_attribute\n",
     "greedy-too": GOOD_BACKEND + "\n@hookimpl\ndef recognizes(model):\n    return type(model).__name__ == 'Wanted'\n",
 }
 
@@ -142,8 +144,8 @@ def test_unknown_backends_suggest_close_names():
 @pytest.fixture
 def bare(monkeypatch):
     """Hide every backend distribution but the core's."""
-    real = backends._claims()
-    monkeypatch.setattr(backends, "_claims", lambda: {name: real[name] for name in ("numpy", "agnostic")})
+    real = listing.claims()
+    monkeypatch.setattr(listing, "claims", lambda: {name: real[name] for name in ("numpy", "agnostic")})
 
 
 @pytest.mark.parametrize(
@@ -161,6 +163,20 @@ def test_a_model_of_a_known_framework_without_backend_is_not_given_to_the_agnost
     kind.__call__ = lambda self, batch: batch
     with pytest.raises(ImportError, match="probly-data-generator-torch"):
         fod.FirstOrderDataGenerator(kind(), backend="auto")
+
+
+def test_a_model_with_predict_proba_needs_no_backend_of_its_own(bare):
+    """Its framework has a backend of ours that is not installed; the agnostic one calls the model's own method."""
+    from sklearn.linear_model import LogisticRegression, RidgeClassifier
+
+    inputs, labels = np.eye(3), ["a", "b", "c"]
+    model = LogisticRegression().fit(inputs, labels)
+    distributions = fod.FirstOrderDataGenerator(model, backend="auto").generate_distributions(inputs)
+    assert distributions.meta["backend"] == "numpy"
+    assert distributions.class_names == labels
+    np.testing.assert_allclose(distributions.probabilities, model.predict_proba(inputs), atol=1e-7)
+    with pytest.raises(fod.BackendNotInstalledError, match="pip install probly-data-generator-sklearn"):
+        fod.FirstOrderDataGenerator(RidgeClassifier().fit(inputs, labels), backend="auto")
 
 
 def test_a_model_of_a_framework_with_a_broken_backend_is_not_given_to_the_agnostic_one(installed):
@@ -189,6 +205,18 @@ def test_automatic_choice_refuses_two_that_recognize_the_model(installed):
         fod.FirstOrderDataGenerator(Wanted(), backend="auto")
     explicit = fod.FirstOrderDataGenerator(Wanted(), backend="greedy").generate_distributions(np.eye(2))
     assert explicit.meta["backend"] == "greedy"
+
+
+def test_a_backend_that_fails_to_recognize_harms_nobody_but_its_own_models(installed):
+    def model(batch):
+        return batch
+
+    assert fod.FirstOrderDataGenerator(model).backend.info.name == "numpy"
+    kind = types.new_class("Net")
+    kind.__module__ = "fails-to-recognize.models"
+    kind.__call__ = lambda self, batch: batch
+    with pytest.raises(fod.BrokenBackendError, match="hook recognizes failed with AttributeError"):
+        fod.FirstOrderDataGenerator(kind())
 
 
 def test_each_generator_has_a_manager_of_its_own():
@@ -250,5 +278,5 @@ def test_the_hooks_are_called_per_batch_never_per_sample():
 
 def test_every_required_hook_is_specified_once():
     specified = {name for name, value in vars(hookspecs).items() if hasattr(value, f"{hookspecs.PROJECT}_spec")}
-    assert specified == {*hookspecs.REQUIRED, "recognizes", "is_out_of_memory", "weight_digest"}
+    assert specified == {*hookspecs.REQUIRED, *hookspecs.OPTIONAL}
     assert all(getattr(getattr(hookspecs, name), f"{hookspecs.PROJECT}_spec")["firstresult"] for name in specified)

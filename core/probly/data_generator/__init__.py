@@ -1,6 +1,6 @@
 """First-order data: the class distribution p(y|x) of every sample, from any pretrained classifier and any dataset."""
 
-from probly.data_generator.backends import BackendInfo, list_backends
+from probly.data_generator.backends import BackendInfo, BackendReport, check_backend, list_backends
 from probly.data_generator.dataset import FirstOrderDataset, output_dataloader
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import (
@@ -26,6 +26,7 @@ __all__ = [
     "BackendError",
     "BackendInfo",
     "BackendNotInstalledError",
+    "BackendReport",
     "BaseDataGenerator",
     "Batch",
     "BrokenBackendError",
@@ -36,6 +37,7 @@ __all__ = [
     "SimpleDataLoader",
     "StoreError",
     "UnknownBackendError",
+    "check_backend",
     "create_data_generator",
     "hookimpl",
     "list_backends",

@@ -6,7 +6,7 @@ class BackendError(Exception):
 
 
 class UnknownBackendError(BackendError, ValueError):
-    """No installed backend and no extra of ours has this name."""
+    """No installed backend (or wrapper) and no extra of ours has this name."""
 
 
 class BackendNotInstalledError(BackendError, ImportError):
@@ -14,11 +14,11 @@ class BackendNotInstalledError(BackendError, ImportError):
 
 
 class BrokenBackendError(BackendError, ImportError):
-    """The backend is installed, but cannot be imported or breaks the hook contract; see ``__cause__``."""
+    """The backend or wrapper is installed, but cannot be imported or breaks the hook contract; see ``__cause__``."""
 
 
 class AmbiguousBackendError(BackendError, ValueError):
-    """Two distributions claim the name, or two backends claim the model."""
+    """Two distributions claim the name of a backend or wrapper, or two backends claim the model."""
 
 
 class InvalidOutputError(ValueError):

@@ -15,6 +15,6 @@ __all__ = [
 
 
 class FirstOrderDataGenerator(_FirstOrderDataGenerator):
-    """The generator for any callable: pure Python, NumPy, scikit-learn."""
+    """The generator for any callable, pure Python or NumPy, and any object with ``predict_proba``."""
 
     backend_name = "numpy"

@@ -48,7 +48,9 @@ class FirstOrderDataGenerator:
         index_getter: Picks the dataset index from a sample or a batch, where order and sampler do not tell.
         class_names: One name per column, recorded in the metadata.
         options: What only the backend knows, by name, such as ``{"autocast": "bfloat16"}``; see its README.
-        wrappers: Plugins around every hook: modules or objects with ``@hookimpl(wrapper=True)`` functions.
+        wrappers: Plugins around every hook: names of installed ones (group ``probly.data_generator.wrappers``),
+            modules or objects with hooks, or classes, which are called with this generator's hooks; see
+            docs/writing_a_backend.md.
 
     Raises:
         ValueError: An argument is out of its domain; the message lists what is possible.

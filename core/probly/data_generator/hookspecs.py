@@ -40,7 +40,8 @@ def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> A
     Returns:
         Any object with an attribute ``device`` (the resolved device name, recorded in the metadata). Recorded, too, if
         it has them: ``class_names`` (a list of str, or None) and ``options`` (a dict of those that may change the
-        rows; a store goes on with the same ones only).
+        rows; a store goes on with the same ones only). The command line reads ``channels``, ``"first"`` or ``"last"``:
+        which axis of a picture the model expects its channels on; without it, the user has to say so.
 
     Raises:
         ValueError: The device is not available, or an option is not known; the message lists those that are.

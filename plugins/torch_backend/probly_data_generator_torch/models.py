@@ -55,6 +55,8 @@ class TorchModel:
         self.num_workers = 0
         self._parts = [] if module is None else list(module.modules())
         self.is_keras = any(kind.__module__.partition(".")[0] == "keras" for kind in type(function).__mro__)
+        self.channels = "last" if self.is_keras else "first"
+        """The order of a picture's axes, for the command line."""
 
     def evaluating(self) -> contextlib.AbstractContextManager[None]:
         """Switch off dropout and batch statistics, and leave every submodule in the mode it was found in."""
