@@ -1,10 +1,11 @@
 """The hooks. jax is imported inside their bodies only, so that listing backends stays free of it."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from probly.data_generator.hookspecs import HOST, OutputMode, hookimpl
+from probly.data_generator.options import checked_options
 from probly.data_generator.samples import Batch, Getter
 
 if TYPE_CHECKING:
@@ -12,12 +13,15 @@ if TYPE_CHECKING:
 
 
 @hookimpl
-def load_model(source: Any, device: str | None) -> "JaxModel":
+def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> "JaxModel":
     """Accept a function, a flax or equinox module, a Keras model on JAX, or ``"module:attribute"``."""
     from probly_data_generator_jax.devices import resolve_device
     from probly_data_generator_jax.models import load
 
-    return load(source, resolve_device(device))
+    chosen = checked_options(options, {"donate": (False, True)}, "jax")
+    model = load(source, resolve_device(device))
+    model.donate = chosen["donate"]
+    return model
 
 
 @hookimpl
@@ -90,3 +94,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, jax.errors.JaxRuntimeError) and ("resource_exhausted" in text or "out of memory" in text)
     )
+
+
+@hookimpl
+def available_devices() -> list[str]:
+    """Return the devices of this process, each kind alone and together."""
+    from probly_data_generator_jax.devices import device_names
+
+    return device_names()

@@ -1,6 +1,6 @@
 """Datasets and loaders for JAX: read for a run, and paired with distributions for training."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -9,11 +9,11 @@ import numpy as np
 
 from probly.data_generator import dataset as core
 from probly.data_generator.batches import iterate_batches
-from probly.data_generator.loaders import SimpleDataLoader
+from probly.data_generator.loaders import SimpleDataLoader, is_loader
 from probly.data_generator.nests import columns, map_leaves
 from probly.data_generator.outputs import FloatRows
-from probly.data_generator.samples import Batches, Getter
-from probly_data_generator_jax.devices import is_number, resolve_device
+from probly.data_generator.samples import Batch, Batches, Getter
+from probly_data_generator_jax.devices import is_number, resolve_device, stage
 
 
 def jax_batches(
@@ -27,7 +27,17 @@ def jax_batches(
     """Iterate over anything that JAX users call a dataset; arrays are sliced, never fetched row by row."""
     if input_getter is None and index_getter is None and not batched:
         dataset = host_views(dataset)
-    return iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start)
+    batches = iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start)
+    # What a loader hands out may be its own buffer, which it fills again.
+    return batches if batched or is_loader(dataset) else Batches(_staged(batches), batches.length)
+
+
+def _staged(batches: Batches) -> Iterator[Batch]:
+    try:
+        for indices, inputs, labels in batches:
+            yield Batch(indices, inputs if isinstance(inputs, list) else stage(inputs), labels)
+    finally:
+        batches.close()
 
 
 def host_views(dataset: Any) -> Any:

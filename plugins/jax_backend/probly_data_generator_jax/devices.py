@@ -1,16 +1,34 @@
 """JAX devices by name, and the way of arrays to them and back."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from probly.data_generator.nests import map_leaves
 
 ROWS = "rows"
+
+
+class Staged(np.ndarray[Any, Any]):
+    """Inputs of a run in host memory, which nobody writes to before their rows have been collected.
+
+    ``to_device`` leaves it to the compiled step to take them to its device: for a small batch, jax.device_put takes
+    longer than all the rest.
+    """
+
+
+def stage(nest: Any) -> Any:
+    """Return a nest with its numeric NumPy arrays marked as Staged."""
+    return _stage(nest) if isinstance(nest, np.ndarray) else map_leaves(_stage, nest)
+
+
+def _stage(leaf: Any) -> Any:
+    return leaf.view(Staged) if type(leaf) in (np.ndarray, np.memmap) and is_number(leaf.dtype) else leaf
 
 
 @dataclass(frozen=True)
@@ -31,6 +49,8 @@ class Placement:
         With several devices the rows are divided among them; an array whose rows do not divide waits on the first
         device, where ``spread`` finds it after padding.
         """
+        if isinstance(nest, np.ndarray | jax.Array):  # the usual case, faster
+            return self._put(nest)
         return map_leaves(lambda leaf: jax.tree.map(self._put, leaf), nest)
 
     def spread(self, inputs: Any) -> Any:
@@ -43,12 +63,18 @@ class Placement:
         """Return a pytree of arrays with one copy on each device."""
         return jax.device_put(weights, self.devices[0] if len(self.devices) == 1 else self._sharding())
 
+    def single(self) -> SingleDeviceSharding | None:
+        """Return where inputs in host memory go, if that is one device."""
+        return SingleDeviceSharding(self.devices[0]) if len(self.devices) == 1 else None
+
     def rounded(self, rows: int) -> int:
         """Return the next number of rows that the devices can share evenly."""
         return -(-rows // len(self.devices)) * len(self.devices)
 
     def _put(self, leaf: Any) -> Any:
         if not isinstance(leaf, jax.Array):
+            if isinstance(leaf, Staged) and len(self.devices) == 1:
+                return leaf.view(np.ndarray)
             array = _as_numpy(leaf)
             if array is None:
                 return leaf
@@ -88,7 +114,8 @@ def resolve_device(name: str | None) -> Placement:
         return Placement(f"{devices[0].platform}:all", devices)
     index = int(number or 0) if number.isdecimal() or not number else len(devices)
     if index >= len(devices):
-        message = f"device {name!r} is not available to jax {jax.__version__}; available: {', '.join(_available())}"
+        available = ", ".join(map(repr, device_names()))
+        message = f"device {name!r} is not available to jax {jax.__version__}; available: {available}"
         raise ValueError(message)
     return Placement(_name(devices[index].platform, index), (devices[index],))
 
@@ -104,15 +131,17 @@ def _name(platform: str, index: int) -> str:
     return "cpu" if (platform, index) == ("cpu", 0) else f"{platform}:{index}"
 
 
-def _available() -> list[str]:
+def device_names() -> list[str]:
+    """Return the names of all devices of this machine, alone and together."""
     names = []
     for platform in dict.fromkeys(("cpu", "gpu", "tpu", jax.default_backend())):
         devices = _devices(platform)
         names += [_name(platform, index) for index in range(len(devices))]
         names += [f"{platform}:all"] if len(devices) > 1 else []
-    return [repr(name) for name in names]
+    return names
 
 
+@functools.cache  # asked several times per batch, and slow
 def is_number(dtype: Any) -> bool:
     """Return whether JAX computes with a dtype: bool, integers, floats (bfloat16 included), complex."""
     return bool(dtype == np.bool_ or jnp.issubdtype(dtype, np.number))
@@ -133,6 +162,8 @@ def to_host(nest: Any) -> Any:
         >>> to_host({"half": jnp.ones(2, jnp.bfloat16), "name": "x"})
         {'half': array([1., 1.], dtype=float32), 'name': 'x'}
     """
+    if isinstance(nest, np.ndarray | jax.Array):  # the usual case, faster
+        return _to_host(nest)
     return map_leaves(lambda leaf: jax.tree.map(_to_host, leaf), nest)
 
 
@@ -147,4 +178,4 @@ def _to_host(leaf: Any) -> Any:
 
 def is_half(array: Any) -> bool:
     """Return whether an array's floats have fewer than 32 bits."""
-    return bool(jnp.issubdtype(array.dtype, np.floating) and array.dtype.itemsize < 4)
+    return bool(array.dtype.itemsize < 4 and jnp.issubdtype(array.dtype, np.floating))

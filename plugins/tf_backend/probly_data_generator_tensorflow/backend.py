@@ -1,11 +1,12 @@
 """The hooks. TensorFlow is imported inside their bodies only, so that listing backends stays free of it."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from probly.data_generator.hookspecs import HOST, OutputMode, hookimpl
 from probly.data_generator.nests import map_leaves
+from probly.data_generator.options import checked_options
 from probly.data_generator.samples import Batch, Getter
 
 if TYPE_CHECKING:
@@ -13,11 +14,12 @@ if TYPE_CHECKING:
 
 
 @hookimpl
-def load_model(source: Any, device: str | None) -> "TensorFlowModel":
+def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> "TensorFlowModel":
     """Accept a Keras model, a tf.Module, a callable, or a file or folder of one of these."""
     from probly_data_generator_tensorflow.models import load
 
-    return load(source, device)
+    chosen = checked_options(options, {"xla": (False, True)}, "tensorflow")
+    return load(source, device, **chosen)
 
 
 @hookimpl
@@ -86,3 +88,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     import tensorflow as tf
 
     return isinstance(error, tf.errors.ResourceExhaustedError | MemoryError)
+
+
+@hookimpl
+def available_devices() -> list[str]:
+    """Return the logical devices of TensorFlow by their short names."""
+    from probly_data_generator_tensorflow.tensors import device_names
+
+    return device_names()

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import tensorflow as tf
 
 from probly.data_generator.importing import import_model, is_import_path
+from probly_data_generator_tensorflow import keeping
 from probly_data_generator_tensorflow.saved_models import Shapes, saved_model
 from probly_data_generator_tensorflow.step import Step
 from probly_data_generator_tensorflow.tensors import resolve_device, short_name
@@ -29,10 +30,12 @@ class TensorFlowModel:
         module: What holds the variables.
         input_shapes: The shape of one sample by input name, where known.
         strategy: Splits each batch over its replicas.
+        xla: Whether XLA compiles the step.
 
     Attributes:
         device: The name of its device; for a strategy the names of all of them, separated by commas.
         step: What is called per batch.
+        options: The backend's options that may change the rows.
     """
 
     def __init__(
@@ -42,15 +45,30 @@ class TensorFlowModel:
         module: Any,
         input_shapes: Shapes | None = None,
         strategy: tf.distribute.Strategy | None = None,
+        *,
+        xla: bool = False,
     ) -> None:
         self.module = module
         self.input_shapes = input_shapes or {}
         self.device = device if strategy is None else ",".join(map(short_name, strategy.extended.worker_devices))
+        self.channels = "last"
+        """The order of a picture's axes, for the command line."""
+        self.options = {"xla": True} if xla else {}
         # Keras's way to say so, compile(run_eagerly=True), serves for any callable.
-        self.step = Step(function, device, strategy, eager=getattr(module, "run_eagerly", False) is True)
+        self.step = Step(function, device, strategy, eager=getattr(module, "run_eagerly", False) is True, xla=xla)
+        self.evidence: keeping.Evidence | None = None
+
+    def keep_step(self, before: "TensorFlowModel | None") -> None:
+        """Go on with the compiled step of an earlier run of the same model if it would be compiled to the same."""
+        self.evidence = keeping.evidence(self.module)
+        keeping.remember(self.module, self)
+        if before is None or self.evidence is None or not self.evidence.equals(before.evidence):
+            return
+        if self.step.settings == before.step.settings:
+            self.step = before.step
 
 
-def load(source: Any, device: str | None) -> TensorFlowModel:
+def load(source: Any, device: str | None, *, xla: bool = False) -> TensorFlowModel:
     """Return the model of any source; a strategy, where there is one, is stronger than ``device``.
 
     Raises:
@@ -63,20 +81,23 @@ def load(source: Any, device: str | None) -> TensorFlowModel:
         source = import_model(source)
     strategy = _strategy(source)
     if isinstance(source, str | PathLike):
-        return _load_path(Path(source), target, strategy)
-    return _live(source, target, strategy)
+        return _load_path(Path(source), target, strategy, xla=xla)
+    before = keeping.last_loaded(source)
+    loaded = _live(source, target, strategy, xla=xla)
+    loaded.keep_step(before)
+    return loaded
 
 
-def _live(source: Any, device: str, strategy: tf.distribute.Strategy | None) -> TensorFlowModel:
+def _live(source: Any, device: str, strategy: tf.distribute.Strategy | None, *, xla: bool) -> TensorFlowModel:
     if is_keras(source):
         _check_keras(source)
         return TensorFlowModel(
-            functools.partial(source, training=False), device, source, _keras_shapes(source), strategy
+            functools.partial(source, training=False), device, source, _keras_shapes(source), strategy, xla=xla
         )
     if not callable(source):
         message = f"expected a Keras model, a callable or a path as model, got {type(source).__name__}"
         raise TypeError(message)
-    return TensorFlowModel(_inference(source), device, source, None, strategy)
+    return TensorFlowModel(_inference(source), device, source, None, strategy, xla=xla)
 
 
 def is_keras(source: Any) -> bool:
@@ -161,20 +182,20 @@ def _variables_strategy(source: Any) -> tf.distribute.Strategy | None:
     return None
 
 
-def _load_path(path: Path, device: str, strategy: tf.distribute.Strategy | None) -> TensorFlowModel:
+def _load_path(path: Path, device: str, strategy: tf.distribute.Strategy | None, *, xla: bool) -> TensorFlowModel:
     if not path.exists():
         message = f"{path}: there is no such model file or folder"
         raise FileNotFoundError(message)
     if path.is_dir():
         loaded, function, shapes = saved_model(path)
-        return TensorFlowModel(function, device, loaded, shapes, strategy)
+        return TensorFlowModel(function, device, loaded, shapes, strategy, xla=xla)
     if path.name.endswith(".weights.h5"):
         message = f"{path}: holds weights, not a model; build the model, call load_weights and pass the model"
         raise ValueError(message)
     if path.suffix not in (".keras", ".h5", ".hdf5"):
         message = f"{path}: expected a .keras or .h5 file or a SavedModel folder, got the suffix {path.suffix!r}"
         raise ValueError(message)
-    return _live(_load_keras(path), device, strategy)
+    return _live(_load_keras(path), device, strategy, xla=xla)
 
 
 def _load_keras(path: Path) -> Any:

@@ -101,12 +101,13 @@ def _leaf_fits(leaf: Any, sample: tuple[int | None, ...]) -> bool | None:
 
 
 def _rows(dataset: tf.data.Dataset) -> int | None:
-    """Return the number of rows in all batches where it is known without reading them."""
-    try:
-        rows = int(dataset.unbatch().cardinality())
-    except ValueError:  # an element has a part without rows
-        return None
-    return rows if rows >= 0 else None
+    """Return the number of rows in all batches where the specification of a batch tells it."""
+    batches = int(dataset.cardinality())
+    # Asking dataset.unbatch() says the same, but traces a function for it.
+    shapes = [getattr(leaf, "shape", tf.TensorShape(None)) for leaf in tf.nest.flatten(dataset.element_spec)]
+    sizes = {shape[0] if shape.rank else None for shape in shapes}
+    size = sizes.pop() if len(sizes) == 1 else None
+    return None if size is None or batches < 0 else batches * int(size)
 
 
 def _samples(

@@ -53,6 +53,7 @@ class Step:
         device: Where it runs, if there is no strategy.
         strategy: Splits each batch over its replicas.
         eager: Whether to run without a graph.
+        xla: Whether XLA compiles the graph, once per shape; the last batch is padded to that of the others.
     """
 
     def __init__(
@@ -62,41 +63,68 @@ class Step:
         strategy: tf.distribute.Strategy | None = None,
         *,
         eager: bool = False,
+        xla: bool = False,
     ) -> None:
         self.function = function
         self.device = device
         self.strategy = strategy
         self.eager = eager
-        self._compiled = tf.function(self._run, autograph=False, reduce_retracing=True)
-        self._traced: set[Any] = set()
+        self.xla = xla
+        self._functions: dict[OutputMode, Any] = {}
+        self._traced: dict[Any, Any] = {}
+
+    @property
+    def settings(self) -> tuple[Any, ...]:
+        """What two steps of the same model may differ in."""
+        return self.device, self.strategy, self.eager, self.xla
 
     def __call__(self, inputs: Any, output_mode: OutputMode, batch_size: int) -> Any:
         """Return the rows of a batch, or the model's own outputs for ``"raw"``."""
         if self.strategy is not None:
             return self._on_replicas(self.strategy, inputs, output_mode, batch_size)
         with tf.device(self.device):
+            if self.xla and output_mode != "raw" and isinstance(inputs, tf.Tensor) and inputs.shape.rank:
+                return self._padded(inputs, output_mode, batch_size)
             return self._call(inputs, output_mode)
+
+    def _padded(self, inputs: tf.Tensor, output_mode: OutputMode, batch_size: int) -> Any:
+        rows = int(inputs.shape[0])
+        wanted = max(rows, batch_size)
+        outputs = self._call(_pad(inputs, wanted), output_mode)
+        return outputs if rows == wanted else cut_rows(outputs, wanted, rows)
 
     def _call(self, inputs: Any, output_mode: OutputMode) -> Any:
         # Samples that are no tensors would be compiled in as constants, once per batch.
         if self.eager or tf.config.functions_run_eagerly() or not all(map(_is_traceable, leaves(inputs))):
             return self._run(inputs, output_mode)
-        specs = tf.nest.map_structure(_any_rows, inputs)
-        key = (output_mode, *tf.nest.flatten(specs))
-        if key not in self._traced:
-            failure = self._trace(specs, output_mode)
-            if failure is not None:
-                return self._run_eagerly(inputs, output_mode, failure)
-            self._traced.add(key)
-        return self._compiled(inputs, output_mode)
+        key = (output_mode, _kind(inputs))
+        graph = self._traced.get(key)
+        if graph is None:
+            graph = self._trace(tf.nest.map_structure(_any_rows, inputs), self._compiled(output_mode))
+            if isinstance(graph, Exception):
+                return self._run_eagerly(inputs, output_mode, graph)
+            self._traced[key] = graph
+        # A graph of one tensor is called as it is: finding it among all others takes as long as a small model.
+        return graph(inputs) if isinstance(inputs, tf.Tensor) else self._compiled(output_mode)(inputs)
 
-    def _trace(self, specs: Any, output_mode: OutputMode) -> Exception | None:
-        """Compile the step for these inputs; return what went wrong, which tells the caller nothing about its model."""
+    def _compiled(self, output_mode: OutputMode) -> Any:
+        if output_mode not in self._functions:
+            self._functions[output_mode] = self._function(output_mode)
+        return self._functions[output_mode]
+
+    def _function(self, output_mode: OutputMode) -> Any:
+        # With the inputs as its only argument, its graphs can be called directly.
+        def run(inputs: Any) -> Any:
+            return self._run(inputs, output_mode)
+
+        return tf.function(run, autograph=False, reduce_retracing=True, jit_compile=True if self.xla else None)
+
+    def _trace(self, specs: Any, compiled: Any) -> Any:
+        """Compile the step for these inputs; return it, or what went wrong."""
         try:
-            self._compiled.get_concrete_function(specs, output_mode)
+            return compiled.get_concrete_function(specs)
         except Exception as error:  # noqa: BLE001  # a model may fail in any way where it meets symbolic tensors
             return error
-        return None
 
     def _run_eagerly(self, inputs: Any, output_mode: OutputMode, failure: Exception) -> Any:
         outputs = self._run(inputs, output_mode)  # a model that is broken, too, says so here more clearly
@@ -143,6 +171,13 @@ class Step:
 
 def _is_traceable(leaf: Any) -> bool:
     return tf.is_tensor(leaf) or isinstance(leaf, tf.distribute.DistributedValues)
+
+
+def _kind(inputs: Any) -> Any:
+    """Return what a graph knows of its inputs."""
+    if isinstance(inputs, tf.Tensor):
+        return inputs.dtype, tuple(inputs.shape)[1:]
+    return tuple(tf.nest.flatten(tf.nest.map_structure(_any_rows, inputs)))
 
 
 def _any_rows(tensor: Any) -> Any:

@@ -1,14 +1,19 @@
 """Devices by name, and arrays to and from them."""
 
+import functools
 import re
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+# Converting other types is slow to ask for.
+_PLAIN = frozenset({np.float32, np.float64, np.int32, np.int64, np.uint8, np.bool_})
+
 _DEVICE = re.compile(r"(?:.*/)?(?:device:)?(?P<kind>[a-z_]+)(?::(?P<index>\d+))?", re.IGNORECASE)
 
 
+@functools.cache  # TensorFlow's devices are settled before the first one is asked for
 def resolve_device(name: str | None) -> str:
     """Return the short TensorFlow name of a device, such as ``"GPU:0"``; the best one for None.
 
@@ -19,7 +24,7 @@ def resolve_device(name: str | None) -> str:
         >>> resolve_device("cpu"), resolve_device("/device:CPU:0")
         ('CPU:0', 'CPU:0')
     """
-    available = [short_name(device.name) for device in tf.config.list_logical_devices()]
+    available = device_names()
     if name is None:
         return next((device for device in available if device.startswith("GPU")), "CPU:0")
     match = _DEVICE.fullmatch(str(name))
@@ -31,6 +36,11 @@ def resolve_device(name: str | None) -> str:
         )
         raise ValueError(message)
     return wanted
+
+
+def device_names() -> list[str]:
+    """Return the short names of all logical devices."""
+    return [short_name(device.name) for device in tf.config.list_logical_devices()]
 
 
 def short_name(device: str) -> str:
@@ -61,6 +71,8 @@ def to_numpy(leaf: Any) -> Any:
 
 def to_tensor(leaf: Any, device: str) -> Any:
     """Return a tensor or an array of numbers or text as a tensor on a device; other leaves as they are."""
+    if isinstance(leaf, tf.Tensor) and _is_on(leaf, device):
+        return leaf
     if not isinstance(leaf, tf.Tensor | tf.Variable):
         array = _as_array(leaf)
         if array is None:
@@ -72,11 +84,18 @@ def to_tensor(leaf: Any, device: str) -> Any:
         return tf.convert_to_tensor(leaf) if isinstance(leaf, np.ndarray) else tf.identity(leaf)
 
 
+def _is_on(tensor: tf.Tensor, device: str) -> bool:
+    # The device of a tensor is its full name, and symbolic ones have none.
+    return bool(getattr(tensor, "device", None)) and short_name(tensor.device) == device
+
+
 def _as_array(leaf: Any) -> Any:
     """Return the NumPy array of numbers or text behind a leaf, or None where there is none."""
     if not hasattr(leaf, "__array__"):
         return None
     array = np.asarray(leaf)
+    if array.dtype.type in _PLAIN:
+        return array
     try:
         tf.as_dtype(array.dtype)
     except TypeError:  # dates and records
