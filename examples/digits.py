@@ -1,4 +1,4 @@
-"""From a classifier to first-order data to a student, on scikit-learn's handwritten digits.
+"""From a classifier to first-order data to a report and a student, on scikit-learn's handwritten digits.
 
 python examples/digits.py [--backends "torch jax tensorflow"] [--output demo_output]
 """
@@ -9,7 +9,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from picture import draw
 from same_weights import MODELS
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -19,6 +18,7 @@ from student import train
 
 from probly.data_generator import FirstOrderDataGenerator, output_dataloader
 from probly.data_generator.metrics import class_indices, mean_entropy
+from probly.data_generator.report import write_report
 
 
 def train_teacher(inputs, labels):
@@ -121,8 +121,11 @@ def main():
         exchange(results, layers, arguments.output)
     distributions = results["numpy"][0]
     compare_students(held_out, distributions)
-    picture = draw(distributions, held_inputs.reshape(-1, 8, 8), arguments.output / "first_order_data.png")
-    print("\nWritten:", *(str(arguments.output / f"{backend}.json") for backend in results), str(picture), sep="\n  ")
+    page, figures = arguments.output / "report.html", arguments.output / "figures"
+    title = f"First-order data of {len(distributions)} handwritten digits"
+    write_report(page, distributions, inputs=held_inputs.reshape(-1, 8, 8), title=title, figures=figures)
+    files = [arguments.output / f"{backend}.json" for backend in results]
+    print("\nWritten:", *map(str, files), f"{page} (open it in a browser)", str(figures), sep="\n  ")
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def test_progress_shows_a_bar_on_a_terminal(monkeypatch):
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     generator(batch_size=5).generate_distributions(LOGITS, progress=True)
-    assert "20.0/20.0" in screen.getvalue()
+    assert "20 of 20 rows" in screen.getvalue()
     screen.truncate(0)
     generator(batch_size=5).generate_distributions(LOGITS, progress=False)
     assert not screen.getvalue().strip("\0")

@@ -172,6 +172,12 @@ class Distributions(Mapping[int, FloatRows]):
 
     __hash__ = None  # type: ignore[assignment]  # equal by content, like a dict
 
+    def _repr_html_(self) -> str:
+        """Return the first rows as the table that notebooks show."""
+        from probly.data_generator.report.table import distributions_table  # noqa: PLC0415  # only notebooks need it
+
+        return distributions_table(self)
+
     def __repr__(self) -> str:
         """Return size and origin in one line."""
         origin = f", backend={self.meta['backend']!r}" if "backend" in self.meta else ""

@@ -104,7 +104,7 @@ class Store(Distributions):
         """Yield all rows, shard by shard, without a copy if they are float32.
 
         Args:
-            writable: Give arrays that may be written to, for libraries such as torch that know no read-only memory.
+            writable: Give arrays that may be written to, for libraries that know no read-only memory.
                 Writing changes them for this process only, never the file.
 
         Yields:

@@ -49,6 +49,11 @@ class StoreSink:
         first_missing = self.writer.missing(0, 2**62)[0].start
         return first_missing // self.batch_size * self.batch_size
 
+    @property
+    def safe_rows(self) -> int:
+        """The number of rows that are published."""
+        return sum(rows.stop - rows.start for rows in self.writer.published)
+
     def pending(self, batches: Iterable[Batch], skip: Callable[[int], Any]) -> Iterator[Batch]:
         """Yield the batches that hold a missing row.
 

@@ -1,0 +1,1 @@
+"""The scikit-learn backend of probly.data_generator; its hooks are in ``backend``, what users import in ``members``."""

@@ -1,0 +1,102 @@
+"""Running `first-order` as users do: in this process where it is quick, in one of its own where that matters."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from probly.data_generator.cli import main
+
+# A shell that runs the tests in the background has set SIGINT to be ignored.
+START = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from probly.data_generator.cli import main; sys.exit(main(sys.argv[1:]))"
+)
+
+
+class Shell:
+    """A folder, the commands that are run in it, and what the last one printed.
+
+    Attributes:
+        folder: Where commands run.
+        out: The standard output of the last one.
+        err: Its standard error.
+    """
+
+    def __init__(self, folder, capsys):
+        self.folder, self.capsys = folder, capsys
+        self.out = self.err = ""
+
+    def run(self, line, *, code=0):
+        """Run a command line without its first word in this process."""
+        self.capsys.readouterr()
+        answer = main(line.split())
+        self.out, self.err = self.capsys.readouterr()
+        assert answer == code, f"{line}: {answer}\n{self.out}\n{self.err}"
+        return self.out
+
+    def json(self, line, *, code=0):
+        """Run it with --json and return what it prints."""
+        return json.loads(self.run(f"{line} --json", code=code))
+
+    def fails(self, line, code=2):
+        """Run what must fail, and return its one paragraph."""
+        self.run(line, code=code)
+        assert "Traceback" not in self.err
+        assert self.err.startswith("Error: "), self.err
+        assert self.err.count("\n") == 1, self.err
+        return self.err
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch, capsys):
+    """Give a Shell in a fresh folder, and forget the modules that are imported from there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+    yield Shell(tmp_path, capsys)
+    for name in set(sys.modules) - before:
+        module = sys.modules[name]
+        places = [getattr(module, "__file__", None) or "", *getattr(module, "__path__", [])]
+        if any(place.startswith(str(tmp_path)) for place in places):
+            del sys.modules[name]
+
+
+def command(*arguments):
+    """Return the words that run a command in a process of its own."""
+    return [sys.executable, "-c", START, *map(str, arguments)]
+
+
+def finished(folder, *arguments, code=0):
+    """Run a command in a process of its own to its end, and return the process."""
+    done = subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr + done.stdout
+    return done
+
+
+def stopped(folder, *arguments, store, signal_number=signal.SIGKILL):
+    """Start a command, stop it by a signal when its store has published rows, and return the process and its errors."""
+    process = subprocess.Popen(
+        command(*arguments), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    shards = Path(folder, store, "shards")
+    while process.poll() is None and not (
+        shards.is_dir() and any(not name.startswith(".") for name in os.listdir(shards))
+    ):
+        time.sleep(0.005)
+    assert process.poll() is None, f"it ended before it was stopped: {process.communicate()}"
+    process.send_signal(signal_number)
+    _, errors = process.communicate()
+    return process, errors
+
+
+def contents(folder):
+    """Return every file under a folder with its bytes."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
