@@ -11,7 +11,7 @@ PLUGINS := $(wildcard plugins/*_backend)
 PACKAGES := probly.data_generator $(TEST_BACKENDS:%=probly_data_generator_%)
 SOURCES := pyproject.toml constraints.txt $(shell find core plugins -name '*.py' -o -name pyproject.toml -o -name README.md)
 TEST_TOOLS := pytest hypothesis matplotlib pandas pyarrow orjson safetensors flax equinox \
-	onnx onnxscript skl2onnx skops click selenium datasets pillow
+	onnxscript skl2onnx skops click selenium datasets pillow ipykernel ipywidgets jupyter_client
 
 .PHONY: demo test browser lint bench bench-store clean
 
@@ -76,7 +76,7 @@ $(VENV)/test.done: $(VENV)/made $(SOURCES)
 	touch $@
 
 $(VENV)/bench.done: $(VENV)/test.done
-	$(INSTALL) lightning
+	$(INSTALL) lightning transformers
 	touch $@
 
 $(VENV)/lint.done: $(VENV)/made constraints.txt

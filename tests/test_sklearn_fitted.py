@@ -13,6 +13,7 @@ import pytest
 import skops.io
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -29,7 +30,7 @@ from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from probly.data_generator import FirstOrderDataGenerator, StoreError
@@ -253,6 +254,35 @@ def test_sparse_inputs_stream(tmp_path):
     model = MultinomialNB().fit(counts, SPECIES)
     distributions = run(tmp_path / "a.fod", model, (counts, SPECIES))
     np.testing.assert_allclose(distributions.probabilities, model.predict_proba(counts), rtol=0, atol=1e-7)
+
+
+def test_data_frames_stream_and_others_are_refused(tmp_path):
+    import pandas as pd
+
+    table = pd.DataFrame({"width": X[:, 0], "land": np.array(["Peru", "Chile", None])[Y], "length": X[:, 2]})
+    parts = [("scale", StandardScaler(), ["width", "length"]), ("encode", OneHotEncoder(), ["land"])]
+    model = make_pipeline(ColumnTransformer(parts), LogisticRegression()).fit(table, SPECIES)
+    first, counting = run(tmp_path / "a.fod", model, (table, SPECIES)), InterruptsAfter()
+    np.testing.assert_allclose(first.probabilities, model.predict_proba(table), rtol=0, atol=1e-7)
+    assert run(tmp_path / "a.fod", model, (table.copy(), SPECIES), wrappers=[counting]) == first
+    assert counting.rows == 0
+    lands = table["land"].tolist()
+    lands[149] = "Brazil"
+    for other in (table.assign(width=table["width"] + 1e-9), table.assign(land=lands), table[table.columns[::-1]]):
+        with pytest.raises(StoreError, match="dataset"):
+            run(tmp_path / "a.fod", model, (other, SPECIES))
+
+
+def test_other_sparse_inputs_are_refused(tmp_path):
+    import scipy.sparse
+
+    counts = scipy.sparse.csr_array(np.round(X))
+    model = MultinomialNB().fit(counts, SPECIES)
+    first = run(tmp_path / "a.fod", model, (counts, SPECIES))
+    assert run(tmp_path / "a.fod", model, (counts.tocoo(), SPECIES)) == first
+    counts.data[0] += 1
+    with pytest.raises(StoreError, match="dataset"):
+        run(tmp_path / "a.fod", model, (counts, SPECIES))
 
 
 def test_other_weights_are_refused(tmp_path):

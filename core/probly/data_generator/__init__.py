@@ -1,23 +1,30 @@
-"""First-order data: the class distribution p(y|x) of every sample, from any pretrained classifier and any dataset."""
+"""First-order data: the class distribution p(y|x) of every sample, from any pretrained classifier and any dataset.
 
-from probly.data_generator.backends import BackendInfo, BackendReport, check_backend, list_backends
-from probly.data_generator.dataset import FirstOrderDataset, output_dataloader
-from probly.data_generator.distributions import Distributions
-from probly.data_generator.errors import (
-    AlignmentError,
-    AmbiguousBackendError,
-    BackendError,
-    BackendNotInstalledError,
-    BrokenBackendError,
-    InvalidOutputError,
-    StoreError,
-    UnknownBackendError,
-)
-from probly.data_generator.factory import BaseDataGenerator, create_data_generator
-from probly.data_generator.generator import FirstOrderDataGenerator
-from probly.data_generator.hookspecs import HOST, hookimpl
-from probly.data_generator.loaders import SimpleDataLoader
-from probly.data_generator.samples import Batch
+What stands in ``__all__`` is imported when it is first asked for: the command line starts without NumPy.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from probly.data_generator.backends import BackendInfo, BackendReport, check_backend, list_backends
+    from probly.data_generator.dataset import FirstOrderDataset, output_dataloader
+    from probly.data_generator.distributions import Distributions
+    from probly.data_generator.errors import (
+        AlignmentError,
+        AmbiguousBackendError,
+        BackendError,
+        BackendNotInstalledError,
+        BrokenBackendError,
+        InvalidOutputError,
+        StoreError,
+        UnknownBackendError,
+    )
+    from probly.data_generator.factory import BaseDataGenerator, create_data_generator
+    from probly.data_generator.generator import FirstOrderDataGenerator
+    from probly.data_generator.hookspecs import HOST, hookimpl
+    from probly.data_generator.loaders import SimpleDataLoader
+    from probly.data_generator.samples import Batch
 
 __all__ = [
     "HOST",
@@ -43,3 +50,32 @@ __all__ = [
     "list_backends",
     "output_dataloader",
 ]
+
+_HOMES = {
+    "backends": ("BackendInfo", "BackendReport", "check_backend", "list_backends"),
+    "dataset": ("FirstOrderDataset", "output_dataloader"),
+    "distributions": ("Distributions",),
+    "errors": tuple(name for name in __all__ if name.endswith("Error")),
+    "factory": ("BaseDataGenerator", "create_data_generator"),
+    "generator": ("FirstOrderDataGenerator",),
+    "hookspecs": ("HOST", "hookimpl"),
+    "loaders": ("SimpleDataLoader",),
+    "samples": ("Batch",),
+}
+"""The names of each module."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name from its module, once."""
+    for module, names in _HOMES.items():
+        if name in names:
+            value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+            globals()[name] = value
+            return value
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    """Return all names, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -46,11 +46,12 @@ def class_indices(
         labels = labels.argmax(axis=1)
     if labels.ndim != 1:
         return None
-    if labels.dtype.kind == "f":
+    named = _by_name(labels, class_names)
+    if named is None and labels.dtype.kind == "f":
         if not np.array_equal(labels, np.floor(labels)):
             return None
         labels = labels.astype(np.int64)
-    named = _by_name(labels, class_names)
+        named = _by_name(labels, class_names)
     if named is not None or labels.dtype.kind in "US":
         return named
     if len(labels) and (labels.min() < 0 or labels.max() >= num_classes):

@@ -22,6 +22,7 @@ def run_metadata(
         **_options(run.model),
         "model_name": generator.model_name,
         "output_mode": "transform" if generator.output_transform else run.output_mode,
+        **_transform(generator.output_transform),
         "num_classes": num_classes,
         "class_names": class_names,
         "versions": dict(versions(generator.backend.info.distribution)),
@@ -59,3 +60,9 @@ def run_identity(
 def _options(model: Any) -> dict[str, Any]:
     options = getattr(model, "options", None)
     return {"options": dict(options)} if options else {}
+
+
+def _transform(function: Any) -> dict[str, str]:
+    return (
+        {} if function is None else {"output_transform": getattr(function, "__qualname__", type(function).__qualname__)}
+    )

@@ -8,8 +8,9 @@ from probly.data_generator.generator import FirstOrderDataGenerator as _FirstOrd
 from probly.data_generator.samples import Getter, split_sample
 
 try:
-    from probly_data_generator_torch.dataset import PAIRS, FirstOrderDataset, output_dataloader
+    from probly_data_generator_torch.dataset import FirstOrderDataset, output_dataloader
     from probly_data_generator_torch.saving import load_distributions_pt, save_distributions_pt
+    from probly_data_generator_torch.tensors import PAIRS
 except ImportError as error:
     raise explain_missing(error, "torch") from error
 

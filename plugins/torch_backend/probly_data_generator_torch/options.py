@@ -52,7 +52,8 @@ def _channels_last(model: TorchModel) -> TorchModel:
     """Copy a Module, because the order of its weights in memory would change."""
     hidden = model.function is not model.module
     _refuse(model, "channels_last", exported=model.sizes is not None, keras=model.is_keras, hidden=hidden)
-    module: Any = copy.deepcopy(model.module).to(memory_format=torch.channels_last)
+    module: Any = copy.deepcopy(model.module)
+    module.to(memory_format=torch.channels_last)
     return TorchModel(module, model.torch_device, module, channels_last=True)
 
 

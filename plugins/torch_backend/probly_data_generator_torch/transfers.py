@@ -16,7 +16,7 @@ SENT = "_probly_sent"
 
 @functools.cache
 def _stream(device: torch.device) -> Any:
-    return torch.cuda.Stream(device)
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch has no types for it
 
 
 def to_cuda(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
@@ -35,7 +35,7 @@ def send(rows: torch.Tensor) -> torch.Tensor:
     if rows.is_cuda:
         hosted = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
         hosted.copy_(rows, non_blocking=True)
-        arrived = torch.cuda.Event()
+        arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
         arrived.record(torch.cuda.current_stream(rows.device))
         setattr(rows, SENT, (hosted, arrived, rows._version))  # noqa: SLF001  # torch has no public name for it
     return rows
@@ -43,8 +43,9 @@ def send(rows: torch.Tensor) -> torch.Tensor:
 
 def received(tensor: torch.Tensor) -> torch.Tensor:
     """Wait for rows that were sent and return them in host memory; other tensors, and changed ones, as they are."""
-    hosted, arrived, version = getattr(tensor, SENT, (None, None, -1))
-    if hosted is None or version != tensor._version:  # noqa: SLF001
+    sent = getattr(tensor, SENT, None)
+    if sent is None or sent[2] != tensor._version:  # noqa: SLF001
         return tensor
+    hosted, arrived, _ = sent
     arrived.synchronize()
     return hosted  # type: ignore[no-any-return]  # what send put there

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from probly.data_generator.loaders import is_loader
-from probly.data_generator.nests import columns, common_rows, is_array
+from probly.data_generator.nests import columns, common_rows, is_array, is_table
 from probly.data_generator.samples import announced_length, fetch
 
 WHOLE_BYTES = 256 << 20
@@ -63,6 +63,8 @@ def describe_keys(keys: Any) -> str | None:
 
 
 def _describe_arrays(arrays: Any) -> Any:
+    if is_table(arrays) or hasattr(arrays, "tocsr"):
+        arrays = _parts_of_table(arrays) if is_table(arrays) else _parts_of_sparse(arrays)
     if isinstance(arrays, Mapping):
         return {str(name): _describe_arrays(part) for name, part in arrays.items()}
     if isinstance(arrays, list | tuple):
@@ -73,9 +75,28 @@ def _describe_arrays(arrays: Any) -> Any:
         if len(arrays) and np.prod(arrays.shape) * np.dtype(np.asarray(arrays[:1]).dtype).itemsize > WHOLE_BYTES:
             described += f" sample of {SAMPLED_ROWS}"
             rows = np.stack([np.asarray(arrays[int(row)]) for row in _evenly(len(arrays), SAMPLED_ROWS)])
-        return f"{described} {digest([('', np.asarray(rows))])}"
+        return f"{described} {digest([('', _without_objects(np.asarray(rows)))])}"
     except Exception:  # noqa: BLE001  # arrays on a device, or of a dtype that NumPy does not have
         return f"{described} not read"
+
+
+def _parts_of_table(table: Any) -> Any:
+    """Return the columns of a data frame by name and position, or the values of a series."""
+    if table.ndim == 1:
+        return np.asarray(table)
+    return {f"{column} {name}": np.asarray(table.iloc[:, column]) for column, name in enumerate(table.columns)}
+
+
+def _parts_of_sparse(matrix: Any) -> dict[str, Any]:
+    rowwise = matrix.tocsr()
+    parts = {"values": rowwise.data, "columns": rowwise.indices, "ends": rowwise.indptr}
+    return {"shape": np.asarray(matrix.shape), **parts}
+
+
+def _without_objects(values: Any) -> Any:
+    """Return an array of objects that are all texts, numbers or None as text; their bytes would be addresses."""
+    simple = values.dtype == object and all(isinstance(part, str | int | float | None) for part in values.flat)
+    return np.asarray([f"{type(part).__name__} {part}" for part in values.flat]) if simple else values
 
 
 def _evenly(length: int, count: int) -> list[int]:
