@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from probly.data_generator.outputs import BadRow, FloatRows, find_bad_row
+from probly.data_generator.outputs import FloatRows
 from probly.data_generator.samples import Batch
 
 MOST_NUMBERS = 2**15
@@ -56,21 +56,31 @@ def _kept(collected: Collected) -> Collected:
     )
 
 
-def first_bad(group: list[Collected]) -> tuple[Collected, BadRow] | None:
-    """Return the first row of a group that is no distribution, with its position in its batch.
+def joined(group: list[Collected]) -> Collected | None:
+    """Return a group as one batch, or None where its parts do not fit together.
 
     Examples:
-        >>> half, bad = np.full((2, 2), 0.5, np.float32), np.eye(2, dtype=np.float32)[[0]] * 2
-        >>> batches = [Collected(number, Batch(np.arange(2), None), rows) for number, rows in enumerate((half, bad))]
-        >>> found, row = first_bad(batches)
-        >>> found.number, row
-        (1, BadRow(position=0, reason='it sums to 2, not to 1 within 0.0001'))
+        >>> rows = np.full((2, 2), 0.5, np.float32)
+        >>> whole = joined([Collected(number, Batch(np.arange(2), None), rows) for number in range(3)])
+        >>> whole.batch.indices, whole.rows.shape
+        (array([0, 1, 0, 1, 0, 1]), (6, 2))
     """
-    columns = {collected.rows.shape[1] for collected in group}
-    if len(group) > 1 and len(columns) == 1 and find_bad_row(np.concatenate([item.rows for item in group])) is None:
+    labels = [collected.batch.labels for collected in group]
+    if len({collected.rows.shape[1] for collected in group}) > 1 or len(set(map(_kind_of, group))) > 1:
         return None
-    for collected in group:
-        bad = find_bad_row(collected.rows)
-        if bad:
-            return collected, bad
-    return None
+    batch = Batch(
+        np.concatenate([collected.batch.indices for collected in group]),
+        None,
+        None if labels[0] is None else np.concatenate(labels),
+    )
+    return Collected(group[0].number, batch, np.concatenate([collected.rows for collected in group]))
+
+
+def _kind_of(collected: Collected) -> object:
+    """Return what the labels of two batches must share to be joined; of those that cannot be, the batch itself."""
+    labels = collected.batch.labels
+    if labels is None:
+        return None
+    if isinstance(labels, np.ndarray) and labels.shape[:1] == (len(collected.rows),):
+        return labels.dtype, labels.shape[1:]
+    return id(collected)

@@ -63,11 +63,23 @@ class Distributions(Mapping[int, FloatRows]):
             order = np.argsort(keys, kind="stable")
             rows, keys, values = rows[order], keys[order], None if values is None else values[order]
         _check_rows(rows, keys)
+        self._keep(rows, keys, values, meta or {})
+
+    def _keep(self, rows: FloatRows, keys: Indices, values: npt.NDArray[Any] | None, meta: Mapping[str, Any]) -> None:
         self.probabilities: FloatRows = _read_only(rows)
         self.indices: Indices = _read_only(keys)
         self.labels = None if values is None else _read_only(values)
-        self.meta = dict(meta or {})
+        self.meta = dict(meta)
         self._counted = len(keys) == 0 or (keys[0] == 0 and keys[-1] == len(keys) - 1)
+
+    @classmethod
+    def of_checked(
+        cls, rows: FloatRows, indices: Indices, labels: npt.NDArray[Any] | None, meta: Mapping[str, Any]
+    ) -> "Distributions":
+        """Return the distributions of rows that a run has checked, in ascending order; they are not looked at again."""
+        made = cls.__new__(cls)
+        made._keep(rows, indices, labels, meta)  # noqa: SLF001  # its own class
+        return made
 
     @classmethod
     def from_mapping(cls, rows: Mapping[Any, Any], meta: Mapping[str, Any] | None = None) -> "Distributions":

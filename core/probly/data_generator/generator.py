@@ -186,6 +186,7 @@ class FirstOrderDataGenerator:
             length = getattr(batches, "length", None)
             sink = MemorySink(length, keyed=self.index_getter is not None)
             with tracked(length, progress, lambda: 0) as tracker:
+                run.join = not tracker.every_batch
                 self._fill(sink, run, batches, tracker)
             distributions = sink.finish(self._metadata(run, sink.num_classes))
         if length is not None and len(distributions) != length:

@@ -13,7 +13,7 @@ import numpy as np
 
 from probly.data_generator.backends import Backend
 from probly.data_generator.calling import direct
-from probly.data_generator.checking import Collected, first_bad, in_groups
+from probly.data_generator.checking import Collected, in_groups, joined
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.nests import collate, take_rows
@@ -57,6 +57,7 @@ class Run:
         decided: Whether ``"auto"`` was asked for and has been decided.
         full_batch: The rows of the largest batch so far; compiled backends pad to it.
         limit: The rows that fit on the device, once it has run out of memory.
+        join: Whether small batches that came soon after each other may be handed on as one.
     """
 
     backend: Backend
@@ -66,20 +67,23 @@ class Run:
     decided: bool = False
     full_batch: int = 0
     limit: int | None = None
+    join: bool = False
 
     def __post_init__(self) -> None:
         """Look up once what is called per batch."""
         self._to_device = direct(self.backend.hook.to_device)
         self._call_model = direct(self.backend.hook.forward)
+        self._input_device = getattr(self.model, "input_device", self.model.device)
 
     def rows(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, FloatRows]]:
-        """Yield each batch with its checked rows."""
+        """Yield the batches with their checked rows."""
         for group in in_groups(self._collected(batches)):
-            bad = first_bad(group)
-            for number, batch, rows in group:
-                if bad and bad[0].number == number:
-                    where = self.where(number)
-                    raise InvalidOutputError(self._explain(bad[1].position, bad[1].reason, batch, where))
+            whole = joined(group) if len(group) > 1 else None
+            checked = whole is not None and find_bad_row(whole.rows) is None
+            for number, batch, rows in [whole] if whole and checked and self.join else group:
+                bad = None if checked else find_bad_row(rows)
+                if bad:
+                    raise InvalidOutputError(self._explain(bad.position, bad.reason, batch, self.where(number)))
                 yield batch, rows
 
     def _collected(self, batches: Iterable[Batch]) -> Iterator[Collected]:
@@ -161,7 +165,9 @@ class Run:
         return parts
 
     def _forward(self, number: int, inputs: Any, mode: str) -> Any:
-        on_device = self._to_device(data=inputs, device=self.model.device)
+        # Raw outputs may hold the inputs' own memory, to which output_transform may write.
+        device = self.model.device if mode == "raw" else self._input_device
+        on_device = self._to_device(data=inputs, device=device)
         full_batch = min(self.full_batch, self.limit or self.full_batch)
         outputs = self._call_model(model=self.model, inputs=on_device, output_mode=mode, batch_size=full_batch)
         if outputs is None:

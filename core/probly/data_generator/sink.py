@@ -92,8 +92,7 @@ class MemorySink:
                 )
                 warnings.warn(message, stacklevel=4)
             rows, labels = rows[first], None if labels is None else labels[first]
-        rows.flags.writeable = False  # ours alone, so Distributions need not copy it
-        return Distributions(rows, indices, labels, meta)
+        return Distributions.of_checked(rows, indices, labels, meta)
 
     def _check_repeated(self) -> None:
         """Refuse an index that the user's own function gave twice; a sampler may repeat samples."""

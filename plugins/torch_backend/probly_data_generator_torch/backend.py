@@ -6,49 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from probly.data_generator.hookspecs import HOST, OutputMode, hookimpl
 from probly.data_generator.options import checked_options
-from probly.data_generator.outputs import as_probabilities, unwrap
 from probly.data_generator.samples import Batch, Getter
 
 if TYPE_CHECKING:
-    import torch
-
     from probly_data_generator_torch.models import TorchModel
-
-
-class TorchOperations:
-    """The array operations in torch."""
-
-    def float32(self, scores: "torch.Tensor") -> "torch.Tensor":
-        """Cast to float32."""
-        return scores.float()
-
-    def is_half(self, scores: "torch.Tensor") -> bool:
-        """Return whether a float dtype has fewer than 32 bits."""
-        from probly_data_generator_torch.tensors import is_half
-
-        return is_half(scores)
-
-    def softmax(self, scores: "torch.Tensor") -> "torch.Tensor":
-        """Softmax over the last axis; torch subtracts the maximum."""
-        return scores.softmax(-1)
-
-    def sigmoid(self, scores: "torch.Tensor") -> "torch.Tensor":
-        """Elementwise logistic function."""
-        return scores.sigmoid()
-
-    def two_columns(self, first: "torch.Tensor", second: "torch.Tensor") -> "torch.Tensor":
-        """Stack two tensors of shape (N,) to (N, 2)."""
-        import torch
-
-        return torch.stack([first, second], dim=-1)
-
-    def renormalise(self, rows: "torch.Tensor", tolerance: float) -> "torch.Tensor":
-        """Divide each row by its sum where that is nearly 1, without asking the device."""
-        sums = rows.sum(-1, keepdim=True)
-        return rows / sums.where((sums - 1.0).abs() <= tolerance, sums.new_ones(()))
-
-
-OPERATIONS = TorchOperations()
 
 
 @hookimpl
@@ -89,21 +50,9 @@ def to_device(data: Any, device: str) -> Any:
 @hookimpl
 def forward(model: "TorchModel", inputs: Any, output_mode: OutputMode, batch_size: int) -> Any:
     """Run the model without gradients and with dropout and batch statistics off."""
-    import torch
+    from probly_data_generator_torch.inference import infer
 
-    from probly_data_generator_torch.options import autocasting
-    from probly_data_generator_torch.transfers import send
-
-    # Not inference_mode: a tensor that a module keeps from here could never take part in its training again.
-    with torch.no_grad(), model.evaluating():
-        with autocasting(model):
-            outputs = model.call(inputs, batch_size, raw=output_mode == "raw")
-        if output_mode == "raw":
-            return outputs
-        scores = unwrap(outputs)
-        rows = as_probabilities(scores, output_mode, OPERATIONS)
-        # Rows are collected one batch late, when the model may have written the next ones to the same memory.
-        return send(rows.clone() if rows is scores else rows)
+    return infer(model, inputs, output_mode, batch_size)
 
 
 @hookimpl

@@ -15,6 +15,7 @@ from probly.data_generator.importing import import_model, is_import_path
 from probly.data_generator.nests import map_leaves
 from probly_data_generator_torch.exported import Sizes, call_in_sizes, runnable
 from probly_data_generator_torch.modes import evaluating, module_behind
+from probly_data_generator_torch.purity import SHARED, spares_inputs
 
 
 class TorchModel:
@@ -53,6 +54,9 @@ class TorchModel:
         self.compiled = False
         self.autocast: torch.dtype | None = None
         self.num_workers = 0
+        # Copies protect the caller's data from a model that works in place.
+        shares = module is not None and function is module and device.type == "cpu" and spares_inputs(module)
+        self.input_device = SHARED if shares else self.device
         self._parts = [] if module is None else list(module.modules())
         self.is_keras = any(kind.__module__.partition(".")[0] == "keras" for kind in type(function).__mro__)
         self.channels = "last" if self.is_keras else "first"

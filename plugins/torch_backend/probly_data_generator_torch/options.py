@@ -1,6 +1,5 @@
 """What users may ask of torch by name: ``FirstOrderDataGenerator(..., options={"autocast": "bfloat16"})``."""
 
-import contextlib
 import copy
 from collections.abc import Collection, Mapping
 from typing import Any, Final
@@ -55,8 +54,3 @@ def _channels_last(model: TorchModel) -> TorchModel:
     module: Any = copy.deepcopy(model.module)
     module.to(memory_format=torch.channels_last)
     return TorchModel(module, model.torch_device, module, channels_last=True)
-
-
-def autocasting(model: TorchModel) -> contextlib.AbstractContextManager[Any]:
-    """Return the context in which the model's own operations choose a lower precision."""
-    return torch.autocast(model.torch_device.type, model.autocast) if model.autocast else contextlib.nullcontext()

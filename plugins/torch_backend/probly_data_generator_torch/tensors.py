@@ -8,6 +8,7 @@ from torch.utils.data import default_collate
 
 from probly.data_generator.nests import map_leaves
 from probly_data_generator_torch.devices import resolve_device
+from probly_data_generator_torch.purity import SHARED
 from probly_data_generator_torch.transfers import received, to_cuda
 
 PAIRS = (tuple, list)
@@ -30,10 +31,19 @@ def to_target(data: Any, name: str) -> Any:
     Raises:
         ValueError: The device is not available; the message lists those that are.
     """
+    if name == SHARED:
+        return _shared(data) if isinstance(data, torch.Tensor) else map_leaves(_shared, data)
     device = resolve_device(name)
     if isinstance(data, torch.Tensor):
         return to_tensor(data, device)
     return map_leaves(lambda leaf: to_tensor(leaf, device), data)
+
+
+def _shared(leaf: Any) -> Any:
+    """Return an array or a tensor as a tensor on the CPU, in the caller's memory where that can be."""
+    if isinstance(leaf, torch.Tensor):
+        return leaf.cpu()
+    return torch.from_numpy(plain(leaf)) if _has_numbers(leaf) else leaf
 
 
 def to_numpy(leaf: Any) -> Any:

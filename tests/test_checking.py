@@ -1,0 +1,90 @@
+"""Small batches are checked, and handed on, many at once: nothing may get lost or be blamed on the wrong row."""
+
+import numpy as np
+import pytest
+
+from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError, checking
+from probly.data_generator.checking import Collected, in_groups, joined
+from probly.data_generator.samples import Batch
+
+ROWS = np.random.default_rng(0).dirichlet(np.ones(3), 90).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Let groups end by their size alone."""
+    monkeypatch.setattr(checking, "LONGEST_WAIT", 1e9)
+    monkeypatch.setattr(checking, "MOST_NUMBERS", 75)
+
+
+def run(dataset, model=lambda batch: batch, progress=False, **options):
+    generator = FirstOrderDataGenerator(model, batch_size=5, output_mode="probs", backend="numpy", **options)
+    return generator.generate_distributions(dataset, progress=progress)
+
+
+@pytest.mark.parametrize("progress", [False, lambda now: None], ids=["joined", "one by one"])
+def test_rows_and_labels_arrive_in_any_number_of_groups(progress):
+    labels = np.arange(90) % 7
+    distributions = run((ROWS, labels), progress=progress)
+    np.testing.assert_array_equal(distributions.probabilities, ROWS)
+    np.testing.assert_array_equal(distributions.labels, labels)
+    np.testing.assert_array_equal(distributions.indices, range(90))
+
+
+def test_labels_of_another_kind_in_the_middle_are_kept():
+    samples = [(row, "a" if number < 40 else "longer") for number, row in enumerate(ROWS)]
+    np.testing.assert_array_equal(run(samples).labels, ["a"] * 40 + ["longer"] * 50)
+    mixed = [(row, number if number < 40 else np.zeros(2)) for number, row in enumerate(ROWS)]
+    assert run(mixed).labels is None
+
+
+def test_shuffled_rows_land_under_their_index():
+    order = np.random.default_rng(1).permutation(90)
+    samples = [(ROWS[index], index) for index in order]
+    distributions = run(samples, index_getter=lambda sample: sample[1], input_getter=lambda sample: sample[0])
+    np.testing.assert_array_equal(distributions.probabilities, ROWS)
+
+
+@pytest.mark.parametrize("bad", [0, 3, 27, 44, 88])
+def test_a_bad_row_is_blamed_on_its_own_batch_and_index(bad):
+    rows = ROWS.copy()
+    rows[bad, 1] = np.nan
+    with pytest.raises(InvalidOutputError, match=rf"batch {bad // 5}, index {bad}: .* not finite"):
+        run(rows)
+
+
+def test_another_number_of_classes_is_found_between_the_batches_of_a_group():
+    def model(batch):
+        return batch if batch[0, 0] != ROWS[20, 0] else np.full((5, 4), 0.25)
+
+    with pytest.raises(InvalidOutputError, match="index 20: expected 3 classes as before, got 4"):
+        run(ROWS, model)
+
+
+def test_what_was_collected_before_an_error_is_handed_on_first():
+    def failing():
+        for number in range(3):
+            yield Collected(number, Batch(np.arange(2), "inputs"), ROWS[:2])
+        raise KeyError("the model failed")
+
+    groups = in_groups(failing())
+    assert [item.number for item in next(groups)] == [0]
+    assert [item.number for item in next(groups)] == [1, 2]
+    with pytest.raises(KeyError):
+        next(groups)
+
+
+def test_rows_that_wait_are_copies_and_inputs_are_let_go():
+    rows = ROWS[:2].copy()
+    (group,) = in_groups([Collected(0, Batch(np.arange(2), "inputs"), rows)])
+    rows[:] = 0
+    np.testing.assert_array_equal(group[0].rows, ROWS[:2])
+    assert group[0].batch.inputs is None
+
+
+@pytest.mark.parametrize("labels", [[None, np.arange(2)], [np.arange(2), np.arange(3)], [[1, 2], [3, 4]]])
+def test_batches_that_do_not_fit_together_are_not_joined(labels):
+    assert (
+        joined([Collected(number, Batch(np.arange(2), None, part), ROWS[:2]) for number, part in enumerate(labels)])
+        is None
+    )
