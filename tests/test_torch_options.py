@@ -13,6 +13,12 @@ from probly.data_generator import AlignmentError, FirstOrderDataGenerator, Store
 from probly.data_generator.testing import reference
 from tests.frameworks import suite
 
+# JAX says so wherever a test has loaded it: workers are forked.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:os.fork.. was called:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+
 framework = suite("torch")
 WEIGHTS = reference.mlp_weights()
 INPUTS, LABELS = reference.samples(rows=50)

@@ -40,7 +40,9 @@ def in_groups(batches: Iterable[Collected]) -> Iterator[list[Collected]]:
             if numbers >= MOST_NUMBERS or time.monotonic() - since >= LONGEST_WAIT:
                 yield group
                 group, numbers, since = [], 0, time.monotonic()
-    except Exception:
+    except GeneratorExit:  # nobody asks for more
+        raise
+    except BaseException:  # Ctrl-C and SIGTERM included
         if group:
             yield group
         raise
