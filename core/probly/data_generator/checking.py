@@ -35,8 +35,11 @@ def in_groups(batches: Iterable[Collected]) -> Iterator[list[Collected]]:
     numbers, since = 0, -LONGEST_WAIT  # the first batch does not wait: most mistakes show there
     try:
         for collected in batches:
-            group.append(_kept(collected))
-            numbers += collected.rows.size
+            number, batch, rows = collected
+            numbers += rows.size
+            # Inputs are let go, and so is memory that a backend may use again for a later batch.
+            kept = rows if rows.size >= MOST_NUMBERS else rows.copy()
+            group.append(Collected(number, Batch(batch.indices, None, batch.labels), kept))
             if numbers >= MOST_NUMBERS or time.monotonic() - since >= LONGEST_WAIT:
                 yield group
                 group, numbers, since = [], 0, time.monotonic()
@@ -48,14 +51,6 @@ def in_groups(batches: Iterable[Collected]) -> Iterator[list[Collected]]:
         raise
     if group:
         yield group
-
-
-def _kept(collected: Collected) -> Collected:
-    """Let go of the inputs, and of memory that a backend may use again for a later batch."""
-    number, batch, rows = collected
-    return Collected(
-        number, Batch(batch.indices, None, batch.labels), rows.copy() if rows.size < MOST_NUMBERS else rows
-    )
 
 
 def joined(group: list[Collected]) -> Collected | None:

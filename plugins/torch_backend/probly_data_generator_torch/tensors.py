@@ -50,9 +50,10 @@ def to_numpy(leaf: Any) -> Any:
     """Return a tensor as a NumPy array, which may share its memory; other leaves as they are."""
     if not isinstance(leaf, torch.Tensor):
         return leaf
-    leaf = received(leaf)
+    if leaf.is_cuda:
+        leaf = received(leaf)
     # NumPy has no bfloat16.
-    return (leaf.float() if is_half(leaf) else leaf).numpy(force=True)
+    return (leaf.float() if leaf.dtype is not torch.float32 and is_half(leaf) else leaf).numpy(force=True)
 
 
 def to_tensor(leaf: Any, device: torch.device) -> Any:
