@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probly.data_generator import AlignmentError, FirstOrderDataGenerator, SimpleDataLoader
+from probly.data_generator import AlignmentError, FirstOrderDataGenerator, SimpleDataLoader, hookimpl
 from probly.data_generator.testing import reference
 
 ROWS = 20
@@ -413,3 +413,52 @@ def test_pipelines_pick_columns_by_name():
     np.testing.assert_allclose(distributions.probabilities, pipeline.predict_proba(table), atol=1e-6)
     assert distributions.labels.tolist() == labels.tolist()
     assert distributions.class_names == ["down", "up"]
+
+
+class Refilled:
+    """A loader that fills the same memory for every batch, and reads one batch ahead."""
+
+    def __init__(self, rows, size=4):
+        self.rows, self.size = rows, size
+
+    def __iter__(self):
+        inputs, indices = np.empty((self.size, self.rows.shape[1]), np.float32), np.empty(self.size, np.int64)
+        for start in range(0, len(self.rows), self.size):
+            inputs[:], indices[:] = self.rows[start : start + self.size], range(start, start + self.size)
+            yield {"input": inputs, "index": indices}
+        indices[:] = range(self.size)  # of the next epoch
+
+
+def test_a_loader_may_fill_its_memory_again():
+    rows = np.random.default_rng(0).dirichlet(np.ones(3), 24).astype(np.float32)
+    getters = {"input_getter": lambda batch: batch["input"], "index_getter": lambda batch: batch["index"]}
+    generator = FirstOrderDataGenerator(
+        lambda batch: batch, backend="numpy", output_mode="probs", batched=True, **getters
+    )
+    distributions = generator.generate_distributions(Refilled(rows), progress=False)
+    np.testing.assert_array_equal(distributions.indices, range(24))
+    np.testing.assert_array_equal(distributions.probabilities, rows)
+
+
+def test_a_batch_that_is_computed_again_late_has_its_own_inputs():
+    """Asynchronous devices say that memory did not suffice when the next batch has been read."""
+    rows = np.random.default_rng(0).dirichlet(np.ones(3), 24).astype(np.float32)
+
+    class Late:
+        calls = 0
+
+        @hookimpl(wrapper=True)
+        def to_device(self, device):
+            answer = yield
+            self.calls += device == "host"
+            if device == "host" and self.calls == 2:
+                raise MemoryError
+            return answer
+
+    getters = {"input_getter": lambda batch: batch["input"], "index_getter": lambda batch: batch["index"]}
+    generator = FirstOrderDataGenerator(
+        lambda batch: batch, backend="numpy", output_mode="probs", batched=True, wrappers=[Late()], **getters
+    )
+    with pytest.warns(UserWarning, match="out of memory"):
+        distributions = generator.generate_distributions(Refilled(rows), progress=False)
+    np.testing.assert_array_equal(distributions.probabilities, rows)

@@ -387,3 +387,36 @@ def test_modules_are_split_once_and_not_per_batch():
     for run in (1, 2):
         np.testing.assert_allclose(rows_of(generator), EXPECTED, rtol=0, atol=1e-6)
         assert traces == [(16, 5)] * run
+
+
+class Reader:
+    """An array of another library, which reads every slice into the same memory."""
+
+    dtype, shape = np.dtype(np.float32), (60, 5)
+
+    def __init__(self, values):
+        self.values, self.memory = values, np.empty((5, 5), np.float32)
+
+    def __len__(self):
+        return 60
+
+    def __getitem__(self, rows):
+        part = self.values[rows]
+        self.memory[: len(part)] = part
+        return self.memory[: len(part)]
+
+
+def test_arrays_that_read_into_one_buffer_are_copied_before_the_next_slice():
+    values = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
+    matrix = np.random.default_rng(1).normal(size=(500, 500)).astype(np.float32) / 25
+
+    def slow(batch):
+        wide = jnp.tile(batch, (1, 100))
+        for _ in range(20):
+            wide = jnp.tanh(wide @ matrix)
+        return wide[:, :4]
+
+    generator = FirstOrderDataGenerator(slow, batch_size=5, output_mode="logits")
+    expected = generator.generate_distributions(values, progress=False)
+    for _ in range(3):
+        assert generator.generate_distributions(Reader(values), progress=False) == expected

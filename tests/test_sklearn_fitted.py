@@ -9,6 +9,7 @@ import threading
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
 from sklearn.base import clone
@@ -193,6 +194,10 @@ def test_the_order_of_rows_and_names_counts():
     assert of(a=np.zeros(2)) != of(a=np.zeros(2, np.float32)) != of(a=[0.0, 0.0])
     assert of(a=1, b=2) != of(a=2, b=1)
     assert of(a=[[1], 2]) != of(a=[[1, 2]])
+    assert of(a=pd.Series([1.0, 2.0], index=["x", "y"])) != of(a=pd.Series([1.0, 2.0], index=["y", "x"]))
+    assert of(a=pd.DataFrame({"x": [1, 2]})) != of(a=pd.DataFrame({"x": [1.0, 2.0]}))
+    assert of(a=pd.DataFrame({"x": [1, 2]})) == of(a=pd.DataFrame({"x": [1, 2]}))
+    assert of(a=np.ma.array([1.0, 2.0], mask=[0, 1])) != of(a=np.ma.array([1.0, 2.0], mask=[1, 0]))
 
 
 def test_what_cannot_be_seen_has_no_digest():

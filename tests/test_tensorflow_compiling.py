@@ -1,6 +1,7 @@
 """What TensorFlow traces and compiles, and how often; the XLA option."""
 
 import gc
+import types
 import weakref
 
 import keras
@@ -160,7 +161,44 @@ def more_variables():
     return model, change, -1.0
 
 
+def patched_method():
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, use_bias=False)])
+    model.set_weights([WEIGHTS.first[:, :3]])
+    call = model.layers[0].call
+
+    def change():
+        model.layers[0].call = types.MethodType(lambda layer, inputs, training=None: -call(inputs), model.layers[0])
+
+    return model, change, -1.0
+
+
+def patched_class():
+    class Dense(keras.layers.Dense):
+        pass
+
+    Dense.__module__ = keras.layers.Dense.__module__
+    model = keras.Sequential([keras.Input((5,)), Dense(3, use_bias=False)])
+    model.set_weights([WEIGHTS.first[:, :3]])
+
+    def change():
+        Dense.call = lambda layer, inputs, training=None: -keras.layers.Dense.call(layer, inputs)
+
+    return model, change, -1.0
+
+
+def adapted():
+    layer = keras.layers.Normalization(axis=None, mean=None)
+    values = np.array([[-1.0], [1.0]])  # mean 0, variance 1
+    layer.adapt(values)
+    model = keras.Sequential([keras.Input((5,)), layer, keras.layers.Dense(3, use_bias=False)])
+    model.layers[1].set_weights([WEIGHTS.first[:, :3]])
+    return model, lambda: layer.adapt(2 * values), 0.5
+
+
 CHANGES = [
+    patched_method,
+    patched_class,
+    adapted,
     custom_activation,
     changed_activation,
     changed_built_in,

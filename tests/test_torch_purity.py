@@ -1,5 +1,7 @@
 """Inputs are copied for every model but those that are known to leave them alone."""
 
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -41,7 +43,18 @@ def patched():
     return layer
 
 
+def patched_inside():
+    layer = torch.nn.Conv1d(1, 1, 1)
+
+    def double(self, inputs, weight, bias):
+        return torch.nn.functional.conv1d(inputs.mul_(2), weight, bias)
+
+    layer._conv_forward = types.MethodType(double, layer)
+    return torch.nn.Sequential(torch.nn.Unflatten(1, (1, 4)), layer, torch.nn.Flatten())
+
+
 WRITERS = {
+    "patched inside": patched_inside(),
     "own": Doubled(),
     "subclass": Scaled(4, 3),
     "nested": torch.nn.Sequential(torch.nn.Identity(), Doubled()),
@@ -122,3 +135,11 @@ def test_arrays_that_torch_cannot_share_are_copied():
     expected = INPUTS.softmax(-1)
     np.testing.assert_allclose(run(torch.nn.Identity(), backwards).probabilities, expected.flip(0), rtol=0, atol=1e-6)
     np.testing.assert_allclose(run(torch.nn.Identity(), readonly).probabilities, expected, rtol=0, atol=1e-6)
+
+
+def test_a_patched_class_is_no_longer_torchs_own(monkeypatch):
+    layer, forward, data = torch.nn.Linear(4, 3), torch.nn.Linear.forward, INPUTS.clone()
+    monkeypatch.setattr(torch.nn.Linear, "forward", lambda self, inputs: forward(self, inputs.mul_(2)))
+    assert not spares_inputs(layer)
+    run(layer, TensorDataset(data))
+    np.testing.assert_array_equal(data, INPUTS)

@@ -104,7 +104,7 @@ def to_device(data: Any, device: str) -> Any:
 
 @hookspec(firstresult=True)
 def forward(model: Any, inputs: Any, output_mode: OutputMode, batch_size: int) -> Any:
-    """Return one row per input, without gradients and without a change of the model's state.
+    """Return one row per input in new memory, without gradients and without a change of the model's state.
 
     Called per batch with inputs on the model's device. It should return before the device has finished, if the
     framework can: the generator asks for the rows one batch later.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from probly.data_generator.errors import AlignmentError
-from probly.data_generator.nests import collate, columns, count_rows, take_rows
+from probly.data_generator.nests import collate, columns, count_rows, map_leaves, take_rows
 from probly.data_generator.samples import Batch, Getter, check_batch_size, checked_indices, fetch, split_sample
 
 
@@ -43,6 +43,8 @@ def _loader_batches(
     start = 0
     for number, item in enumerate(loader):
         inputs, labels = split_sample(item, input_getter, pairs)
+        if not isinstance(loader, SimpleDataLoader):
+            inputs = map_leaves(_own_copy, inputs)
         rows = _count(inputs, recorded)
         indices = np.arange(start, start + rows)
         if index_getter is not None:
@@ -58,6 +60,11 @@ def _loader_batches(
         start += rows
     if recorded and not _in_order_of_arrival(recorded[0]):
         raise AlignmentError(_bypassed(loader, f"{len(recorded)} batches of its sampler were not handed out"))
+
+
+def _own_copy(leaf: Any) -> Any:
+    """Copy an array: a loader may fill it again before the batch has been computed, or computed a second time."""
+    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
 
 
 def _bypassed(loader: Any, what: str) -> str:

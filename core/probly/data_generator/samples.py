@@ -143,4 +143,4 @@ def checked_indices(indices: Any, rows: int, where: str = "index_getter") -> Ind
     if array.dtype.kind not in "iu" or (rows and array.min() < 0):
         message = f"{where}: expected integers of at least 0 as indices, got {array[:5].tolist()}"
         raise AlignmentError(message)
-    return array.astype(np.int64, copy=False)
+    return array.astype(np.int64)  # a copy: a loader may use its memory again

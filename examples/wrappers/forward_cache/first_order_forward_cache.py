@@ -6,8 +6,9 @@ and the wrapper keeps what the backend answered.
 
 The key holds what a backend may look at: the inputs' bytes, dtypes, shapes and names, output mode, batch size, device,
 options, and the model: its weights and all other state that pickle sees. Where that cannot be told, the backend is
-asked: plain functions (their weights are out of sight), raw outputs, tables, samples that are no arrays. Not seen: code
-or global variables that somebody changes between two runs; call ``generator.backend.wrappers[0].clear()`` then.
+asked: plain functions (their weights are out of sight), raw outputs, tables, samples that are no arrays. Not seen: code,
+class attributes or global variables that somebody changes between two runs; then call
+``generator.backend.wrappers[0].clear()``.
 
 The cost: a digest of the model per run, a copy of the inputs to the host per batch, and for a new batch the wait for
 its rows, so that computing and copying no longer overlap.
@@ -90,8 +91,9 @@ class ForwardCache:
             return None
         host = list(leaves(self.hook.to_device(data=inputs, device=HOST)))
         plain = all(isinstance(leaf, np.ndarray) and not leaf.dtype.hasobject for leaf in host)
-        if not plain or any(map(is_table, leaves(inputs))):  # the columns of a table have names
+        # The columns of a table have names, and a masked array has a mask.
+        if not plain or any(is_table(leaf) or np.ma.isMaskedArray(leaf) for leaf in leaves(inputs)):
             return None
-        names = map_leaves(lambda leaf: (str(leaf.dtype), tuple(leaf.shape)), inputs)
+        names = map_leaves(lambda leaf: (type(leaf).__qualname__, str(leaf.dtype), tuple(leaf.shape)), inputs)
         whole = digest((str(number), leaf) for number, leaf in enumerate(host))
         return f"{self.model_key} {settings} {names} {whole}"

@@ -10,7 +10,7 @@ import numpy as np
 from probly.data_generator import dataset as core
 from probly.data_generator.batches import iterate_batches
 from probly.data_generator.loaders import SimpleDataLoader, is_loader
-from probly.data_generator.nests import columns, map_leaves
+from probly.data_generator.nests import columns, leaves, map_leaves
 from probly.data_generator.outputs import FloatRows
 from probly.data_generator.samples import Batch, Batches, Getter
 from probly_data_generator_jax.devices import is_number, resolve_device, stage
@@ -28,8 +28,15 @@ def jax_batches(
     if input_getter is None and index_getter is None and not batched:
         dataset = host_views(dataset)
     batches = iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start)
-    # What a loader hands out may be its own buffer, which it fills again.
-    return batches if batched or is_loader(dataset) else Batches(_staged(batches), batches.length)
+    # What a loader, or an array of another library, hands out may be its own buffer, which it fills again.
+    stacked = input_getter is not None or index_getter is not None or columns(dataset) is None
+    lasting = not (batched or is_loader(dataset)) and (stacked or all(map(_lasts, leaves(columns(dataset)))))
+    return Batches(_staged(batches), batches.length) if lasting else batches
+
+
+def _lasts(array: Any) -> bool:
+    """Return whether slices of an array stay as they are."""
+    return type(array) in (np.ndarray, np.memmap) or isinstance(array, jax.Array)
 
 
 def _staged(batches: Batches) -> Iterator[Batch]:

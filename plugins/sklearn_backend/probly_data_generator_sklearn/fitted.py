@@ -59,6 +59,8 @@ def _digest(value: Any, above: tuple[int, ...]) -> bytes:
 
 def _parts(value: Any, above: tuple[int, ...]) -> Iterable[bytes]:
     """Return the digests that together are the value's content, in an order that does not change."""
+    if isinstance(value, np.ma.MaskedArray):
+        return [_digest(part, above) for part in (value.data, np.ma.getmaskarray(value))]
     if isinstance(value, np.ndarray | np.generic):
         return _array_parts(np.asarray(value), above)
     if isinstance(value, Mapping):
@@ -84,7 +86,8 @@ def _content(value: Any) -> list[Any]:
         rowwise = value.tocsr()
         return [rowwise.shape, rowwise.data, rowwise.indices, rowwise.indptr]
     if is_table(value):
-        return [np.asarray(value), list(getattr(value, "columns", ()))]
+        types = [str(kind) for kind in np.atleast_1d(np.asarray(value.dtypes, dtype=object))]
+        return [np.asarray(value), list(getattr(value, "columns", ())), np.asarray(value.index), types]
     if isinstance(value, KDTree | BallTree):  # the rest is computed from it, and counts calls
         return [np.asarray(value.data)]
     if isinstance(value, FunctionType):

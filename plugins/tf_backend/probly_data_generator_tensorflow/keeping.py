@@ -6,7 +6,7 @@ changed, and only tracing it again would tell: its step is made anew for each ru
 
 import json
 from collections.abc import Iterator, Mapping
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -60,13 +60,23 @@ def _calls_function(source: Any) -> bool:
 
 
 def _has_foreign_code(model: Any) -> bool:
-    """Return whether a layer was given a function that is not Keras's; its configuration tells only the name."""
+    """Return whether a layer has code that is not Keras's, or state that neither configuration nor variables tell."""
     layers = model._flatten_layers()  # noqa: SLF001  # layers inside layers have no public list
+    return any(map(_is_foreign, layers))
+
+
+def _is_foreign(layer: Any) -> bool:
+    # What ``adapt`` learns (a mean, a vocabulary) becomes constants and tables of the graph.
+    if hasattr(layer, "adapt") or not _is_kerass(type(layer).call):
+        return True
     return any(
-        name == "call" or (isinstance(value, FunctionType) and not value.__module__.startswith("keras."))
-        for layer in layers
+        name == "call" or (isinstance(value, FunctionType | MethodType) and not _is_kerass(value))
         for name, value in vars(layer).items()
     )
+
+
+def _is_kerass(function: Any) -> bool:
+    return (getattr(function, "__module__", None) or "").startswith("keras.")
 
 
 def _built_in(model: Any) -> str | None:

@@ -1,5 +1,8 @@
 """Which modules cannot write to their inputs, so that a batch need not be copied for them."""
 
+from types import FunctionType, MethodType
+from typing import Any
+
 import torch
 from torch.nn.modules import module as torch_module
 
@@ -26,5 +29,17 @@ def _spares_inputs(part: torch.nn.Module) -> bool:
     kind = type(part)
     own = kind.__module__.startswith("torch.nn.modules.")
     simple = kind is torch.nn.Sequential or next(part.children(), None) is None
-    changed = "forward" in vars(part) or part._forward_hooks or part._forward_pre_hooks  # noqa: SLF001
-    return own and simple and not changed and not getattr(part, "inplace", False)
+    hooked = part._forward_hooks or part._forward_pre_hooks  # noqa: SLF001
+    if not own or not simple or hooked or getattr(part, "inplace", False):
+        return False
+    # Libraries that quantise or accelerate replace methods, of one layer or of a whole class.
+    methods = [value for place in (part, *kind.__mro__) for value in vars(place).values()]
+    return all(map(_is_torchs, filter(_is_function, methods))) and not any(map(_is_function, vars(part).values()))
+
+
+def _is_function(value: object) -> bool:
+    return isinstance(value, FunctionType | MethodType)
+
+
+def _is_torchs(function: Any) -> bool:
+    return (function.__module__ or "").partition(".")[0] in ("torch", "builtins")

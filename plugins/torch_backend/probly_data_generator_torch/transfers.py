@@ -25,6 +25,8 @@ def to_cuda(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     with torch.cuda.stream(stream):
         # torch keeps the page-locked copy until the transfer has ended.
         moved = tensor.pin_memory().to(device, non_blocking=True)
+    if tensor.is_pinned():  # the caller's own memory, which a loader may fill again
+        stream.synchronize()
     current.wait_stream(stream)
     moved.record_stream(current)
     return moved
@@ -37,14 +39,19 @@ def send(rows: torch.Tensor) -> torch.Tensor:
         hosted.copy_(rows, non_blocking=True)
         arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
         arrived.record(torch.cuda.current_stream(rows.device))
-        setattr(rows, SENT, (hosted, arrived, rows._version))  # noqa: SLF001  # torch has no public name for it
+        setattr(rows, SENT, (hosted, arrived, _version(rows)))
     return rows
+
+
+def _version(rows: torch.Tensor) -> int | None:
+    """Return the number of changes in place; tensors of an inference mode do not count them, and cannot be changed."""
+    return None if rows.is_inference() else rows._version  # noqa: SLF001  # torch has no public name for it
 
 
 def received(tensor: torch.Tensor) -> torch.Tensor:
     """Wait for rows that were sent and return them in host memory; other tensors, and changed ones, as they are."""
     sent = getattr(tensor, SENT, None)
-    if sent is None or sent[2] != tensor._version:  # noqa: SLF001
+    if sent is None or sent[2] != _version(tensor):
         return tensor
     hosted, arrived, _ = sent
     arrived.synchronize()
