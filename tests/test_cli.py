@@ -57,6 +57,11 @@ def test_the_examples_of_the_group_run(shell):
         shell.run(line.removeprefix("first-order "))
 
 
+def test_no_help_shows_the_mark_that_keeps_its_lines(shell):
+    for name in COMMANDS:
+        assert "\\b" not in shell.run(f"{name} --help")
+
+
 def test_the_demo_knows_the_truth(demo):
     inputs = np.load("demo/test.npz")["inputs"]
     centres = np.array([[0.0, 1.2], [1.2, -0.6], [-1.2, -0.6]])

@@ -8,6 +8,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from probly.data_generator.cli import main
+from probly.data_generator.cli.datasets import DataSettings, label_positions, load_data
+from probly.data_generator.cli.errors import InputError
 from probly.data_generator.store import open_store
 from tests.commands import shell as shell  # noqa: PLC0414  # a fixture is found by its name
 
@@ -196,7 +199,7 @@ def test_a_folder_of_pictures_is_read_in_order(mine):
     assert store.sample_keys.tolist() == [path.relative_to(mine.folder / "pets").as_posix() for path in order]
     assert result["data"]["pictures"] == "RGB, float32 in [0, 1], (channels, height, width)"
     assert result["data"]["all of them"] == "8 x 6 (width x height)"
-    assert result["data"]["left out"] == "1 files that are no pictures, or in no subfolder"
+    assert result["data"]["left out"] == "1 files that are no pictures, hidden, or in no subfolder"
 
 
 def test_pictures_are_scaled_cut_and_normalised_as_said(mine):
@@ -299,3 +302,117 @@ def test_a_dataset_of_hugging_face_with_pictures(mine):
     np.testing.assert_allclose(seen()[0], np.asarray(images[0], np.float32) / 255, atol=1e-7)
     assert result["data"]["pictures"] == "RGB, float32 in [0, 1], (height, width, channels)"
     assert open_store("out.fod").labels.tolist() == np.repeat([0, 1, 2], 9).tolist()
+
+
+def test_a_report_shows_only_the_pictures_that_the_rows_belong_to(mine):
+    order = pictures(mine.folder / "pets")
+    generate(mine, "pets --channels first", "mean")
+    mine.run("report out.fod --data pets")
+    order[4].rename(order[4].with_name("9.png"))
+    assert "at index 4 the store has 'bird/a/1.png', the data has 'bird/a/2.png'" in mine.fails(
+        "report out.fod --data pets"
+    )
+
+
+@pytest.mark.parametrize("values", [np.uint16, np.int32, np.float32])
+def test_pictures_of_more_than_8_bits_are_refused_not_clipped(mine, values):
+    path = mine.folder / "pets/cat/deep.tif"
+    path.parent.mkdir(parents=True)
+    Image.fromarray(np.array([[0, 300], [30_000, 60_000]], values)).save(path)
+    line = "generate --backend numpy --out out.fod --data pets --class-names cat,dog,bird --model mine:mean"
+    assert "deep.tif: cannot be read as a picture: it has more than 8 bits" in mine.fails(f"{line} --channels last")
+    rows = datasets.Dataset.from_dict({"image": [str(path)]}).cast_column("image", datasets.Image())
+    rows.save_to_disk("saved")
+    said = "row 0 of column 'image' cannot be taken as a picture: it has more than 8 bits"
+    assert said in mine.fails(f"{line.replace('pets', 'saved')} --channels last")
+    code = "def scaled(image):\n    import numpy as np\n    return np.asarray(image, np.float64) / 65535\n"
+    (mine.folder / "own.py").write_text(code)
+    mine.run(f"{line} --transform own:scaled")
+    np.testing.assert_allclose(open_store("out.fod").probabilities[0, 0], 90_300 / 4 / 65535, rtol=1e-6)
+    shown, _ = load_data("pets", DataSettings(raw=True)).samples[0]
+    np.testing.assert_array_equal(shown[:, :, 0], [[0, 1], [127, 255]])
+
+
+def test_a_picture_that_is_too_large_for_pillow_is_named(mine, monkeypatch):
+    pictures(mine.folder / "pets")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    line = "generate --backend numpy --model mine:mean --channels first --out out.fod --data pets"
+    assert "pets/bird/0.png: is larger than Pillow opens" in mine.fails(line)
+    assert "pets/bird/0.png: is larger than Pillow opens" in mine.fails(f"{line} --image-size 4")
+
+
+def test_hidden_files_and_folders_are_no_samples(mine):
+    pictures(mine.folder / "pets")
+    (mine.folder / "pets/.previews").mkdir()
+    (mine.folder / "pets/cat/.previews").mkdir()
+    for name in (".previews/0.png", "cat/.previews/0.png", "cat/._0.png"):
+        (mine.folder / "pets" / name).write_bytes(b"no picture")
+    result = generate(mine, "pets --channels first", "mean")
+    assert (result["rows"], result["class_names"]) == (27, ["bird", "cat", "dog"])
+    assert result["data"]["left out"] == "3 files that are no pictures, hidden, or in no subfolder"
+
+
+def test_names_that_stand_twice_are_refused(mine):
+    pictures(mine.folder / "pets")
+    line = "generate --backend numpy --channels first --out out.fod --data pets --model"
+    mine.run(f"{line} mine:mean --class-names bird,cat,cat", code=2)
+    assert "the name 'cat' stands twice" in mine.err
+    with pytest.raises(InputError, match="its label 'cat' is the name of 2 columns"):
+        label_positions(["bird", "cat"], ["bird", "cat", "cat"], mine.folder / "pets")
+    assert label_positions(["bird"], ["bird", "cat", "cat"], mine.folder / "pets") == [0]
+
+
+def test_a_names_file_may_begin_with_a_byte_order_mark(mine):
+    pictures(mine.folder / "pets")
+    (mine.folder / "names.txt").write_text("bird\ncat\ndog\n", encoding="utf-8-sig")
+    assert generate(mine, "pets --channels first --class-names names.txt", "mean")["class_names"][0] == "bird"
+
+
+def test_an_empty_text_is_no_folder(mine):
+    assert main(["generate", "--backend", "numpy", "--model", "mine:mean", "--out", "o.fod", "--data", ""]) == 2
+    assert "--data: expected a file, a folder or module:attribute, got an empty text" in mine.capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (LABELS + 1, "expected class indices from 0 to 2, got 3"),
+        (LABELS - 1, "expected class indices from 0 to 2, got -1"),
+        (np.array(["a", "d"] * 10), "'d' is not among the class names"),
+    ],
+)
+def test_labels_outside_the_classes_are_kept_and_noticed(mine, labels, said):
+    np.savez("data.npz", inputs=ROWS, labels=labels)
+    generate(mine, "data.npz --class-names a,b,c")
+    assert mine.err.startswith("Warning: the labels are kept, but not all of them are among the 3 classes: ")
+    assert said in mine.err
+    assert open_store("out.fod").labels.tolist() == labels.tolist()
+    mine.run("generate --backend numpy --model mine:model --out out.fod --data data.npz --class-names a,b,c --fresh")
+    assert said in mine.err
+    mine.run("report out.fod")
+    assert mine.err.startswith("Warning: the labels were not used, so there are no scores: ")
+
+
+@pytest.mark.parametrize("labels", [LABELS, np.array(["a", "c"] * 10), LABELS / 7, np.zeros((20, 4))])
+def test_labels_that_may_be_meant_are_not_noticed(mine, labels):
+    np.savez("data.npz", inputs=ROWS, labels=labels)
+    generate(mine, "data.npz --class-names a,b,c")
+    assert "Warning" not in mine.err
+
+
+def test_a_dataset_without_samples_is_noticed(mine):
+    np.savez("data.npz", inputs=ROWS[:0], labels=LABELS[:0])
+    assert generate(mine, "data.npz")["rows"] == 0
+    assert "Warning: data.npz has no samples, so the store has no rows\n" in mine.err
+
+
+def test_a_report_with_other_arrays_is_noticed(mine):
+    np.savez("data.npz", inputs=ROWS, labels=LABELS)
+    generate(mine, "data.npz")
+    np.save("same.npy", ROWS)
+    for name in ("data.npz", "same.npy"):
+        mine.run(f"report out.fod --data {name}")
+        assert "Warning" not in mine.err
+    np.save("other.npy", ROWS[::-1])
+    mine.run("report out.fod --data other.npy")
+    assert mine.err.startswith("Warning: --data other.npy: its inputs are not the arrays that the rows were made from")

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from probly.data_generator import StoreError
-from probly.data_generator.store import files, open_partial, writer
+from probly.data_generator.store import files, lock, open_partial, writer
 from tests import stores
 
 ROOT = Path(__file__).parent.parent
@@ -123,7 +123,7 @@ def test_a_rename_that_the_file_system_refuses(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "rename", refuse)
     with pytest.raises(StoreError, match=r"spec.json: cannot be written: .*cross-device.*0 rows are safe"):
         stores.run(path)
-    assert sorted(os.listdir(path)) == ["lock", "shards"]
+    assert not path.exists()
     monkeypatch.undo()
     assert stores.agrees(stores.run(path))
 
@@ -295,3 +295,15 @@ def test_time_closes_a_shard_too(tmp_path, monkeypatch):
     stores.run(tmp_path / "a.fod", shard_megabytes=1, shard_seconds=3)
     # The clock is read once when a shard begins and once after each batch.
     assert min(os.listdir(tmp_path / "a.fod" / "shards")) == "000000000000-000000000015.safetensors"
+
+
+def test_a_lock_on_a_file_that_is_removed_at_this_moment_is_none(tmp_path, monkeypatch):
+    original = lock._lock
+
+    def late(handle):
+        (tmp_path / "lock").unlink()  # its holder removes a store that got no rows
+        original(handle)
+
+    monkeypatch.setattr(lock, "_lock", late)
+    with pytest.raises(StoreError, match="another writer is at work"):
+        lock.Lock(tmp_path / "lock")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.commands import finished
+from tests.commands import shell as shell  # noqa: PLC0414  # a fixture is found by its name
 from tests.sessions import SIZE, check_session, folder_of_pictures, generated, softmax
 
 
@@ -22,3 +23,12 @@ def test_a_file_of_keras(tmp_path):
     assert "if this backend takes no --weights" in error
     error = finished(tmp_path, "generate", "--model", "model.keras", "--data", "pets", "--out", "a.fod", code=2).stderr
     assert "a file does not tell its framework" in error
+
+
+@pytest.mark.parametrize("name", ["a.keras", "a.h5"])
+@pytest.mark.parametrize("content", [b"", b"no model"], ids=["empty", "text"])
+def test_a_file_that_is_no_model_of_keras_is_named(shell, name, content):
+    np.savez("data.npz", inputs=np.zeros((4, 2), np.float32))
+    (shell.folder / name).write_bytes(content)
+    message = shell.fails(f"generate --backend tensorflow --model {name} --data data.npz --out a.fod")
+    assert f"{name}: is no Keras model, or is damaged" in message

@@ -3,11 +3,14 @@
 import json
 import signal
 
+import numpy as np
+import pytest
 import torch
 from safetensors.torch import save_file
 
 from probly.data_generator.store import open_partial
 from tests.commands import finished, stopped
+from tests.commands import shell as shell  # noqa: PLC0414  # a fixture is found by its name
 from tests.sessions import COUNT, check_session, folder_of_pictures, softmax
 
 TORCH = """
@@ -50,3 +53,13 @@ def test_torch_weights_and_a_run_that_is_killed(tmp_path):
     error = finished(tmp_path, *line.replace("w.safetensors", "part.pt").split(), "--out", "a.fod", code=3).stderr
     assert "Missing key(s) in state_dict" in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("name", ["a.pt", "a.pt2", "a.keras", "a.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"no model"], ids=["empty", "text"])
+def test_a_file_that_is_no_model_of_torch_is_named(shell, name, content):
+    np.savez("data.npz", inputs=np.zeros((4, 2), np.float32))
+    (shell.folder / name).write_bytes(content)
+    line = f"generate --backend torch --model {name} --data data.npz --out a.fod"
+    assert name in shell.fails(line)
+    assert not (shell.folder / "a.fod").exists()

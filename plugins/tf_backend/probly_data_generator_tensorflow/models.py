@@ -3,6 +3,7 @@
 import functools
 import inspect
 import sys
+import zipfile
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
@@ -195,7 +196,17 @@ def _load_path(path: Path, device: str, strategy: tf.distribute.Strategy | None,
     if path.suffix not in (".keras", ".h5", ".hdf5"):
         message = f"{path}: expected a .keras or .h5 file or a SavedModel folder, got the suffix {path.suffix!r}"
         raise ValueError(message)
+    _check_format(path)
     return _live(_load_keras(path), device, strategy, xla=xla)
+
+
+def _check_format(path: Path) -> None:
+    import h5py  # type: ignore[import-untyped]  # only where a file is opened; Keras requires it
+
+    expected, fits = ("zip", zipfile.is_zipfile) if path.suffix == ".keras" else ("HDF5", h5py.is_hdf5)
+    if not fits(path):
+        message = f"{path}: is no Keras model, or is damaged: expected a {expected} file"
+        raise ValueError(message)
 
 
 def _load_keras(path: Path) -> Any:

@@ -153,15 +153,30 @@ def _load_file(path: Path, device: torch.device) -> TorchModel:
         message = f"{path}: there is no such model file"
         raise FileNotFoundError(message)
     if path.suffix == ".pt2":
-        return _exported(torch.export.load(path), device)
+        with _reading(path):
+            program = torch.export.load(path)
+        return _exported(program, device)
     if _is_torchscript(path):
-        module = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]  # torch has no types for it
+        with _reading(path):
+            module = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]  # it has no types
         return TorchModel(module, device, module)
     content = _load_tensors(path, device)
     if isinstance(content, torch.nn.Module):
         return load(content, device)
     message = f"{path}: holds weights, not a model; pass model=(builder, {str(path)!r}) with a function that builds it"
     raise ValueError(message)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Name the file in what the many readers raise when it is none of theirs."""
+    try:
+        yield
+    except (pickle.UnpicklingError, OSError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        message = f"{path}: is no file that torch can open, or is damaged: {type(error).__name__}: {error}"
+        raise ValueError(message) from error
 
 
 def _is_torchscript(path: Path) -> bool:
@@ -175,9 +190,11 @@ def _load_tensors(path: Path, device: torch.device) -> Any:
     if path.suffix == ".safetensors":
         from safetensors.torch import load_file
 
-        return load_file(path, device=str(device))
+        with _reading(path):
+            return load_file(path, device=str(device))
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        with _reading(path):
+            return torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         message = (
             f"{path}: holds pickled code, which is not run; if you trust it, load it yourself with "

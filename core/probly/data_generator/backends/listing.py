@@ -92,7 +92,7 @@ def single_claim(name: str, installed: Claims, nouns: tuple[str, str], known: Se
         raise AmbiguousBackendError(message)
     if found:
         return found[0]
-    close = difflib.get_close_matches(str(name), [*installed, *known], n=3)
+    close = difflib.get_close_matches(str(name), list(dict.fromkeys([*installed, *known])), n=3)
     hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
     damaged = _scan(GROUP)[1]
     unread = f"; distributions that cannot be read: {'; '.join(damaged)}" if damaged else ""

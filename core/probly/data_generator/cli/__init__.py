@@ -2,7 +2,7 @@
 
 Exit codes: 0, all is well; 1, ``verify``, ``diff`` or ``backends`` found something; 2, wrong usage or bad input, and
 nothing was changed; 3, your own code or the machine failed, what a store
-has published is safe; 130, Ctrl-C; 143, SIGTERM.
+has published is safe; 130, Ctrl-C; 141, nobody read on, as with ``| head``; 143, SIGTERM.
 """
 
 import sys

@@ -1,6 +1,7 @@
 """Options and arguments that several commands have, and how their texts are read."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,20 +48,24 @@ def names(ctx: click.Context, param: click.Parameter, value: str | None) -> list
     """Return names that are separated by commas, or stand in a text file, one per line.
 
     Raises:
-        click.BadParameter: The file cannot be read, or a name is empty.
+        click.BadParameter: The file cannot be read, or a name is empty or stands twice.
     """
     if value is None:
         return None
     found = value.split(",")
     if len(found) == 1 and Path(value).suffix:  # "cat.txt" is a file, "cat,dog" is not
         try:
-            found = Path(value).read_text(encoding="utf-8").rstrip("\n").split("\n")
+            found = Path(value).read_text(encoding="utf-8-sig").rstrip("\n").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             message = f"{value}: cannot be read as a text file: {error}"
             raise click.BadParameter(message, ctx, param) from error
     found = [name.strip() for name in found]
     if "" in found:
         message = f"{value}: name {found.index('')} is empty, counted from 0"
+        raise click.BadParameter(message, ctx, param)
+    twice = next((name for name, count in Counter(found).items() if count > 1), None)
+    if twice is not None:
+        message = f"{value}: the name {twice!r} stands twice; labels are looked up by name, so make them differ"
         raise click.BadParameter(message, ctx, param)
     return found
 

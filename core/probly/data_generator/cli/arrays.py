@@ -73,6 +73,9 @@ def load_npy(path: Path, settings: DataSettings) -> Data:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
+    if isinstance(error, OSError) and error.errno:
+        message = f"{path}: cannot be read: {error.strerror}; choose another file, or have it changed"
+        return InputError(message)
     message = f"{path}: cannot be read without running code from it, or is damaged: {error}"
     return InputError(message)
 

@@ -1,6 +1,7 @@
 """``first-order convert``."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ from probly.data_generator.cli.arguments import file_argument, json_option, subc
 from probly.data_generator.cli.errors import InputError
 from probly.data_generator.cli.opening import bytes_text, open_complete, size_on_disk
 from probly.data_generator.cli.printing import emit
-from probly.data_generator.cli.replacing import beside, check_replaceable, replace
+from probly.data_generator.cli.replacing import check_place, check_replaceable, replace
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.store import FORMATS, Store, fod, save
 
@@ -65,6 +66,7 @@ def _check_target(source: Path, target: Path, form: str | None, overwrite: bool)
     if form is not None and target.suffix.lower() != ".fod":
         message = f"{target}: --top-k and --dtype are for stores, which end in .fod"
         raise InputError(message)
+    check_place(target)
     if os.path.lexists(target) and not overwrite:
         message = f"{target}: exists, and was left as it is; choose another path, or pass --overwrite"
         raise InputError(message)
@@ -78,6 +80,8 @@ def _write_store(target: Path, distributions: Distributions, form: str) -> None:
     if not os.path.lexists(target):
         fod.write(target, distributions, distributions.meta, form)
         return
-    fresh = beside(target)
-    fod.write(fresh, distributions, distributions.meta, form)
-    replace(target, fresh)
+    # A folder of its own: beside the target, a run of `generate --fresh` may be at work.
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.absolute().parent) as folder:
+        fresh = Path(folder) / target.name
+        fod.write(fresh, distributions, distributions.meta, form)
+        replace(target, fresh)

@@ -1,6 +1,8 @@
 """``--data``: from a text to a dataset, without running code from a file and without guessing silently."""
 
 import importlib.util
+import inspect
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +92,9 @@ def check_source(text: str, option: str) -> Path | None:
         InputError: The message says what was expected.
     """
     path = Path(text)
+    if not text.strip():
+        message = f"{option}: expected a file, a folder or module:attribute, got an empty text"
+        raise InputError(message)
     if path.exists():
         return path
     if not is_import_path(text):
@@ -97,7 +102,7 @@ def check_source(text: str, option: str) -> Path | None:
         raise InputError(message)
     module = text.partition(":")[0]
     top = module.partition(".")[0]
-    if importlib.util.find_spec(top) is None:
+    if top == "__main__" or importlib.util.find_spec(top) is None:
         message = f"{option} {text}: there is no module {top!r}, neither in {Path.cwd()} nor installed"
         raise InputError(message)
     return None
@@ -113,6 +118,10 @@ def load_data(text: str, settings: DataSettings) -> Data:
     if path is None:
         _refuse_keys(text, settings)
         samples = import_model(text)
+        if samples is None or inspect.isroutine(samples) or inspect.isclass(samples):
+            what = "None" if samples is None else "a function or class that needs arguments"
+            message = f"--data {text}: expected a dataset, or a function without arguments that makes one, got {what}"
+            raise InputError(message)
         return Data(samples, {"data": f"{text}, a {type(samples).__name__} of your own code"})
     if path.is_dir():
         return _folder(path, settings)
@@ -185,7 +194,7 @@ def label_positions(names: Sequence[str], columns: Sequence[str] | None, path: P
     """Return the column that each name of a label belongs to: its own place, unless the columns have names.
 
     Raises:
-        InputError: A name is not among those of the columns.
+        InputError: A name is not among those of the columns, or several columns have it.
 
     Examples:
         >>> label_positions(["cat", "dog"], ["bird", "dog", "cat"], Path("pictures"))
@@ -199,6 +208,14 @@ def label_positions(names: Sequence[str], columns: Sequence[str] | None, path: P
         message = (
             f"{path}: its label {unknown[0]!r} is not among the {len(columns)} class names of the columns "
             f"({shortened(columns, 5)}); rename it, or pass --class-names"
+        )
+        raise InputError(message)
+    counts = Counter(map(str, columns))
+    ambiguous = [name for name in names if counts[name] > 1]
+    if ambiguous:
+        message = (
+            f"{path}: its label {ambiguous[0]!r} is the name of {counts[ambiguous[0]]} columns; rename the label, "
+            "and pass --class-names in which all differ"
         )
         raise InputError(message)
     return [places[name] for name in names]

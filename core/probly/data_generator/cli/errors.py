@@ -2,7 +2,7 @@
 
 import click
 
-USAGE, FAILED, INTERRUPTED, TERMINATED = 2, 3, 130, 143
+USAGE, FAILED, INTERRUPTED, CLOSED, TERMINATED = 2, 3, 130, 141, 143
 """Exit codes; see ``first-order --help``."""
 
 
@@ -10,6 +10,10 @@ class InputError(click.ClickException):
     """What a user gave cannot be used; the message says what was expected and what to do."""
 
     exit_code = USAGE
+
+
+class HiddenError(Exception):
+    """Carries, as its cause, an error that Click would take for Ctrl-C, a closed output or its own exit."""
 
 
 class StoppedError(Exception):

@@ -63,7 +63,13 @@ STORE_OPTIONS = (
     click.option(
         "--resume/--fresh", default=True, show_default=True, help="Go on with the store at --out, or replace it."
     ),
-    click.option("--shard-seconds", default=30.0, show_default=True, help="A crash costs no more work than this."),
+    click.option(
+        "--shard-seconds",
+        default=30.0,
+        show_default=True,
+        type=click.FloatRange(0, min_open=True),
+        help="A crash costs no more work than this.",
+    ),
     click.option("--quiet", is_flag=True, help="Print nothing but errors."),
 )
 

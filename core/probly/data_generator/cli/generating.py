@@ -1,5 +1,6 @@
 """``first-order generate``."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from probly.data_generator.cli.converting import representation
 from probly.data_generator.cli.datasets import Data, DataSettings, PictureSettings, check_source, load_data
 from probly.data_generator.cli.errors import InputError
 from probly.data_generator.cli.generate_options import generate_options
-from probly.data_generator.cli.going_on import going_on, safe_rows
+from probly.data_generator.cli.going_on import going_on, of_another_run, safe_rows
+from probly.data_generator.cli.noticing import notice
 from probly.data_generator.cli.opening import bytes_text, size_on_disk
-from probly.data_generator.cli.printing import emit, named, shortened
-from probly.data_generator.cli.replacing import beside, check_replaceable, replace
+from probly.data_generator.cli.printing import apart, emit, named, shortened
+from probly.data_generator.cli.replacing import beside, check_place, check_replaceable, discard, replace
+from probly.data_generator.errors import StoreError
 from probly.data_generator.generator import FirstOrderDataGenerator
 from probly.data_generator.importing import import_model
 from probly.data_generator.store import Store
@@ -29,11 +32,12 @@ first-order generate --backend numpy --model demo.model:build --data demo/test.n
 @generate_options
 @json_option
 def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any) -> None:
-    r"""Run a model over a dataset and write one checked class distribution per sample to a store.
+    """Run a model over a dataset and write one checked class distribution per sample to a store.
 
-    If the command is stopped, however, the same command goes on where it ended, and the rows are those of an
-    uninterrupted run. Other weights, data or settings are refused by name: choose another --out, or replace the store
-    with --fresh, which makes the new one beside it and removes the old one when the new one is complete.
+    A run that was stopped, in whatever way, goes on where it ended when the same command is given again; its rows are
+    those of an uninterrupted run. Other weights, data or settings are refused by name: choose another --out, or
+    replace the store with --fresh, which makes the new one beside it and removes the old one when the new one is
+    complete.
 
     \b
     --model takes
@@ -59,16 +63,24 @@ def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any
     Nothing is run from a file. Labels that have names count the columns of
     --class-names, where these are given; else their own names are recorded as
     those of the columns, which must be as many.
-    """
+    """  # noqa: D301  # Click reads the control character \b as "do not wrap"
     target = out if resume else beside(out)
     form = representation(options["top_k"], options["dtype"]) or "float32"
     _check_early(out, resume, options)
-    with going_on(target):
+    with going_on(target), apart(as_json):
         generator = _generator(options)
         data = _data(options, generator)
         _print_start(data, quiet or as_json)
         before = safe_rows(target)[0]
-        store = _run(generator, data, target, form, options, quiet)
+        try:
+            store = _run(generator, data, target, form, options, quiet)
+        except StoreError as error:
+            if resume or not of_another_run(error):
+                raise
+            discard(target)
+            before = 0
+            store = _run(generator, data, target, form, options, quiet)
+        notice(store, options["data"])
         if not resume:
             replace(out, target)
     result = _result(out, store, data, before) | {"temperature": options["temperature"]}
@@ -91,6 +103,7 @@ def _check_early(out: Path, resume: bool, options: dict[str, Any]) -> None:
     if options["temperature"] is not None and options["output_mode"].lower() == "probs":
         message = "--temperature divides logits, which a model with --output-mode probs does not return"
         raise InputError(message)
+    check_place(out)
     if not resume:
         check_replaceable(out)
     check_source(options["data"], "--data")
@@ -119,6 +132,7 @@ def _generator(options: dict[str, Any]) -> FirstOrderDataGenerator:
             options=key_values(options["option"]),
         )
     except TypeError as error:
+        error.add_note(f"raised while --model {model} was loaded")
         if weights is not None:
             error.add_note(
                 "if this backend takes no --weights, let --model name a function that loads them, or a file with both"
@@ -171,7 +185,9 @@ def _data(options: dict[str, Any], generator: FirstOrderDataGenerator) -> Data:
 
 
 def _print_start(data: Data, silent: bool) -> None:
-    if not silent:
+    if silent:
+        return
+    with contextlib.suppress(BrokenPipeError):  # a run goes on where nobody reads what it prints
         for line in named(data.description):
             click.echo(line)
 

@@ -25,18 +25,31 @@ def going_on(target: Path) -> Iterator[None]:
     except KeyboardInterrupt as error:
         raise StoppedError(_how(target), INTERRUPTED) from error
     except SystemExit as error:  # what SIGTERM becomes while a store is written
-        if error.code != TERMINATED:
+        if error.code != TERMINATED:  # the user's own code called it
+            _add_safe_rows(error, target)
             raise
         raise StoppedError(_how(target), TERMINATED) from error
     except StoreError as error:
-        if "begun by another run" in str(error):
+        if of_another_run(error):
             error.add_note("--fresh replaces it")
         raise
     except Exception as error:
-        safe = safe_rows(target)[0]
-        if safe:
-            error.add_note(f"{safe:,} rows are safe in {target}, and the same command goes on from there")
+        _add_safe_rows(error, target)
         raise
+
+
+def of_another_run(error: StoreError) -> bool:
+    """Return whether a store was refused because other weights, data or settings began it."""
+    return "begun by another run" in str(error)
+
+
+def _add_safe_rows(error: BaseException, target: Path) -> None:
+    safe = safe_rows(target)[0]
+    if safe:
+        error.add_note(
+            f"{safe:,} rows are safe in {target}, and the same command goes on from there; if data, weights or "
+            "settings have to change, pass --fresh, too, which begins anew"
+        )
 
 
 def _how(target: Path) -> str:

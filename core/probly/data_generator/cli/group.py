@@ -1,10 +1,12 @@
 """The group of all commands; a command's module is imported when it is asked for."""
 
 import importlib
+from typing import Any
 
 import click
 
 from probly.data_generator.cli.arguments import debug_option
+from probly.data_generator.cli.errors import HiddenError
 
 COMMANDS = {
     "generate": ("generating", "Run a model over a dataset and write its distributions to a store."),
@@ -21,6 +23,17 @@ COMMANDS = {
 
 class LazyGroup(click.Group):
     """A group that knows its commands by name only."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, and keep from Click what it would explain wrongly.
+
+        Raises:
+            HiddenError: A file ended too early, a pipe was closed, or the user's own code ended the program.
+        """
+        try:
+            return super().invoke(ctx)
+        except (EOFError, BrokenPipeError, SystemExit) as error:
+            raise HiddenError from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the names in the order of a session."""
@@ -66,7 +79,7 @@ Exit codes:
   1    verify, diff or backends found something
   2    wrong usage or bad input; nothing was changed
   3    your own code or the machine failed; what a store has published is safe
-  130  Ctrl-C; 143: SIGTERM
+  130  Ctrl-C; 143: SIGTERM; 141: nobody read on, as with `| head`
 """
 
 

@@ -7,7 +7,7 @@ from probly.data_generator.cli.errors import InputError
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
 from probly.data_generator.store import FORMATS, Store, load, open_partial
-from probly.data_generator.store.spec import SPEC
+from probly.data_generator.store.spec import MANIFEST, SPEC
 
 
 def check_there(path: Path) -> None:
@@ -67,8 +67,10 @@ def missing_rows(store: Store) -> str:
         >>> path = tempfile.mkdtemp() + "/teacher.fod"
         >>> save(path, {0: [0.25, 0.75], 1: [0.5, 0.5]})
         >>> missing_rows(open_store(path))
-        'incomplete, 2 of 2 rows are there'
+        'incomplete, all 2 rows are there, but manifest.json is not, which is written last'
     """
+    if len(store) == store.spec.rows:
+        return f"incomplete, all {len(store):,} rows are there, but {MANIFEST} is not, which is written last"
     total = "an unknown number of" if store.spec.rows is None else f"{store.spec.rows:,}"
     return f"incomplete, {len(store):,} of {total} rows are there"
 

@@ -16,6 +16,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".
 def load_folder(path: Path, settings: DataSettings) -> Data:
     """Return the pictures of a folder: classes by name, and in each class the files by name, subfolders included.
 
+    What is hidden, because its name begins with a dot, is left out: programs put previews and copies there.
+
     The label of a picture is the place of its subfolder's name among all of them or, where the model's columns have
     names, the column of that name. The keys are the files' names, relative to the folder.
 
@@ -23,7 +25,7 @@ def load_folder(path: Path, settings: DataSettings) -> Data:
         InputError: There are no classes, an empty one, or pictures of different sizes.
     """
     pillow()
-    names = sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
+    names = sorted(entry.name for entry in os.scandir(path) if entry.is_dir() and not _is_hidden(entry.name))
     if not names:
         message = (
             f"--data {path}: expected a subfolder per class, or a dataset saved by Hugging Face datasets, got none"
@@ -38,20 +40,26 @@ def load_folder(path: Path, settings: DataSettings) -> Data:
     counts = [len(found[name]) for name in names]
     labels = np.repeat(label_positions(names, settings.columns, path), counts).astype(np.int64)
     description = _description(path, names, len(files), settings)
+    keys = [file.relative_to(path).as_posix() for file in files]
     if settings.raw:
-        return Data(PictureFiles(files, labels), description)
+        return Data(PictureFiles(files, labels), description, keys=keys)
     check_settings(settings.pictures)
     if settings.pictures.size is None and settings.pictures.transform is None:
         description["all of them"] = check_sizes(files)
     samples = PictureFiles(files, labels, settings.pictures)
-    return Data(samples, description, names, [file.relative_to(path).as_posix() for file in files])
+    return Data(samples, description, names, keys)
 
 
 def _pictures(folder: Path) -> list[Path]:
     found = []
-    for place, _, names in sorted(os.walk(folder, followlinks=True)):
-        found += [Path(place, name) for name in sorted(names) if name.lower().endswith(SUFFIXES)]
-    return found
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not _is_hidden(name)]
+        found += [(place, name) for name in names if name.lower().endswith(SUFFIXES) and not _is_hidden(name)]
+    return [Path(*file) for file in sorted(found)]
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
 
 
 def _description(path: Path, names: list[str], count: int, settings: DataSettings) -> dict[str, str]:
@@ -64,5 +72,5 @@ def _description(path: Path, names: list[str], count: int, settings: DataSetting
     }
     files = sum(len(names) for _, _, names in os.walk(path, followlinks=True))
     if files > count:
-        description["left out"] = f"{files - count:,} files that are no pictures, or in no subfolder"
+        description["left out"] = f"{files - count:,} files that are no pictures, hidden, or in no subfolder"
     return description

@@ -94,9 +94,18 @@ def to_array(image: Any, settings: PictureSettings) -> Any:
 
     Returns:
         float32, ``(channels, height, width)`` or ``(height, width, channels)``; or what ``transform`` returns.
+
+    Raises:
+        ValueError: It has more than 8 bits per channel, and there is no ``transform``.
     """
     if settings.transform is not None:
         return settings.transform(image)
+    if _is_wide(image):
+        message = (
+            f"it has more than 8 bits per channel (Pillow mode {image.mode}), and what its numbers range over is not "
+            "said; pass a --transform that scales it"
+        )
+        raise ValueError(message)
     image = image.convert("RGB" if settings.colour == "rgb" else "L")
     if settings.size is not None:
         image = _square(image, settings.size, settings.resize or settings.size)
@@ -107,6 +116,21 @@ def to_array(image: Any, settings: PictureSettings) -> Any:
     if settings.std:
         array = array / np.asarray(settings.std, np.float32)
     return np.ascontiguousarray(array.transpose(2, 0, 1)) if settings.channels == "first" else array
+
+
+def to_look_at(image: Any) -> npt.NDArray[np.uint8]:
+    """Return a picture as it is, uint8 of shape ``(height, width, 3)``; more than 8 bits are scaled by their range."""
+    if not _is_wide(image):
+        return np.asarray(image.convert("RGB"))
+    array = np.nan_to_num(np.asarray(image, np.float64), posinf=0.0, neginf=0.0)
+    low, high = array.min(), array.max()
+    grey = ((array - low) * (255 / (high - low or 1))).astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def _is_wide(image: Any) -> bool:
+    """Return whether Pillow would clip its numbers at 255, so that most of it becomes white."""
+    return image.mode in ("I", "F") or image.mode.startswith("I;")
 
 
 def _square(image: Any, size: int, shorter: int) -> Any:
@@ -155,9 +179,9 @@ class PictureFiles:
         try:
             with pillow().open(path) as image:
                 image.load()
-                if self.settings is None:
-                    return np.asarray(image.convert("RGB"))
-                return to_array(image, self.settings)
+                return to_look_at(image) if self.settings is None else to_array(image, self.settings)
+        except pillow().DecompressionBombError as error:
+            raise _too_large(path, error) from error
         except (OSError, SyntaxError, ValueError) as error:
             if self.settings is not None and self.settings.transform is not None:
                 raise
@@ -189,6 +213,13 @@ def _size(path: Path) -> tuple[int, int]:
         with pillow().open(path) as image:
             size: tuple[int, int] = image.size
             return size
+    except pillow().DecompressionBombError as error:
+        raise _too_large(path, error) from error
     except (OSError, SyntaxError) as error:
         message = f"{path}: cannot be read as a picture: {error}"
         raise InputError(message) from error
+
+
+def _too_large(path: Path, error: Exception) -> InputError:
+    message = f"{path}: is larger than Pillow opens ({error}); make the picture smaller"
+    return InputError(message)

@@ -1,6 +1,8 @@
 """What commands print: lines for people, or one JSON object for scripts."""
 
+import contextlib
 import json
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +17,11 @@ def emit(result: Mapping[str, Any], lines: Iterable[str], as_json: bool) -> None
         return
     for line in lines:
         click.echo(line)
+
+
+def apart(as_json: bool) -> contextlib.AbstractContextManager[Any]:
+    """Return a block in which what the user's own code prints is no part of the one JSON object."""
+    return contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
 
 
 def _simple(value: Any) -> Any:

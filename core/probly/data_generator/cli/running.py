@@ -1,5 +1,6 @@
 """From the arguments to an exit code: what is raised becomes one readable paragraph on standard error."""
 
+import contextlib
 import errno
 import os
 import sys
@@ -11,13 +12,33 @@ from typing import Any
 
 import click
 
-from probly.data_generator.cli.errors import FAILED, INTERRUPTED, USAGE, InputError, StoppedError
+from probly.data_generator.cli.errors import (
+    CLOSED,
+    FAILED,
+    INTERRUPTED,
+    USAGE,
+    HiddenError,
+    InputError,
+    StoppedError,
+)
 from probly.data_generator.cli.group import first_order
 from probly.data_generator.errors import AlignmentError, BackendError, InvalidOutputError, StoreError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 PACKAGE = Path(__file__).parents[1]
 LIBRARIES = (Path(os.__file__).parent, Path(click.__file__).parent)
+REMEDIES = {
+    PermissionError: "choose another path, or have its permissions changed",
+    IsADirectoryError: "a file is expected there; choose another path",
+    NotADirectoryError: "a folder is expected there; choose another path",
+    FileExistsError: "a folder is expected there; choose another path",
+    FileNotFoundError: "check the path",
+}
+PARAMETERS = {
+    "output_transform": "on the command line, pick it in the model that --model names (output_transform)",
+    "input_getter": "on the command line, pick them in the dataset that --data names (input_getter)",
+}
+"""What stands here for a parameter that the message of an error may name."""
 PROGRAM = "python -m probly.data_generator" if Path(sys.argv[0]).name == "__main__.py" else "first-order"
 
 
@@ -32,8 +53,10 @@ def run(arguments: Sequence[str]) -> int:
             own = (PROGRAM, list(arguments))  # for the message that says how to go on
             answer = first_order.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=own)
             return answer if isinstance(answer, int) else 0
-    except SystemExit as ended:
+    except SystemExit as ended:  # Click's, as after shell completion
         return ended.code if isinstance(ended.code, int) else FAILED
+    except HiddenError as hidden:
+        return _report_hidden(hidden.__cause__, debug="--debug" in arguments)
     except (KeyboardInterrupt, click.Abort):
         click.echo("Stopped.", err=True)
         return INTERRUPTED
@@ -49,6 +72,28 @@ def _show_warning(message: Any, category: Any, *_: Any, **__: Any) -> None:
         click.echo(f"Warning: {text}", err=True)
 
 
+def _report_exit(ended: SystemExit) -> int:
+    """Say who wanted to end the program, which is no way to return a model or a row."""
+    frame = _own_code(ended) or traceback.extract_tb(ended.__traceback__)[-1]
+    asked = "" if ended.code is None else f"({ended.code!r})"
+    text = f"{frame.filename}, line {frame.lineno}, ended the program: SystemExit{asked}; it has to return or to raise"
+    click.echo(f"Error: {' '.join('; '.join([text, *getattr(ended, '__notes__', ())]).split())}", err=True)
+    return FAILED
+
+
+def _report_hidden(error: BaseException | None, *, debug: bool) -> int:
+    if isinstance(error, SystemExit):
+        return _report_exit(error)
+    assert isinstance(error, Exception)
+    if isinstance(error, BrokenPipeError) and _own_code(error) is None:
+        with contextlib.suppress(OSError, ValueError):  # what is left in the buffer would be another error at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED
+    if debug:
+        traceback.print_exception(error)
+    return _report(error)
+
+
 def _report(error: Exception) -> int:
     """Print what went wrong and return the exit code."""
     if isinstance(error, click.ClickException) and not isinstance(error, InputError):
@@ -62,6 +107,7 @@ def _report(error: Exception) -> int:
     # The message of an error of the system names the file; where user code met it, that code has to be named, too.
     told = ours or _is_ours(error) or (isinstance(error, OSError) and own_code is None)
     text = "; ".join([_text(error, told), *getattr(error, "__notes__", ())])
+    text += "".join(f"; {here}" for word, here in PARAMETERS.items() if word in text)
     if not told:
         frame = own_code or traceback.extract_tb(error.__traceback__)[-1]
         text = f"{text} (raised in {frame.filename}, line {frame.lineno}; --debug shows the traceback)"
@@ -72,6 +118,9 @@ def _report(error: Exception) -> int:
 def _text(error: Exception, told: bool) -> str:
     if isinstance(error, InputError):
         return error.message
+    if told and isinstance(error, OSError) and error.errno and error.filename:
+        remedy = next((text for kind, text in REMEDIES.items() if isinstance(error, kind)), None)
+        return f"{error.filename}: {'; '.join(filter(None, (error.strerror, remedy)))}"
     message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return message if told and message else f"{type(error).__name__}: {message}"
 
@@ -94,7 +143,7 @@ def _in_ours(path: Path) -> bool:
     return path.is_relative_to(PACKAGE) or any(part.startswith("probly_data_generator_") for part in path.parts)
 
 
-def _own_code(error: Exception) -> traceback.FrameSummary | None:
+def _own_code(error: BaseException) -> traceback.FrameSummary | None:
     """Return the last line of the user's own code that an error passed, or None."""
     frames = reversed(traceback.extract_tb(error.__traceback__))
     return next((frame for frame in frames if _is_users(Path(frame.filename))), None)

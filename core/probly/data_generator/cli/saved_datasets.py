@@ -17,7 +17,7 @@ from probly.data_generator.cli.datasets import (
     missing_inputs,
 )
 from probly.data_generator.cli.errors import InputError
-from probly.data_generator.cli.pictures import check_settings, describe_settings, to_array
+from probly.data_generator.cli.pictures import check_settings, describe_settings, to_array, to_look_at
 
 PICTURE_NAMES = ("image", "img", *INPUT_NAMES)
 
@@ -154,5 +154,15 @@ class SavedPictures:
 
     def _samples(self, indices: list[int]) -> Iterable[Any]:
         for image, index in zip(self.rows[list(indices)][self.column], indices, strict=True):
-            array = np.asarray(image.convert("RGB")) if self.settings is None else to_array(image, self.settings)
+            array = to_look_at(image) if self.settings is None else self._array(image, index)
             yield array if self.labels is None else (array, self.labels[index])
+
+    def _array(self, image: Any, index: int) -> Any:
+        assert self.settings is not None
+        try:
+            return to_array(image, self.settings)
+        except ValueError as error:
+            if self.settings.transform is not None:
+                raise
+            message = f"row {index} of column {self.column!r} cannot be taken as a picture: {error}"
+            raise InputError(message) from error

@@ -24,7 +24,7 @@ def verify(file: Path, as_json: bool) -> int:
         problems, rows = [str(error)], None
     else:
         problems, rows = _problems(file)
-    lines = [*problems, f"{file}: {len(problems)} problems"]
+    lines = [*problems, f"{file}: {len(problems)} {'problem' if len(problems) == 1 else 'problems'}"]
     if not problems:
         lines = [f"{file}: all {rows:,} rows are distributions, and every checksum is right"]
     emit({"path": str(file), "ok": not problems, "rows": rows, "problems": problems}, lines, as_json)
@@ -46,6 +46,6 @@ def _problems(path: Path) -> tuple[list[str], int | None]:
         lines = str(error).splitlines()
         problems += [f"{line}; remove that shard, and the same `first-order generate` makes it again" for line in lines]
     if not distributions.complete:
-        text = f"{path}: {missing_rows(distributions)}; the same `first-order generate` command makes the others"
+        text = f"{path}: {missing_rows(distributions)}; the same `first-order generate` command completes it"
         problems.append(text)
     return problems, len(distributions)

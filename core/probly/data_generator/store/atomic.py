@@ -13,7 +13,21 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file that takes the place of ``path`` when the block ends well, and vanishes when it does not.
 
     The bytes reach the disk before the name does, so a crash leaves the old file or the new one, never a torn one.
+
+    Raises:
+        OSError: It cannot be written; the error names ``path``, not the temporary file.
     """
+    try:
+        with _replacing(path) as file:
+            yield file
+    except OSError as error:
+        if error.errno is None or (error.filename and Path(error.filename).absolute().parent != path.absolute().parent):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     try:

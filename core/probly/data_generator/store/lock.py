@@ -36,6 +36,7 @@ class Lock:
         self.handle: int | None = os.open(path, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o666)
         try:
             _lock(self.handle)
+            _check_same(self.handle, path)
         except OSError as error:
             os.close(self.handle)
             message = f"{path.parent}: another writer is at work on this store; wait for it, or stop it ({error})"
@@ -48,6 +49,13 @@ class Lock:
             _held.discard(self.handle)
             os.close(self.handle)
             self.handle = None
+
+
+def _check_same(handle: int, path: Path) -> None:
+    # Its holder may have removed it, with a store that got no rows, since it was opened.
+    if not os.path.samestat(os.fstat(handle), path.stat()):
+        message = f"{path} was replaced at this moment"
+        raise FileNotFoundError(message)
 
 
 def _lock(handle: int) -> None:

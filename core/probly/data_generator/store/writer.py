@@ -3,6 +3,7 @@
 Whatever happens, what is published stays: the next writer with the same identity goes on from there.
 """
 
+import contextlib
 import math
 import os
 import time
@@ -77,6 +78,7 @@ class StoreWriter:
         self._since = 0.0
         self._disk = Publisher(path, self._bytes_to_come, self._safe_rows)
         _check_folder(path)
+        self._made = not os.path.lexists(path)
         self._lock: Lock | None = None
         try:
             files.make_directories(path / SHARDS)
@@ -117,8 +119,11 @@ class StoreWriter:
 
         Raises:
             InvalidOutputError: The published rows have another number of classes.
+            ValueError: The representation needs more classes.
         """
         if self.spec is None:
+            if classes:
+                self.form.encode(np.zeros((0, classes), np.float32))  # refuses what it cannot keep
             spec = Spec.new(
                 identity=self.identity, decided=decided, rows=rows, classes=classes, representation=self.form.name,
                 keyed=keyed, meta=decode_meta(encode_meta(self.path, meta)),
@@ -229,8 +234,18 @@ class StoreWriter:
 
     def _release(self) -> None:
         self._disk.discard()
-        if self._lock is not None:
-            self._lock.release()
+        if self._lock is None:
+            return
+        if self._made and not os.path.lexists(self.path / SPEC):
+            self._remove_empty()
+        self._lock.release()
+
+    def _remove_empty(self) -> None:
+        """Remove the folder that a refused run has made; only while it is locked, and only if nothing is in it."""
+        with contextlib.suppress(OSError):
+            (self.path / SHARDS).rmdir()
+            files.remove(self.path / LOCK)
+            self.path.rmdir()
 
 
 def _check_folder(path: Path) -> None:
