@@ -6,8 +6,8 @@ and the wrapper keeps what the backend answered.
 
 The key holds what a backend may look at: the inputs' bytes, dtypes, shapes and names, output mode, batch size, device,
 options, and the model: its weights and all other state that pickle sees. Where that cannot be told, the backend is
-asked: plain functions (their weights are out of sight), raw outputs, tables, samples that are no arrays. Not seen: code,
-class attributes or global variables that somebody changes between two runs; then call
+asked: plain functions (their weights are out of sight), raw outputs, tables, samples that are no arrays. Not seen:
+code, class attributes or global variables that somebody changes between two runs; then call
 ``generator.backend.wrappers[0].clear()``.
 
 The cost: a digest of the model per run, a copy of the inputs to the host per batch, and for a new batch the wait for
