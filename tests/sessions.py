@@ -1,15 +1,16 @@
 """A session with `first-order` on a folder of pictures, as a new user has it."""
 
 import json
+import signal
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from probly.data_generator.store import open_store
-from tests.commands import finished
+from probly.data_generator.store import open_partial, open_store
+from tests.commands import finished, stopped
 
-SIZE, COUNT = 12, 30
+SIZE, COUNT = 12, 100
 CLASSES = ("bird", "cat", "dog")
 
 
@@ -50,5 +51,13 @@ def check_session(folder, expected):
 
 
 def generated(folder, backend, model):
-    words = ["generate", "--backend", backend, "--model", model, "--data", "pets", "--out", "teacher.fod", "--json"]
-    return json.loads(finished(folder, *words).stdout)
+    """Kill a run when it has published its first rows, and let the same command make the others."""
+    words = ["generate", "--backend", backend, "--model", model, "--data", "pets", "--out", "teacher.fod"]
+    words += ["--batch-size", "1", "--shard-seconds", "0.001"]
+    process, _ = stopped(folder, *words, store="teacher.fod")
+    assert process.returncode == -signal.SIGKILL
+    safe = len(open_partial(folder / "teacher.fod"))
+    assert 0 < safe < 3 * COUNT
+    result = json.loads(finished(folder, *words, "--json").stdout)
+    assert result["rows_before"] == safe
+    return result
