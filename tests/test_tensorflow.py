@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -475,9 +477,16 @@ def test_files_that_are_no_models(tmp_path, name, make, error, message):
 
 @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
 def test_damaged_files_say_what_to_do(tmp_path, name):
-    (tmp_path / name).write_bytes(b"damaged")
-    with pytest.raises((ValueError, OSError)) as caught:
-        FirstOrderDataGenerator(tmp_path / name)
+    path = tmp_path / name
+    path.write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=rf"{name}: is no Keras model, or is damaged: expected a (zip|HDF5) file"):
+        FirstOrderDataGenerator(path)
+    if name.endswith(".h5"):
+        h5py.File(path, "w").close()
+    else:
+        zipfile.ZipFile(path, "w").close()
+    with pytest.raises((ValueError, OSError, KeyError)) as caught:
+        FirstOrderDataGenerator(path)
     assert "cannot be opened; if it has layers of your own" in caught.value.__notes__[0]
 
 
@@ -515,6 +524,7 @@ def python(code, **environment):
 def test_keras_on_another_framework_names_the_backend_to_choose(tmp_path):
     (tmp_path / "model.keras").touch()
     code = f"""
+import h5py
 import keras
 from probly.data_generator import FirstOrderDataGenerator
 from probly.data_generator.backends import find_backend, load_backend

@@ -196,7 +196,6 @@ def _load_path(path: Path, device: str, strategy: tf.distribute.Strategy | None,
     if path.suffix not in (".keras", ".h5", ".hdf5"):
         message = f"{path}: expected a .keras or .h5 file or a SavedModel folder, got the suffix {path.suffix!r}"
         raise ValueError(message)
-    _check_format(path)
     return _live(_load_keras(path), device, strategy, xla=xla)
 
 
@@ -217,6 +216,7 @@ def _load_keras(path: Path) -> Any:
             f"model yourself and pass it with backend={runs_on!r}"
         )
         raise ValueError(message)
+    _check_format(path)
     try:
         return tf.keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
