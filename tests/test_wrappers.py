@@ -295,6 +295,16 @@ def test_inputs_are_told_apart_by_name_and_shape(installed):
     np.testing.assert_allclose(swapped, plain_rows(Named(), {"left": right, "right": left}, batch_size=16))
 
 
+def test_masked_arrays_are_not_cached(installed):
+    """Two of them may differ in their mask alone, which their bytes do not show."""
+    made = generator(Linear(), "forward-cache")
+    masked = np.ma.array(inputs(), mask=np.zeros((40, 5), bool))
+    before = Linear.calls
+    first = made.generate_distributions(masked)
+    assert made.generate_distributions(masked) == first
+    assert Linear.calls - before == 10
+
+
 def test_tables_and_functions_are_not_cached(installed, caplog):
     import pandas as pd
 
