@@ -1,6 +1,7 @@
 """Backends that each break one promise; the conformance suite must notice every one of them."""
 
 import importlib
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class Honest:
 
     @hookimpl
     def forward(self, model, inputs, output_mode):
-        return honest.forward(model, inputs, output_mode)
+        return honest.forward(model, inputs, output_mode, 0)
 
     @hookimpl
     def posterior_params(self, model):
@@ -46,7 +47,7 @@ def after_forward(change):
     class Changed(Honest):
         @hookimpl
         def forward(self, model, inputs, output_mode):
-            rows = honest.forward(model, inputs, output_mode)
+            rows = honest.forward(model, inputs, output_mode, 0)
             return rows if output_mode == "raw" else change(rows)
 
     return Changed()
@@ -148,7 +149,7 @@ class Trains(Honest):
     @hookimpl
     def forward(self, model, inputs, output_mode):
         model.source.weights.first[0] += 1
-        return honest.forward(model, inputs, output_mode)
+        return honest.forward(model, inputs, output_mode, 0)
 
 
 class RestoresAtTheEnd(Honest):
@@ -171,7 +172,7 @@ class WithGraph(np.ndarray):
 class KeepsGraph(Honest):
     @hookimpl
     def forward(self, model, inputs, output_mode):
-        return np.asarray(honest.forward(model, inputs, output_mode)).view(WithGraph)
+        return np.asarray(honest.forward(model, inputs, output_mode, 0)).view(WithGraph)
 
 
 BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
@@ -194,7 +195,7 @@ class WithBfloat16(Honest):
     def forward(self, model, inputs, output_mode):
         outputs = model.function(inputs)
         if output_mode == "raw" or getattr(outputs, "dtype", None) != BFLOAT16:
-            return honest.forward(model, inputs, output_mode)
+            return honest.forward(model, inputs, output_mode, 0)
         return renormalised(upcast(outputs))
 
 
@@ -235,7 +236,7 @@ class RawIsNotRaw(Honest):
     @hookimpl
     def forward(self, model, inputs, output_mode):
         outputs = model.function(inputs)
-        return list(outputs) if output_mode == "raw" else honest.forward(model, inputs, output_mode)
+        return list(outputs) if output_mode == "raw" else honest.forward(model, inputs, output_mode, 0)
 
 
 class BreaksNests(Honest):
@@ -263,7 +264,7 @@ class AnyDevice(Honest):
 class RecordsAnything(Honest):
     @hookimpl
     def load_model(self, source, device):
-        return honest.load_model(source, device)._replace(device="somewhere")
+        return replace(honest.load_model(source, device), device="somewhere")
 
     @hookimpl
     def to_device(self, data, device):
@@ -323,14 +324,14 @@ class Borrows(Honest):
     @hookimpl
     def forward(self, model, inputs, output_mode):
         importlib.import_module("tiny_framework")
-        return honest.forward(model, inputs, output_mode)
+        return honest.forward(model, inputs, output_mode, 0)
 
 
 class HidesOutOfMemory(Honest):
     @hookimpl
     def forward(self, model, inputs, output_mode):
         try:
-            return honest.forward(model, inputs, output_mode)
+            return honest.forward(model, inputs, output_mode, 0)
         except MemoryError as error:
             raise RuntimeError("the model failed") from error
 
@@ -357,7 +358,7 @@ class ProbabilitiesOnly(Honest):
     def forward(self, model, inputs, output_mode):
         if output_mode == "logits":
             raise ValueError("these models return probabilities; set output_mode='probs'")
-        return honest.forward(model, inputs, output_mode)
+        return honest.forward(model, inputs, output_mode, 0)
 
 
 class NeverOutOfMemory(Honest):
@@ -379,18 +380,18 @@ class CutsRows(Honest):
     def forward(self, model, inputs, output_mode):
         outputs = model.function(inputs)
         if not isinstance(outputs, np.ndarray):
-            return honest.forward(model, inputs, output_mode)
+            return honest.forward(model, inputs, output_mode, 0)
         outputs = np.resize(outputs, (len(inputs), *outputs.shape[1:]))
         if output_mode == "raw":
             return outputs
-        return honest.forward(model._replace(function=lambda _: outputs), inputs, output_mode)
+        return honest.forward(replace(model, function=lambda _: outputs), inputs, output_mode, 0)
 
 
 class SwallowsErrors(Honest):
     @hookimpl
     def forward(self, model, inputs, output_mode):
         try:
-            return honest.forward(model, inputs, output_mode)
+            return honest.forward(model, inputs, output_mode, 0)
         except MemoryError:
             raise
         except Exception:
@@ -400,14 +401,14 @@ class SwallowsErrors(Honest):
 class DefaultsToFloat16(Honest):
     @hookimpl
     def forward(self, model, inputs, output_mode):
-        rows = honest.forward(model, inputs, output_mode)
+        rows = honest.forward(model, inputs, output_mode, 0)
         return rows if output_mode == "raw" else rows.astype(np.float16).astype(np.float32)
 
 
 class ListsInsteadOfArrays(Honest):
     @hookimpl
     def forward(self, model, inputs, output_mode):
-        rows = honest.forward(model, inputs, output_mode)
+        rows = honest.forward(model, inputs, output_mode, 0)
         return rows if output_mode == "raw" else rows.tolist()
 
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError, checking
-from probly.data_generator.checking import Collected, in_groups, joined
-from probly.data_generator.samples import Batch
+from probly.data_generator.checking import Collected, Group, in_groups
 
 ROWS = np.random.default_rng(0).dirichlet(np.ones(3), 90).astype(np.float32)
 
@@ -64,27 +63,43 @@ def test_another_number_of_classes_is_found_between_the_batches_of_a_group():
 def test_what_was_collected_before_an_error_is_handed_on_first():
     def failing():
         for number in range(3):
-            yield Collected(number, Batch(np.arange(2), "inputs"), ROWS[:2])
+            yield Collected(number, np.arange(2), None, ROWS[:2])
         raise KeyError("the model failed")
 
     groups = in_groups(failing())
-    assert [item.number for item in next(groups)] == [0]
-    assert [item.number for item in next(groups)] == [1, 2]
+    assert [part.number for part in next(groups).parts] == [0]
+    assert [part.number for part in next(groups).parts] == [1, 2]
     with pytest.raises(KeyError):
         next(groups)
 
 
-def test_rows_that_wait_are_copies_and_inputs_are_let_go():
-    rows = ROWS[:2].copy()
-    (group,) = in_groups([Collected(0, Batch(np.arange(2), "inputs"), rows)])
-    rows[:] = 0
-    np.testing.assert_array_equal(group[0].rows, ROWS[:2])
-    assert group[0].batch.inputs is None
+def test_rows_that_wait_are_copies_and_those_of_a_large_batch_are_not():
+    small, large = ROWS[:2].copy(), ROWS[:30].copy()
+    groups = in_groups(
+        [Collected(number, np.arange(len(rows)), None, rows) for number, rows in enumerate((small, large))]
+    )
+    group = next(groups)
+    small[:] = 0
+    np.testing.assert_array_equal(group.rows, ROWS[:2])
+    assert np.shares_memory(next(groups).rows, large)
+
+
+@pytest.mark.parametrize("second", [ROWS[:50], ROWS[:2, :2]], ids=["too long", "fewer classes"])
+def test_what_does_not_fit_into_a_group_is_the_next_one(second):
+    first = Collected(0, np.arange(3), None, ROWS[:3])
+    group = Group()
+    assert group.add(first)
+    assert not group.add(Collected(1, np.arange(len(second)), None, second))
+    np.testing.assert_array_equal(group.rows, ROWS[:3])
+    groups = [
+        group.rows.copy() for group in in_groups([first, first, Collected(2, np.arange(len(second)), None, second)])
+    ]
+    np.testing.assert_array_equal(groups[-1], second)
 
 
 @pytest.mark.parametrize("labels", [[None, np.arange(2)], [np.arange(2), np.arange(3)], [[1, 2], [3, 4]]])
 def test_batches_that_do_not_fit_together_are_not_joined(labels):
-    assert (
-        joined([Collected(number, Batch(np.arange(2), None, part), ROWS[:2]) for number, part in enumerate(labels)])
-        is None
-    )
+    group = Group()
+    for number, part in enumerate(labels):
+        group.add(Collected(number, np.arange(2), part, ROWS[:2]))
+    assert group.joined() is None

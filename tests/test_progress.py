@@ -36,10 +36,11 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Give a clock with 12 seconds per batch, and rows that are not kept back for the next check."""
+    """Give a clock with 12 seconds per batch, each of which is shown by itself."""
     found = Clock(12.0)
     monkeypatch.setattr(progress, "clock", found)
     monkeypatch.setattr("probly.data_generator.checking.LONGEST_WAIT", 0.0)
+    monkeypatch.setattr("probly.data_generator.batches.QUICK", 0.0)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.loaders import is_loader, loader_batches
-from probly.data_generator.nests import collate, columns, count_rows, is_array, is_table, take_rows
+from probly.data_generator.nests import collate, columns, count_rows, is_array, is_table, map_leaves, take_rows
 from probly.data_generator.samples import (
     Batch,
     Batches,
@@ -60,9 +61,9 @@ def iterate_batches(  # the arguments of the hook, less the model
         length = announced_length(dataset.dataset) if is_loader(dataset) else None
         return Batches(loader_batches(dataset, input_getter, index_getter, pairs), length)
     arrays = columns(dataset)
-    rows = announced_length(dataset)
     if arrays is not None and input_getter is None and index_getter is None:
-        return Batches(array_batches(arrays, batch_size, start), rows)
+        return ArrayBatches(arrays, batch_size, start)
+    rows = announced_length(dataset)
     picker = _SamplePicker(input_getter, index_getter, pairs, stack)
     if arrays is not None:
         return Batches(_pick(array_samples(arrays, start), batch_size, picker, start), rows)
@@ -84,22 +85,66 @@ def _check_iterable(dataset: Any) -> None:
         raise TypeError(message)
 
 
-def array_batches(arrays: Any, batch_size: int, first: int = 0) -> Iterator[Batch]:
-    """Cut arrays of equal length into batches; no sample is ever fetched alone."""
-    inputs, labels = split_sample(arrays)
-    rows = count_rows(arrays)
-    cut_inputs, cut_labels = _cutter(inputs), _cutter(labels)
-    for start in range(first, rows, batch_size):
-        stop = min(start + batch_size, rows)
+QUICK = 0.004
+"""The seconds that batches cut at once may take together: nothing else happens meanwhile, Ctrl-C excepted."""
+MOST_TOGETHER = 32
+
+
+class ArrayBatches(Batches):
+    """Batches cut from arrays of equal length; no sample is ever fetched alone.
+
+    Args:
+        arrays: Inputs, or a tuple of inputs and labels.
+        batch_size: Rows per batch.
+        start: The first row.
+
+    Attributes:
+        together: The batches that are cut at once, 1 unless ``keep_pace`` is called.
+    """
+
+    def __init__(self, arrays: Any, batch_size: int, start: int = 0) -> None:
+        super().__init__(iter(()), count_rows(arrays))
+        self.batch_size, self.together, self._start = batch_size, 1, start
+        self._since: float | None = None
+        self._inputs, labels = split_sample(arrays)
+        self._cut_inputs = cutter(self._inputs)
+        self._cut_labels = _no_labels if labels is None else cutter(labels)
+
+    def __next__(self) -> Batch:
+        """Return the next rows."""
+        assert self.length is not None
+        start = self._start
+        if start >= self.length:
+            raise StopIteration
+        stop = self._start = min(start + self.together * self.batch_size, self.length)
         part = slice(start, stop)
-        yield Batch(np.arange(start, stop), cut_inputs(part), None if labels is None else cut_labels(part))
+        return Batch(np.arange(start, stop), self._cut_inputs(part), self._cut_labels(part))
+
+    def change_inputs(self, function: Callable[[Any], Any]) -> None:
+        """Cut the inputs from what a function makes of each of their arrays."""
+        self._inputs = map_leaves(function, self._inputs)
+        self._cut_inputs = cutter(self._inputs)
+
+    def keep_pace(self) -> None:
+        """Cut more batches at once while they are quick, so that a step of Python serves several; fewer when not.
+
+        A run that takes them apart again calls it once per step.
+        """
+        since, self._since = self._since, time.perf_counter()
+        if since is not None:  # the first batch may have compiled something, and tells nothing
+            fitting = self.together * QUICK / max(self._since - since, 1e-9)
+            self.together = max(1, min(int(fitting), MOST_TOGETHER))
 
 
-def _cutter(nest: Any) -> Callable[[slice], Any]:
-    """Return what cuts rows from a nest, looked up once: a single array is cut by its own ``[...]``."""
+def _no_labels(part: slice) -> None:  # noqa: ARG001
+    return None
+
+
+def cutter(nest: Any, total: int | None = None) -> Callable[[slice], Any]:
+    """Return what ``take_rows`` does to a nest, looked up once: a single array is cut by its own ``[...]``."""
     if is_array(nest) and not is_table(nest):
         return nest.__getitem__  # type: ignore[no-any-return]
-    return functools.partial(take_rows, nest)
+    return functools.partial(take_rows, nest, total=total)
 
 
 def array_samples(arrays: Any, start: int = 0) -> Iterator[Any]:

@@ -2,82 +2,137 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from probly.data_generator.outputs import FloatRows
-from probly.data_generator.samples import Batch
+from probly.data_generator.samples import Batch, Indices
 
-MOST_NUMBERS = 2**15
+MOST_NUMBERS = 2**14
 """The numbers that wait at most; a batch of more is checked by itself."""
 LONGEST_WAIT = 0.05
 """The seconds between two groups, so that the rows of a slow model do not wait for the next batch."""
 
 
 class Collected(NamedTuple):
-    """The rows of one batch in host memory, unchecked.
+    """The rows of one batch in host memory, unchecked, and what is known of them; the inputs are let go.
 
     Attributes:
-        number: Its place in the run, for messages.
-        batch: The batch.
+        number: The batch's place in the run, for messages.
+        indices: Shape ``(N,)``.
+        labels: One per row, or None.
         rows: Shape ``(N, classes)``.
     """
 
     number: int
-    batch: Batch
+    indices: Indices
+    labels: Any
     rows: FloatRows
 
 
-def in_groups(batches: Iterable[Collected]) -> Iterator[list[Collected]]:
-    """Yield lists of batches in order; what came before an error is yielded before it is raised."""
-    group: list[Collected] = []
-    numbers, since = 0, -LONGEST_WAIT  # the first batch does not wait: most mistakes show there
-    try:
-        for collected in batches:
-            number, batch, rows = collected
-            numbers += rows.size
-            # Inputs are let go, and so is memory that a backend may use again for a later batch.
-            kept = rows if rows.size >= MOST_NUMBERS else rows.copy()
-            group.append(Collected(number, Batch(batch.indices, None, batch.labels), kept))
-            if numbers >= MOST_NUMBERS or time.monotonic() - since >= LONGEST_WAIT:
-                yield group
-                group, numbers, since = [], 0, time.monotonic()
-    except GeneratorExit:  # nobody asks for more
-        raise
-    except BaseException:  # Ctrl-C and SIGTERM included
-        if group:
-            yield group
-        raise
-    if group:
-        yield group
+class Group:
+    """Consecutive batches whose rows, of equally many classes, stand together in one array.
 
-
-def joined(group: list[Collected]) -> Collected | None:
-    """Return a group as one batch, or None where its parts do not fit together.
+    Attributes:
+        parts: The batches.
+        stops: Where the rows of each end.
 
     Examples:
-        >>> rows = np.full((2, 2), 0.5, np.float32)
-        >>> whole = joined([Collected(number, Batch(np.arange(2), None), rows) for number in range(3)])
-        >>> whole.batch.indices, whole.rows.shape
-        (array([0, 1, 0, 1, 0, 1]), (6, 2))
+        >>> group = Group()
+        >>> for number in range(2):
+        ...     added = group.add(Collected(number, np.arange(3), None, np.full((3, 2), 0.5, np.float32)))
+        >>> group.rows.shape, group.joined().indices
+        ((6, 2), array([0, 1, 2, 0, 1, 2]))
     """
-    labels = [collected.batch.labels for collected in group]
-    if len({collected.rows.shape[1] for collected in group}) > 1 or len(set(map(_kind_of, group))) > 1:
-        return None
-    batch = Batch(
-        np.concatenate([collected.batch.indices for collected in group]),
-        None,
-        None if labels[0] is None else np.concatenate(labels),
-    )
-    return Collected(group[0].number, batch, np.concatenate([collected.rows for collected in group]))
+
+    def __init__(self) -> None:
+        self._memory: FloatRows = np.empty((0, 0), np.float32)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all batches; the memory stays, because new one takes longer to touch than small rows to copy."""
+        self.parts: list[Collected] = []
+        self.stops: list[int] = []
+        self._rows = self._memory
+
+    @property
+    def rows(self) -> FloatRows:
+        """The rows of all batches, until ``clear``."""
+        return self._rows[: self.stops[-1]]
+
+    def add(self, collected: Collected) -> bool:
+        """Append a batch if it fits in, and return whether it does; a single batch always does."""
+        rows = collected.rows
+        if not self.parts:
+            self._rows = self._room_for(rows)
+        start = self.stops[-1] if self.stops else 0
+        stop = start + len(rows)
+        if rows.shape[1] != self._rows.shape[1] or stop > len(self._rows):
+            return False
+        if self._rows is not rows:  # a copy, because a backend may use the memory of its rows again
+            self._rows[start:stop] = rows
+        self.parts.append(collected)
+        self.stops.append(stop)
+        return True
+
+    def _room_for(self, rows: FloatRows) -> FloatRows:
+        """Return memory for a first batch and as many as may wait with it; a large one brings its own."""
+        if rows.size >= MOST_NUMBERS:
+            return rows
+        classes = rows.shape[1]
+        if self._memory.shape[1] != classes or not len(self._memory):
+            self._memory = np.empty((2 * MOST_NUMBERS // max(classes, 1), classes), np.float32)
+        return self._memory
+
+    def is_full(self) -> bool:
+        """Return whether no further batch should wait."""
+        return self.rows.size >= MOST_NUMBERS
+
+    def joined(self) -> Batch | None:
+        """Return all batches as one, or None where their labels do not fit together."""
+        first = self.parts[0].labels
+        if len(self.parts) == 1:
+            return Batch(self.parts[0].indices, None, first)
+        kind = _kind_of(self.parts[0])
+        if any(_kind_of(part) != kind for part in self.parts):
+            return None
+        labels = None if first is None else np.concatenate([part.labels for part in self.parts])
+        return Batch(np.concatenate([part.indices for part in self.parts]), None, labels)
 
 
 def _kind_of(collected: Collected) -> object:
     """Return what the labels of two batches must share to be joined; of those that cannot be, the batch itself."""
-    labels = collected.batch.labels
+    labels = collected.labels
     if labels is None:
         return None
     if isinstance(labels, np.ndarray) and labels.shape[:1] == (len(collected.rows),):
         return labels.dtype, labels.shape[1:]
     return id(collected)
+
+
+def in_groups(batches: Iterable[Collected]) -> Iterator[Group]:
+    """Yield batches in order, many at once; what came before an error is yielded before it is raised.
+
+    It is the same group each time, with other batches in it.
+    """
+    group = Group()
+    since = -LONGEST_WAIT  # the first batch does not wait: most mistakes show there
+    try:
+        for collected in batches:
+            if not group.add(collected):
+                yield group
+                group.clear()
+                group.add(collected)
+            if group.is_full() or time.monotonic() - since >= LONGEST_WAIT:
+                yield group
+                group.clear()
+                since = time.monotonic()
+    except GeneratorExit:  # nobody asks for more
+        raise
+    except BaseException:  # Ctrl-C and SIGTERM included
+        if group.parts:
+            yield group
+        raise
+    if group.parts:
+        yield group

@@ -3,9 +3,12 @@
 An ordinary plugin of the same contract as every other one, found through the same entry points.
 """
 
+import threading
+import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,75 +16,85 @@ import numpy.typing as npt
 from probly.data_generator import batches, nests, outputs, posterior
 from probly.data_generator.hookspecs import HOST, OutputMode, hookimpl
 from probly.data_generator.importing import import_model
+from probly.data_generator.numpy_arrays import FLOAT32, MOVES, OPERATIONS, SHARED, is_unchanged, own_copy, read_only
 from probly.data_generator.samples import Batch, Getter
 from probly.data_generator.store.fingerprint import digest_state
 
 
-class NumpyModel(NamedTuple):
-    """What ``load_model`` returns: the function that is called per batch, and the object it belongs to."""
+@dataclass
+class NumpyModel:
+    """What ``load_model`` returns.
+
+    Attributes:
+        function: What is called per batch.
+        source: The object it belongs to.
+        class_names: The name of each column, if there is one.
+        device: The only one.
+        input_device: What the inputs of a batch are moved to.
+        spares_inputs: Whether the function leaves its inputs as they are; None before its first batch.
+    """
 
     function: Callable[[Any], Any]
     source: Any
     class_names: list[str] | None
     device: str = "cpu"
+    input_device: str = "cpu"
+    spares_inputs: bool | None = None
+    _tried: bool = False
 
+    def call(self, inputs: Any) -> Any:
+        """Call the function with the inputs of a batch, which it must not change.
 
-class NumpyOperations:
-    """The array operations in NumPy; also the reference that the other backends are tested against."""
+        Estimators are made for read-only memory, as joblib and scikit-learn's own checks hand it to them. The first
+        batch is a copy all the same, to be compared: a library underneath may not ask whether it may write.
+        """
+        if self.input_device != SHARED:
+            return self.function(inputs)
+        if self.spares_inputs:
+            try:
+                return self.function(inputs) if self._tried else self._try(inputs)
+            except Exception:  # noqa: BLE001  # it objects to read-only memory; any other trouble comes again below
+                self.spares_inputs = False
+        copied = nests.map_leaves(own_copy, inputs)
+        answers = self.function(copied)
+        if self.spares_inputs is None:
+            self.spares_inputs = all(map(is_unchanged, nests.leaves(copied), nests.leaves(inputs)))
+        return answers
 
-    def float32(self, scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Cast to float32; float64 is kept, so that softmax loses nothing before the end."""
-        return scores if scores.dtype == np.float64 else scores.astype(np.float32)
-
-    def is_half(self, scores: npt.NDArray[Any]) -> bool:
-        """Return whether the dtype is float16."""
-        return scores.dtype == np.float16
-
-    def softmax(self, scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Softmax over the last axis, with the maximum subtracted."""
-        with np.errstate(invalid="ignore"):  # infinities become NaN, which the row check reports with its index
-            exponentials = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        normalised: npt.NDArray[Any] = exponentials / exponentials.sum(axis=-1, keepdims=True)
-        return normalised
-
-    def sigmoid(self, scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Logistic function; written with tanh, which does not overflow."""
-        logistic: npt.NDArray[Any] = 0.5 * (1.0 + np.tanh(0.5 * scores))
-        return logistic
-
-    def two_columns(self, first: npt.NDArray[Any], second: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Stack two arrays of shape (N,) to (N, 2)."""
-        return np.stack([first, second], axis=-1)
-
-    def renormalise(self, rows: npt.NDArray[Any], tolerance: float) -> npt.NDArray[Any]:
-        """Divide each row by its sum where that is nearly 1."""
-        sums = rows.sum(axis=-1, keepdims=True)
-        divisors = np.where(np.abs(sums - 1.0) <= tolerance, sums, np.ones_like(sums))
-        nearly: npt.NDArray[Any] = rows / divisors
-        return nearly
-
-
-OPERATIONS = NumpyOperations()
+    def _try(self, inputs: Any) -> Any:
+        """Call the function with read-only memory for the first time, where a warning is an objection, too."""
+        self._tried = True
+        if threading.current_thread() is not threading.main_thread():  # who catches warnings does so for all threads
+            return self.function(inputs)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            answers = self.function(inputs)
+        if any("writ" in str(warning.message) for warning in caught):  # torch.from_numpy
+            raise ValueError
+        for warning in caught:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        return answers
 
 
 @hookimpl
 def load_model(source: Any, device: str | None) -> NumpyModel:
     """Accept a callable, an object with ``predict_proba``, or ``"module:attribute"``."""
-    _check_device(device)
+    if device not in (None, "cpu", HOST):
+        raise ValueError(_unavailable(device))
     if isinstance(source, str | Path):
         source = import_model(str(source))
     function = getattr(source, "predict_proba", source)
+    shares = function is not source
     if not callable(function):
         message = f"expected a callable or an object with predict_proba as model, got {type(source).__name__}"
         raise TypeError(message)
-    classes = getattr(source, "classes_", None) if function is not source else None
-    return NumpyModel(function, source, None if classes is None else [str(name) for name in classes])
+    classes = getattr(source, "classes_", None) if shares else None
+    names = None if classes is None else [str(name) for name in classes]
+    return NumpyModel(function, source, names, input_device=SHARED if shares else "cpu")
 
 
-def _check_device(device: str | None) -> None:
-    if device not in (None, "cpu", HOST):
-        message = f"device {device!r} is not available to backend 'numpy'; available: 'cpu'"
-        raise ValueError(message)
+def _unavailable(device: str) -> str:
+    return f"device {device!r} is not available to backend 'numpy'; available: 'cpu'"
 
 
 @hookimpl
@@ -94,46 +107,38 @@ def iterate_batches(
     start: int,
 ) -> Iterator[Batch]:
     """Iterate over arrays, sequences, iterables and loaders."""
-    return batches.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start)
+    found = batches.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start)
+    if isinstance(found, batches.ArrayBatches):
+        found.change_inputs(read_only)  # once, where a step per batch would cost more
+    return found
 
 
 @hookimpl
 def to_device(data: Any, device: str) -> Any:
     """Return the nest as NumPy arrays, whatever they are made of; for ``"cpu"`` as copies, and tables as they are."""
-    _check_device(device)
-    return nests.map_leaves(_to_host if device == HOST else _own_copy, data)
-
-
-def _to_host(leaf: Any) -> Any:
-    array = _to_numpy(leaf)
-    return array.astype(np.float32) if isinstance(array, np.ndarray) and array.dtype == np.float16 else array
-
-
-def _own_copy(leaf: Any) -> Any:
-    """Return memory of its own: a model that works in place must change neither the caller's data nor a second try."""
-    if nests.is_table(leaf):  # a pipeline picks its columns by name
-        return leaf.copy()
-    array = _to_numpy(leaf)
-    return array.copy() if array is leaf and isinstance(leaf, np.ndarray) else array
-
-
-def _to_numpy(leaf: Any) -> Any:
-    if isinstance(leaf, np.ndarray):
-        return leaf
-    # Arrays of other libraries say so by these protocols; everything else is a sample of the user's own type.
-    return np.asarray(leaf) if hasattr(leaf, "__array__") or hasattr(leaf, "__array_interface__") else leaf
+    move = MOVES.get(device)
+    if move is None:
+        raise ValueError(_unavailable(device))
+    return move(data) if type(data) is np.ndarray else nests.map_leaves(move, data)
 
 
 @hookimpl
-def forward(model: NumpyModel, inputs: Any, output_mode: OutputMode) -> Any:
+def forward(model: NumpyModel, inputs: Any, output_mode: OutputMode, batch_size: int) -> Any:
     """Call the model once per batch."""
-    answers = model.function(inputs)
     if output_mode == "raw":
-        return answers
-    if isinstance(answers, list | tuple) or hasattr(answers, "__array__"):  # pure Python, and tables
-        answers = _rows(answers)
-    scores = np.asarray(outputs.unwrap(answers))
-    return outputs.as_probabilities(scores, output_mode, OPERATIONS).astype(np.float32)
+        return model.function(inputs)
+    answers = model.call(inputs)
+    if type(answers) is not np.ndarray:
+        answers = _array(answers)
+    # In memory of its own: the model may return the same array for every batch.
+    return outputs.rows_of_scores(answers, output_mode, OPERATIONS).astype(FLOAT32)
+
+
+def _array(answers: Any) -> npt.NDArray[Any]:
+    """Return what a model answered as an array: pure Python, tables, and what holds logits."""
+    if isinstance(answers, list | tuple) or hasattr(answers, "__array__"):
+        return _rows(answers)
+    return np.asarray(outputs.unwrap(answers))
 
 
 def _rows(answers: Any) -> npt.NDArray[Any]:

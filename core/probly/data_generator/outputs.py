@@ -105,25 +105,28 @@ def as_probabilities(outputs: Any, output_mode: Literal["logits", "probs"], ops:
         The framework's float32 array of shape ``(N, classes)``, or ``(N, 2)`` for single scores. Other shapes are
         passed on for the generator's check, which knows the batch.
     """
-    scores = unwrap(outputs)
-    shape = scores.shape
-    single = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
-    if single:
-        _refuse_labels(scores)
-    half = output_mode == "probs" and ops.is_half(scores)
-    scores = ops.float32(scores)
-    if len(shape) == 0:
-        return scores
-    if single:
-        scores = scores if len(shape) == 1 else scores[:, 0]
-        first, second = (
-            (ops.sigmoid(-scores), ops.sigmoid(scores)) if output_mode == "logits" else (1.0 - scores, scores)
-        )
-        return ops.two_columns(first, second)
-    if output_mode == "logits":
+    return rows_of_scores(unwrap(outputs), output_mode, ops)
+
+
+def rows_of_scores(raw: Any, output_mode: Literal["logits", "probs"], ops: Operations) -> Any:
+    """Do what ``as_probabilities`` does to outputs that are known to be one array."""
+    shape = raw.shape
+    if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
+        return _two_classes(raw, output_mode, ops)
+    scores = ops.float32(raw)
+    if output_mode == "logits" and shape:
         return ops.softmax(scores)
     # bfloat16 keeps 8 bits, so a rounded row may miss 1 by about 2**-8; a larger miss is no rounding and stays visible.
-    return ops.renormalise(scores, 2.0**-7) if half else scores
+    return ops.renormalise(scores, 2.0**-7) if shape and ops.is_half(raw) else scores
+
+
+def _two_classes(raw: Any, output_mode: str, ops: Operations) -> Any:
+    """Return two columns for a single score per row."""
+    _refuse_labels(raw)
+    scores = ops.float32(raw)
+    scores = scores if len(scores.shape) == 1 else scores[:, 0]
+    first, second = (ops.sigmoid(-scores), ops.sigmoid(scores)) if output_mode == "logits" else (1.0 - scores, scores)
+    return ops.two_columns(first, second)
 
 
 def _refuse_labels(scores: Any) -> None:
@@ -157,12 +160,14 @@ def find_bad_row(rows: FloatRows) -> BadRow | None:
     if rows.size == 0:
         return None if len(rows) == 0 else BadRow(0, "it has no classes")
     with np.errstate(invalid="ignore", over="ignore"):
-        sums = rows.sum(axis=1)
+        # einsum takes a third of the time of sum, which adds more exactly and is asked where something may be wrong.
         # NaN and infinity fail the comparison, so two passes over the rows cover all three rules.
-        good = np.abs(sums - 1.0) <= SUM_TOLERANCE
-    if good.all() and rows.min() >= 0:
+        if (np.abs(np.einsum("ij->i", rows) - 1.0) <= SUM_TOLERANCE).all() and rows.min() >= 0:
+            return None
+        sums = rows.sum(axis=1)
+        good = (np.abs(sums - 1.0) <= SUM_TOLERANCE) & (rows >= 0).all(axis=1)
+    if good.all():
         return None
-    good &= (rows >= 0).all(axis=1)
     position = int(np.argmin(good))
     row = rows[position]
     if not np.isfinite(row).all():

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from probly.data_generator.hookspecs import OutputMode
-from probly.data_generator.outputs import as_probabilities, unwrap
+from probly.data_generator.outputs import rows_of_scores, unwrap
 from probly_data_generator_torch import tensors
 from probly_data_generator_torch.models import TorchModel
 from probly_data_generator_torch.transfers import send
@@ -45,8 +45,7 @@ OPERATIONS = TorchOperations()
 
 def infer(model: TorchModel, inputs: Any, output_mode: OutputMode, batch_size: int) -> Any:
     """Return the float32 probabilities of a batch on the model's device, or its raw outputs."""
-    # Not inference_mode: a tensor that a module keeps from here could never take part in its training again.
-    with torch.no_grad(), model.evaluating():
+    with model.without_gradients(raw=output_mode == "raw"), model.evaluating():
         if model.autocast is None:
             outputs = model.call(inputs, batch_size, raw=output_mode == "raw")
         else:
@@ -55,6 +54,6 @@ def infer(model: TorchModel, inputs: Any, output_mode: OutputMode, batch_size: i
         if output_mode == "raw":
             return outputs
         scores = outputs if type(outputs) is torch.Tensor else unwrap(outputs)
-        rows = as_probabilities(scores, output_mode, OPERATIONS)
+        rows = rows_of_scores(scores, output_mode, OPERATIONS)
         # Rows are collected one batch late, when the model may have written the next ones to the same memory.
         return send(rows.clone() if rows is scores else rows)

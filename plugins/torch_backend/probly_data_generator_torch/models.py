@@ -54,9 +54,9 @@ class TorchModel:
         self.compiled = False
         self.autocast: torch.dtype | None = None
         self.num_workers = 0
+        self._simple = module is not None and function is module and spares_inputs(module)
         # Copies protect the caller's data from a model that works in place.
-        shares = module is not None and function is module and device.type == "cpu" and spares_inputs(module)
-        self.input_device = SHARED if shares else self.device
+        self.input_device = SHARED if self._simple and device.type == "cpu" else self.device
         self._parts = [] if module is None else list(module.modules())
         self.is_keras = any(kind.__module__.partition(".")[0] == "keras" for kind in type(function).__mro__)
         self.channels = "last" if self.is_keras else "first"
@@ -67,6 +67,14 @@ class TorchModel:
         if self.module is None or self.sizes is not None:
             return contextlib.nullcontext()
         return evaluating(self.module, self._parts)
+
+    def without_gradients(self, *, raw: bool) -> contextlib.AbstractContextManager[Any]:
+        """Record nothing for gradients.
+
+        torch's own layers keep no tensors. Others may, and one from inference_mode, which costs less, could never take
+        part in training again; nor could raw outputs, for which an output_transform may have learned parameters.
+        """
+        return torch.inference_mode() if self._simple and not raw and not self.compiled else torch.no_grad()
 
     def call(self, inputs: Any, full_batch: int, *, raw: bool) -> Any:
         """Call the model: mappings as keyword arguments, lists and tuples as positional ones."""

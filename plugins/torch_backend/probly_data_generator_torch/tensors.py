@@ -52,8 +52,10 @@ def to_numpy(leaf: Any) -> Any:
         return leaf
     if leaf.is_cuda:
         leaf = received(leaf)
-    # NumPy has no bfloat16.
-    return (leaf.float() if leaf.dtype is not torch.float32 and is_half(leaf) else leaf).numpy(force=True)
+    if leaf.dtype is not torch.float32 and is_half(leaf):  # NumPy has no bfloat16
+        leaf = leaf.float()
+    # To force is to copy from devices, to detach and to resolve, each of which takes time also where there is nothing.
+    return leaf.numpy(force=not leaf.is_cpu or leaf.requires_grad or leaf.is_neg() or leaf.is_conj())
 
 
 def to_tensor(leaf: Any, device: torch.device) -> Any:

@@ -77,7 +77,7 @@ class StoreSink:
             if self.writer.sample_keys is not None and expected > len(self.writer.sample_keys):
                 self._check_keys(expected)
             # Backends that compile pad to the largest batch of a run, which may be among those that are skipped.
-            self.run.full_batch = max(self.run.full_batch, rows)
+            self.run.dispatcher.full_batch = max(self.run.dispatcher.full_batch, rows)
             if self.writer.missing(expected - rows, expected):
                 yield batch
             else:
@@ -93,7 +93,7 @@ class StoreSink:
         if first == 0 or first != self.start:
             return 0
         skip(first)
-        self.run.full_batch = self.batch_size
+        self.run.dispatcher.full_batch = self.batch_size
         self.stop = first
         return first
 

@@ -1,0 +1,178 @@
+"""Batches on their way through the device: out as inputs, back as rows, in as many parts as its memory asks for."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from probly.data_generator.backends import Backend
+from probly.data_generator.batches import cutter
+from probly.data_generator.calling import direct
+from probly.data_generator.errors import InvalidOutputError
+from probly.data_generator.hookspecs import HOST
+from probly.data_generator.outputs import FloatRows, check_shape
+from probly.data_generator.samples import Batch
+
+NO_OUTPUTS = "hook forward returned None; expected one row per input"
+_FLOAT32 = np.dtype(np.float32)
+
+
+class Dispatched(NamedTuple):
+    """A batch whose rows the device may still be computing; or several batches that were cut from arrays at once.
+
+    Attributes:
+        number: Its place in the run, for messages; of several, that of the first.
+        batch: The batch.
+        labels: Its labels in memory of their own.
+        mode: The output mode that it was dispatched with.
+        size: The rows per part.
+        parts: The device's outputs: one part, or several, of several batches or after the memory ran out.
+    """
+
+    number: int
+    batch: Batch
+    labels: Any
+    mode: str
+    size: int
+    parts: list[Any]
+
+
+@dataclass
+class Dispatcher:
+    """Calls the hooks of every batch.
+
+    Attributes:
+        backend: The hooks.
+        model: What ``load_model`` returned.
+        output_transform: Makes rows of the model's raw outputs, if given.
+        full_batch: The rows of the largest batch so far; compiled backends pad to it.
+        cut: The rows per batch, where several come at once.
+        limit: The rows that fit on the device, once it has run out of memory.
+    """
+
+    backend: Backend
+    model: Any
+    output_transform: Callable[[Any], Any] | None = None
+    full_batch: int = 0
+    cut: int | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        """Look up once what is called per batch."""
+        self.to_device = direct(self.backend.hook.to_device)
+        self._call_model = direct(self.backend.hook.forward)
+        self._input_device = getattr(self.model, "input_device", self.model.device)
+        self._full_part = self.full_batch
+        self._classes = 0
+
+    def where(self, number: int, row: int = 0) -> str:
+        """Name a batch in messages: the one of this number, or that of a row among several from this number on."""
+        return f"backend {self.backend.info.name!r}, batch {number + (row // self.cut if self.cut else 0)}"
+
+    def dispatch(self, number: int, batch: Batch, mode: str, labels: Any = None) -> Dispatched:
+        """Run the model over a batch without waiting for the device."""
+        rows = len(batch.indices)
+        whole = min(rows, self.cut or rows)
+        self.full_batch = max(self.full_batch, whole)
+        while True:
+            size = min(whole, self.limit or whole)
+            self._full_part = min(self.full_batch, self.limit or self.full_batch)
+            parts = self._parts(number, batch, mode, size)
+            if parts is not None:
+                return Dispatched(number, batch, labels, mode, size, parts)
+
+    def _parts(self, number: int, batch: Batch, mode: str, size: int) -> list[Any] | None:
+        """Return the device's outputs, or None after its memory did not suffice and the limit has been halved."""
+        rows, start = len(batch.indices), 0
+        parts: list[Any] = []
+        try:
+            if size == rows:  # the inputs as they are
+                return [self.forward(batch.inputs, mode)]
+            take = cutter(batch.inputs, rows)
+            for start in range(0, rows, size):
+                parts.append(self.forward(take(slice(start, start + size)), mode))
+        except Exception as error:
+            # Leaving the block frees the failed attempt's arrays, which the traceback's frames keep alive.
+            if self._halved(error, size, number):
+                return None
+            error.add_note(f"raised in {self.where(number, start)}")
+            raise
+        return parts
+
+    def forward(self, inputs: Any, mode: str) -> Any:
+        """Return the rows of one batch or part, unchecked, as the framework's array on the device."""
+        if mode == "raw":
+            return self._transformed(inputs)
+        on_device = self.to_device(data=inputs, device=self._input_device)
+        outputs = self._call_model(model=self.model, inputs=on_device, output_mode=mode, batch_size=self._full_part)
+        if outputs is None:
+            raise InvalidOutputError(NO_OUTPUTS)
+        return outputs
+
+    def _transformed(self, inputs: Any) -> Any:
+        assert self.output_transform is not None
+        # Raw outputs may hold the inputs' own memory, to which output_transform may write.
+        on_device = self.to_device(data=inputs, device=self.model.device)
+        outputs = self._call_model(model=self.model, inputs=on_device, output_mode="raw", batch_size=self._full_part)
+        if outputs is None:
+            raise InvalidOutputError(NO_OUTPUTS)
+        # A copy: a model may reuse the memory of its outputs before they are collected.
+        return self.to_device(data=self.output_transform(outputs), device=self.model.device)
+
+    def host_rows(self, dispatched: Dispatched) -> FloatRows:
+        """Wait for a batch and return its rows in host memory."""
+        while True:
+            rows = self._hosted(dispatched)
+            if rows is not None:
+                return rows
+            number, batch, labels, mode, _, _ = dispatched
+            dispatched = self.dispatch(number, batch, mode, labels)
+
+    def _hosted(self, dispatched: Dispatched) -> FloatRows | None:
+        """Return the rows, or None after the device's memory did not suffice and the limit has been halved."""
+        number, (indices, _, _), _, _, size, parts = dispatched
+        hosted: list[FloatRows] = []
+        start = 0
+        try:
+            for start, part in zip(range(0, len(indices), size), parts, strict=True):
+                rows = self.to_device(data=part, device=HOST)
+                expected = min(size, len(indices) - start)
+                usual = type(rows) is np.ndarray and rows.dtype == _FLOAT32 and rows.ndim == 2 and len(rows) == expected
+                hosted.append(rows if usual else check_shape(rows, expected, self.where(number, start)))
+        except InvalidOutputError:
+            raise
+        except Exception as error:
+            # Asynchronous devices report a failure of the computation only when its result is fetched.
+            if self._halved(error, size, number):
+                return None
+            error.add_note(f"raised in {self.where(number, start)}")
+            raise
+        rows = hosted[0] if len(hosted) == 1 else self._joined(hosted, dispatched)
+        self._classes = rows.shape[1]
+        return rows
+
+    def _joined(self, hosted: list[FloatRows], dispatched: Dispatched) -> FloatRows:
+        found = [rows.shape[1] for rows in hosted]
+        if len(set(found)) == 1:
+            return np.concatenate(hosted)
+        classes = self._classes or found[0]
+        place = next(place for place, other in enumerate(found) if other != classes)
+        start = place * dispatched.size
+        where = f"{self.where(dispatched.number, start)}, index {dispatched.batch.indices[start]}"
+        message = f"{where}: expected {classes} classes as before, got {found[place]}"
+        raise InvalidOutputError(message)
+
+    def _halved(self, error: Exception, size: int, number: int) -> bool:
+        """Return whether the device ran out of memory with more than one row; if so, remember half of its size."""
+        if size == 1 or not self.backend.has("is_out_of_memory"):
+            return False
+        if not self.backend.hook.is_out_of_memory(error=error):
+            return False
+        if self.limit is None:
+            message = f"{self.where(number)}: the device ran out of memory; going on with smaller batches"
+            warnings.warn(message, stacklevel=2)
+        # A batch that was under way when another one failed must not halve the limit again.
+        self.limit = min(self.limit or size, size // 2)
+        return True

@@ -1,0 +1,156 @@
+"""Quick batches are cut from arrays several at once: the model must not notice, and every error names its own batch."""
+
+import numpy as np
+import pytest
+
+from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError, batches
+from probly.data_generator.batches import ArrayBatches
+
+ROWS = np.random.default_rng(0).dirichlet(np.ones(3), 503).astype(np.float32)
+LOGITS = np.log(ROWS)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Take every batch for a quick one: from the third on, as many as may come at once do."""
+    monkeypatch.setattr(batches, "QUICK", 1e9)
+
+
+def run(model, dataset=ROWS, progress=False, **options):
+    generator = FirstOrderDataGenerator(model, batch_size=5, backend="numpy", **{"output_mode": "probs", **options})
+    return generator.generate_distributions(dataset, progress=progress)
+
+
+def at_row(row, answer):
+    """Return a model that returns its inputs, except for the batch that begins with a row of ROWS."""
+    return lambda inputs: answer(inputs) if (inputs[0] == ROWS[row]).all() else inputs
+
+
+def test_the_iterator_cuts_as_many_as_it_is_told():
+    cut = ArrayBatches((np.arange(13), np.arange(13) * 2), batch_size=2, start=4)
+    seen = [next(cut)]
+    cut.together = 3
+    seen += cut
+    assert [batch.indices.tolist() for batch in seen] == [[4, 5], [6, 7, 8, 9, 10, 11], [12]]
+    for indices, inputs, labels in seen:
+        np.testing.assert_array_equal(inputs, indices)
+        np.testing.assert_array_equal(labels, 2 * indices)
+
+
+def test_slow_batches_come_one_by_one_and_the_first_tells_nothing(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(batches, "QUICK", 1.0)
+    monkeypatch.setattr(batches.time, "perf_counter", lambda: now[0])
+    cut = ArrayBatches(np.arange(13), batch_size=2)
+    found = []
+    for seconds in (0.001, 0.1, 3.0, 30.0, 0.0):
+        now[0] += seconds
+        cut.keep_pace()
+        found.append(cut.together)
+    assert found == [1, 10, 3, 1, batches.MOST_TOGETHER]
+
+
+def test_the_model_gets_the_same_batches_as_ever():
+    sizes = []
+
+    def model(inputs):
+        sizes.append(len(inputs))
+        return inputs
+
+    labels = np.arange(503) % 7
+    distributions = run(model, (ROWS, labels))
+    assert sizes == [5] * 100 + [3]
+    np.testing.assert_array_equal(distributions.probabilities, ROWS)
+    np.testing.assert_array_equal(distributions.indices, range(503))
+    np.testing.assert_array_equal(distributions.labels, labels)
+
+
+def test_batches_do_come_together(monkeypatch):
+    together = []
+    keep_pace = ArrayBatches.keep_pace
+    monkeypatch.setattr(ArrayBatches, "keep_pace", lambda cut: (keep_pace(cut), together.append(cut.together)))
+    run(lambda inputs: inputs)
+    assert together == [1, 32, 32, 32, 32, 32]
+
+
+def test_who_watches_every_batch_sees_every_batch():
+    seen = []
+    run(lambda inputs: inputs, progress=lambda now: seen.append(now.rows))
+    assert seen == [*range(5, 501, 5), 503, 503]
+
+
+@pytest.mark.parametrize("row", [0, 5, 10, 165, 235, 500])
+def test_a_bad_row_is_named(row):
+    model = at_row(row, lambda inputs: np.where(np.arange(len(inputs))[:, None] == 2, np.nan, inputs))
+    with pytest.raises(InvalidOutputError, match=rf"batch {row // 5}, index {row + 2}: .*not finite"):
+        run(model)
+
+
+@pytest.mark.parametrize("row", [0, 165, 500])
+def test_an_error_of_the_model_is_noted_with_its_batch(row):
+    def fail(inputs):
+        raise KeyError("no such layer")
+
+    with pytest.raises(KeyError) as caught:
+        run(at_row(row, fail))
+    assert caught.value.__notes__ == [f"raised in backend 'numpy', batch {row // 5}"]
+
+
+@pytest.mark.parametrize("row", [0, 165, 500])
+def test_a_wrong_number_of_rows_is_named_with_its_batch(row):
+    with pytest.raises(InvalidOutputError, match=rf"batch {row // 5}: expected \d rows, got \d"):
+        run(at_row(row, lambda inputs: inputs[1:]))
+
+
+def test_rows_that_one_batch_lacks_and_the_next_has_too_many_are_noticed():
+    model = at_row(165, lambda inputs: inputs[1:])
+    with pytest.raises(InvalidOutputError, match="batch 33: expected 5 rows, got 4"):
+        run(lambda inputs: np.concatenate([inputs, inputs[:1]]) if (inputs[0] == ROWS[170]).all() else model(inputs))
+
+
+@pytest.mark.parametrize("row", [10, 165, 170, 500])
+def test_another_number_of_classes_is_named_with_its_index(row):
+    model = at_row(row, lambda inputs: np.full((len(inputs), 4), 0.25))
+    with pytest.raises(InvalidOutputError, match=rf"index {row}: expected 3 classes as before, got 4"):
+        run(model)
+
+
+@pytest.mark.parametrize("row", [5, 165, 495])
+def test_probabilities_among_logits_are_named_with_their_batch(row):
+    with pytest.raises(InvalidOutputError, match=rf"batch {row // 5}: its outputs are probabilities"):
+        run(lambda inputs: inputs if (inputs[0] == ROWS[row]).all() else 9 * inputs, output_mode="auto")
+
+
+def test_memory_that_does_not_suffice_for_one_of_them_halves_all_that_follow():
+    sizes = []
+
+    def model(inputs):
+        sizes.append(len(inputs))
+        if len(sizes) > 40 and len(inputs) > 2:
+            raise MemoryError
+        return inputs
+
+    with pytest.warns(UserWarning, match="ran out of memory"):
+        distributions = run(model)
+    np.testing.assert_array_equal(distributions.probabilities, ROWS)
+    assert set(sizes[42:]) == {1, 2}
+
+
+def test_an_output_transform_gets_each_batch():
+    sizes = []
+
+    def transform(outputs):
+        sizes.append(len(outputs))
+        return outputs
+
+    distributions = run(lambda inputs: inputs, output_transform=transform)
+    assert sizes == [5] * 100 + [3]
+    np.testing.assert_array_equal(distributions.probabilities, ROWS)
+
+
+def test_a_store_has_the_same_rows(tmp_path):
+    generator = FirstOrderDataGenerator(lambda inputs: inputs, batch_size=5, backend="numpy", output_mode="logits")
+    stored = generator.generate_distributions(LOGITS, progress=False, out=tmp_path / "x.fod")
+    np.testing.assert_array_equal(
+        stored.probabilities, generator.generate_distributions(LOGITS, progress=False).probabilities
+    )
