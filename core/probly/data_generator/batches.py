@@ -159,12 +159,21 @@ class _SamplePicker(NamedTuple):
     stack: Callable[[Sequence[Any]], Any]
 
     def batch(self, samples: Sequence[Any], start: int) -> Batch:
-        inputs, labels = zip(*(split_sample(sample, self.input_getter, self.pairs) for sample in samples), strict=True)
+        inputs, labels = self._split(samples)
         if self.index_getter is None:
             indices: Any = np.arange(start, start + len(samples))
         else:
             indices = checked_indices([self.index_getter(sample) for sample in samples], len(samples))
         return Batch(indices, self._stacked(inputs, indices), None if labels[0] is None else collate(labels))
+
+    def _split(self, samples: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Do what ``split_sample`` does, at once where all samples are pairs."""
+        if self.input_getter is None and all(type(sample) in self.pairs and len(sample) > 1 for sample in samples):
+            inputs, labels = itertools.islice(zip(*samples, strict=False), 2)
+        else:
+            pairs = (split_sample(sample, self.input_getter, self.pairs) for sample in samples)
+            inputs, labels = zip(*pairs, strict=True)
+        return inputs, labels
 
     def _stacked(self, inputs: Sequence[Any], indices: Indices) -> Any:
         try:

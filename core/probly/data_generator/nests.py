@@ -157,6 +157,9 @@ def collate(samples: Sequence[Any]) -> Any:
     if isinstance(first, tuple):
         columns = [collate(column) for column in zip(*samples, strict=True)]
         return type(first)(*columns) if hasattr(first, "_fields") else tuple(columns)
+    if type(first) in (int, float, bool) and len(set(map(type, samples))) == 1:
+        numbers = np.asarray(samples)
+        return list(samples) if numbers.dtype == object else numbers
     try:
         arrays = [np.asarray(sample) for sample in samples]
     except ValueError:  # NumPy's answer to lists of different lengths

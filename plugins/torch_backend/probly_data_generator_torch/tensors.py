@@ -96,4 +96,6 @@ def _plain_copy(array: Any) -> Any:
 
 def stack_samples(samples: Any) -> Any:
     """Stack samples as torch's DataLoader does, arrays of any strides and byte order included."""
+    if all(type(sample) is torch.Tensor for sample in samples):
+        return torch.stack(samples)
     return default_collate([map_leaves(plain, sample) for sample in samples])
