@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError
-from probly.data_generator.numpy_backend import OPERATIONS
+from probly.data_generator.numpy_arrays import OPERATIONS
 from probly.data_generator.outputs import as_probabilities, find_bad_row
 from probly.data_generator.testing import reference
 

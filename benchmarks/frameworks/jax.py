@@ -85,7 +85,7 @@ def factories(row, samples, workers):
         if row.sink == "memory" and row.model != "resnet":
             found["loader"] = lambda: hand_loader(model, torch_loader(data.Pairs(*dataset), row.batch, 0), row)
         return found
-    dataset = data.Images(data.png_files(samples, row.shape))
+    dataset = data.images(row, samples)
     with_workers = torch_loader(dataset, row.batch, workers)
     return {
         "hand": lambda: hand_per_item(model, dataset, row),

@@ -35,7 +35,7 @@ def factories(row, samples, workers):
     if row.data == "arrays":
         dataset = data.arrays(samples, row.shape)
         return {"hand": lambda: hand_sliced(model, dataset, row), **ours.factories(row, model, dataset)}
-    dataset = data.Images(data.png_files(samples, row.shape))
+    dataset = data.images(row, samples)
     loader = SimpleDataLoader(dataset, row.batch)
     return {
         "hand": lambda: hand_per_item(model, dataset, row),

@@ -74,7 +74,7 @@ def factories(row, samples, workers):
             found["loader"] = lambda: hand_loader(model, loader, row)
             found["Lightning predict"] = lambda: torch_peers.lightning_predict(model, loader)
         return found
-    dataset = Images(data.png_files(samples, row.shape))
+    dataset = data.images(row, samples, Images)
     alone, with_workers = (DataLoader(dataset, row.batch, num_workers=number) for number in (0, workers))
     given = with_workers if row.data == "loader" else dataset
     return {

@@ -16,7 +16,7 @@ from probly.data_generator.comparison import compare
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.generator import FirstOrderDataGenerator
 from probly.data_generator.metrics import report
-from probly.data_generator.numpy_backend import OPERATIONS
+from probly.data_generator.numpy_arrays import OPERATIONS
 from probly.data_generator.store import save
 
 Floats = npt.NDArray[np.float64]
