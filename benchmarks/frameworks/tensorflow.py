@@ -99,6 +99,7 @@ def calling_pipeline(dataset, row):
     pipeline = tf.data.Dataset.from_generator(
         lambda: map(dataset.__getitem__, range(len(dataset))), output_signature=signature
     )
+    pipeline = pipeline.apply(tf.data.experimental.assert_cardinality(len(dataset)))
     return pipeline.batch(row.batch).prefetch(tf.data.AUTOTUNE)
 
 

@@ -68,7 +68,8 @@ def iterate_batches(  # type: ignore[empty-body]  # a specification has no body
 
     The iterator may have an attribute ``length``, the number of rows that the dataset announces (``samples.Batches``
     has one): the generator reports a difference. ``batches.iterate_batches`` does all of this for anything that is no
-    class of your framework.
+    class of your framework. Of arrays it returns ``batches.ArrayBatches``, of which the generator may take several
+    batches at once while they are quick; ``forward`` and ``to_device`` get one at a time all the same.
 
     Args:
         dataset: A dataset of samples, arrays, or a loader of batches.
