@@ -50,6 +50,18 @@ def test_slow_batches_come_one_by_one_and_the_first_tells_nothing(monkeypatch):
     assert found == [1, 10, 3, 1, batches.MOST_TOGETHER]
 
 
+def test_what_may_read_into_a_buffer_is_cut_batch_by_batch():
+    class Reader:
+        shape, dtype, memory = ROWS.shape, ROWS.dtype, np.empty((5, 3), np.float32)
+
+        def __getitem__(self, part):
+            rows = ROWS[part]
+            self.memory[: len(rows)] = rows
+            return self.memory[: len(rows)]
+
+    np.testing.assert_array_equal(run(lambda inputs: inputs.copy(), Reader()).probabilities, ROWS)
+
+
 def test_the_model_gets_the_same_batches_as_ever():
     sizes = []
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.loaders import is_loader, loader_batches
-from probly.data_generator.nests import collate, columns, count_rows, is_array, is_table, map_leaves, take_rows
+from probly.data_generator.nests import collate, columns, count_rows, is_array, is_table, leaves, map_leaves, take_rows
 from probly.data_generator.samples import (
     Batch,
     Batches,
@@ -106,6 +106,8 @@ class ArrayBatches(Batches):
         super().__init__(iter(()), count_rows(arrays))
         self.batch_size, self.together, self._start = batch_size, 1, start
         self._since: float | None = None
+        # What else can be sliced may read into a buffer of its own, of the size that it knows.
+        self._lasts = all(hasattr(array, "__dlpack__") for array in leaves(arrays))
         self._inputs, labels = split_sample(arrays)
         self._cut_inputs = cutter(self._inputs)
         self._cut_labels = _no_labels if labels is None else cutter(labels)
@@ -130,6 +132,8 @@ class ArrayBatches(Batches):
 
         A run that takes them apart again calls it once per step.
         """
+        if not self._lasts:
+            return
         since, self._since = self._since, time.perf_counter()
         if since is not None:  # the first batch may have compiled something, and tells nothing
             fitting = self.together * QUICK / max(self._since - since, 1e-9)

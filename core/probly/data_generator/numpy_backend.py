@@ -69,7 +69,7 @@ class NumpyModel:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             answers = self.function(inputs)
-        if any("writ" in str(warning.message) for warning in caught):  # torch.from_numpy
+        if any("writ" in str(warning.message) for warning in caught):  # "not writable"
             raise ValueError
         for warning in caught:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
