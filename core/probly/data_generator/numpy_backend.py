@@ -45,8 +45,8 @@ class NumpyModel:
     def call(self, inputs: Any) -> Any:
         """Call the function with the inputs of a batch, which it must not change.
 
-        Estimators are made for read-only memory, as joblib and scikit-learn's own checks hand it to them. The first
-        batch is a copy all the same, to be compared: a library underneath may not ask whether it may write.
+        Estimators are made for read-only memory, in which parallel jobs share their inputs. The first batch is a copy
+        all the same, to be compared: a library underneath may not ask whether it may write.
         """
         if self.input_device != SHARED:
             return self.function(inputs)
