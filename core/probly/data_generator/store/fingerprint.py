@@ -1,11 +1,13 @@
 """Telling models, datasets and functions apart between two runs, as far as that is cheap; see docs/store.md."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from probly.data_generator.loaders import is_loader
 from probly.data_generator.nests import columns, common_rows, is_array, is_table
@@ -13,13 +15,15 @@ from probly.data_generator.samples import announced_length, fetch
 
 WHOLE_BYTES = 256 << 20
 """Arrays up to this size are read whole; of larger ones, ``SAMPLED_ROWS`` rows."""
+BLOCK_BYTES = 4 << 20
+"""Larger arrays are read in blocks of this size, by as many threads as there are processors."""
 SAMPLED_ROWS = 4096
 SAMPLES = 32
 """How many samples of a dataset that is no array are looked at."""
 
 
 def digest(parts: Iterable[tuple[str, Any]]) -> str:
-    """Return the SHA-256 of named arrays: names, dtypes, shapes and bytes.
+    """Return the SHA-256 of named arrays: names, dtypes, shapes and bytes, or of large ones the SHA-256 of each block.
 
     Args:
         parts: Anything that ``np.asarray`` accepts, in an order that does not change between processes.
@@ -28,8 +32,21 @@ def digest(parts: Iterable[tuple[str, Any]]) -> str:
     for name, value in parts:
         array = np.ascontiguousarray(value)
         whole.update(f"{name}:{array.dtype.str}:{np.shape(value)};".encode())
-        whole.update(array.reshape(-1).view(np.uint8).data if array.nbytes else b"")
+        if array.nbytes:
+            _update_with_bytes(whole, array.reshape(-1).view(np.uint8))
     return f"sha256:{whole.hexdigest()}"
+
+
+def _update_with_bytes(whole: Any, data: npt.NDArray[np.uint8]) -> None:
+    if len(data) <= BLOCK_BYTES:
+        whole.update(data.data)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # it brings logging, which few runs need
+
+    blocks = (data[start : start + BLOCK_BYTES].data for start in range(0, len(data), BLOCK_BYTES))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for block in pool.map(lambda block: hashlib.sha256(block).digest(), blocks):
+            whole.update(block)
 
 
 def describe_dataset(dataset: Any) -> dict[str, Any]:

@@ -37,15 +37,17 @@ class Publisher:
         """What has been written of the next shard's first tensor."""
         self._draft: files.Draft | None = None
 
-    def write_early(self, path: Path, data: Any) -> None:
+    def write_early(self, folder: Path, start: int, data: Any) -> None:
         """Write what has come since the last time, so that the disk works while the next rows are computed.
 
         Args:
-            path: A shard whose end is not known yet; every call until it is published names the same.
+            folder: Where the shards are.
+            start: The first row of a shard whose end is not known yet; the same in every call until it is published.
             data: All bytes of its first tensor so far.
         """
         if len(data) - self.done.size < EARLY_BYTES or self.broken:
             return
+        path = folder / f"{start:012}"
         with self._disk(path, len(data)):
             if self._draft is None:
                 self._draft = files.Draft(path)

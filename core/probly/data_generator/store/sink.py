@@ -39,7 +39,7 @@ class StoreSink:
     ) -> None:
         self.writer, self.run, self.describe, self.batch_size = writer, run, describe, batch_size
         self.length: int | None = None
-        self.stop = 0
+        self.stop, self._classes = 0, -1
         if writer.spec is not None and writer.spec.decided not in (None, run.output_mode):
             run.output_mode, run.decided = writer.spec.decided, True
 
@@ -99,7 +99,8 @@ class StoreSink:
 
     def add(self, indices: Indices, rows: FloatRows, labels: Any) -> None:
         """Write those rows of a batch that are missing."""
-        self._begin(rows.shape[1])
+        if rows.shape[1] != self._classes:
+            self._begin(rows.shape[1])
         first = int(indices[0])
         usable = isinstance(labels, np.ndarray) and labels.ndim > 0 and len(labels) == len(rows)
         for part in self.writer.missing(first, first + len(rows)):
@@ -108,6 +109,7 @@ class StoreSink:
 
     def _begin(self, classes: int) -> None:
         self.writer.begin(classes, self.describe(classes), rows=self.length, decided=self.run.output_mode)
+        self._classes = classes
 
     def finish(self) -> Store:
         """Complete the store with the rows that the dataset had, and open it.

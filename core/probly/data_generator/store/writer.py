@@ -71,6 +71,7 @@ class StoreWriter:
             message = f"shard_megabytes, shard_seconds: expected more than 0, got {limits.megabytes}, {limits.seconds}"
             raise ValueError(message)
         self.path, self.identity, self.limits = path, dict(identity), limits
+        self._shards = path / SHARDS
         self.sample_keys = sample_keys
         self.spec: Spec | None = None
         self.published: list[Range] = []
@@ -163,7 +164,7 @@ class StoreWriter:
         if self.held.count >= self.held.capacity or clock() - self._since >= self.limits.seconds:
             self.flush()
         else:
-            self._disk.write_early(self.path / SHARDS / f"{self.held.start:012}", self.held.first_tensor())
+            self._disk.write_early(self._shards, self.held.start, self.held.first_tensor())
 
     def flush(self) -> None:
         """Publish the rows held as one shard.
@@ -183,7 +184,7 @@ class StoreWriter:
             tensors["sample_keys"], text = self._keys_of(rows)
             metadata |= {} if text is None else {"sample_keys_dtype": text}
         header, *data = layout.pieces(tensors, metadata, self._disk.done)
-        self._disk.publish_shard(self.path / SHARDS / rows.file_name, header, data)
+        self._disk.publish_shard(self._shards / rows.file_name, header, data)
         self.published = sorted([*self.published, rows])
         self.held.drop()
 
