@@ -5,6 +5,7 @@ import pytest
 
 from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError, batches
 from probly.data_generator.batches import ArrayBatches
+from probly.data_generator.store import open_partial
 
 ROWS = np.random.default_rng(0).dirichlet(np.ones(3), 503).astype(np.float32)
 LOGITS = np.log(ROWS)
@@ -166,3 +167,66 @@ def test_a_store_has_the_same_rows(tmp_path):
     np.testing.assert_array_equal(
         stored.probabilities, generator.generate_distributions(LOGITS, progress=False).probabilities
     )
+
+
+def stored(path, model, **options):
+    generator = FirstOrderDataGenerator(model, batch_size=5, backend="numpy", output_mode="probs")
+    labels = np.arange(503) % 7
+    return generator.generate_distributions((ROWS, labels), **{"progress": False, "out": path, **options})
+
+
+def shards(path):
+    return sorted(shard.name for shard in (path / "shards").iterdir())
+
+
+@pytest.mark.parametrize("rows", [1, 5, 7, 10, 64, 160, 170, 503])
+def test_shards_end_where_they_do_batch_by_batch(tmp_path, rows):
+    megabytes = rows * 3 * 4 / 2**20
+    stored(tmp_path / "a.fod", lambda inputs: inputs, shard_megabytes=megabytes)
+    stored(tmp_path / "b.fod", lambda inputs: inputs, shard_megabytes=megabytes, progress=lambda now: None)
+    assert shards(tmp_path / "a.fod") == shards(tmp_path / "b.fod")
+
+
+def test_a_resumed_store_computes_the_batches_that_lack_a_row(tmp_path):
+    stored(tmp_path / "x.fod", lambda inputs: inputs, shard_megabytes=10 * 3 * 4 / 2**20)
+    for name in shards(tmp_path / "x.fod")[7:]:
+        (tmp_path / "x.fod" / "shards" / name).unlink()
+    seen = []
+    store = stored(tmp_path / "x.fod", lambda inputs: seen.append(len(inputs)) or inputs)
+    assert seen == [5] * 86 + [3]
+    np.testing.assert_array_equal(store.probabilities, ROWS)
+    np.testing.assert_array_equal(store.labels, np.arange(503) % 7)
+
+
+def test_a_store_with_holes_computes_these_only(tmp_path):
+    stored(tmp_path / "x.fod", lambda inputs: inputs, shard_megabytes=10 * 3 * 4 / 2**20)
+    for place in (4, 30):
+        (tmp_path / "x.fod" / "shards" / shards(tmp_path / "x.fod")[place]).unlink()
+    seen = []
+    store = stored(tmp_path / "x.fod", lambda inputs: seen.append(inputs.copy()) or inputs)
+    np.testing.assert_array_equal(np.concatenate(seen), ROWS[[*range(40, 50), *range(310, 320)]])
+    np.testing.assert_array_equal(store.probabilities, ROWS)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("broken layer")])
+@pytest.mark.parametrize("row", [0, 5, 10, 165, 170, 500])
+def test_a_store_keeps_every_batch_before_an_error(tmp_path, row, error):
+    def fail(inputs):
+        raise error
+
+    with pytest.raises(type(error)):
+        stored(tmp_path / "x.fod", at_row(row, fail))
+    assert row == 0 or list(open_partial(tmp_path / "x.fod")) == list(range(row))
+    store = stored(tmp_path / "x.fod", at_row(row, lambda inputs: inputs))
+    np.testing.assert_array_equal(store.probabilities, ROWS)
+    np.testing.assert_array_equal(store.labels, np.arange(503) % 7)
+
+
+def test_a_store_keeps_every_batch_before_one_that_does_not_fit_into_memory(tmp_path):
+    def fail(inputs):
+        raise MemoryError
+
+    model = lambda inputs: fail(inputs) if (inputs == ROWS[167]).all(axis=1).any() else inputs  # noqa: E731
+    with pytest.warns(UserWarning, match="ran out of memory"), pytest.raises(MemoryError):
+        stored(tmp_path / "x.fod", model)
+    assert list(open_partial(tmp_path / "x.fod")) == list(range(165))

@@ -85,7 +85,7 @@ def _check_iterable(dataset: Any) -> None:
         raise TypeError(message)
 
 
-QUICK = 0.004
+QUICK = 0.02
 """The seconds that batches cut at once may take together: nothing else happens meanwhile, Ctrl-C excepted."""
 MOST_TOGETHER = 32
 

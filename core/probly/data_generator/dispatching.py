@@ -12,6 +12,7 @@ from probly.data_generator.batches import cutter
 from probly.data_generator.calling import direct
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.hookspecs import HOST
+from probly.data_generator.nests import take_rows
 from probly.data_generator.outputs import FloatRows, check_shape
 from probly.data_generator.samples import Batch
 
@@ -66,6 +67,7 @@ class Dispatcher:
         self._input_device = getattr(self.model, "input_device", self.model.device)
         self._full_part = self.full_batch
         self._classes = 0
+        self._unfinished: Dispatched | None = None
 
     def where(self, number: int, row: int = 0) -> str:
         """Name a batch in messages: the one of this number, or that of a row among several from this number on."""
@@ -79,27 +81,45 @@ class Dispatcher:
         while True:
             size = min(whole, self.limit or whole)
             self._full_part = min(self.full_batch, self.limit or self.full_batch)
-            parts = self._parts(number, batch, mode, size)
-            if parts is not None:
-                return Dispatched(number, batch, labels, mode, size, parts)
+            dispatched = Dispatched(number, batch, labels, mode, size, [])
+            try:
+                sufficed = self._run_parts(dispatched)
+            except BaseException:
+                self._unfinished = dispatched
+                raise
+            if sufficed:
+                return dispatched
 
-    def _parts(self, number: int, batch: Batch, mode: str, size: int) -> list[Any] | None:
-        """Return the device's outputs, or None after its memory did not suffice and the limit has been halved."""
+    def _run_parts(self, dispatched: Dispatched) -> bool:
+        """Run the model over each part; return False after memory did not suffice and the limit has been halved."""
+        number, batch, _, mode, size, parts = dispatched
         rows, start = len(batch.indices), 0
-        parts: list[Any] = []
         try:
             if size == rows:  # the inputs as they are
-                return [self.forward(batch.inputs, mode)]
+                parts.append(self.forward(batch.inputs, mode))
+                return True
             take = cutter(batch.inputs, rows)
             for start in range(0, rows, size):
                 parts.append(self.forward(take(slice(start, start + size)), mode))
         except Exception as error:
             # Leaving the block frees the failed attempt's arrays, which the traceback's frames keep alive.
             if self._halved(error, size, number):
-                return None
+                return False
             error.add_note(f"raised in {self.where(number, start)}")
             raise
-        return parts
+        return True
+
+    def before_error(self) -> Dispatched | None:
+        """Return the whole batches that came together with one that failed, and before it; None without any."""
+        if self._unfinished is None or self.cut is None:
+            return None
+        number, (indices, inputs, labels), host_labels, mode, size, parts = self._unfinished
+        part = slice(0, len(parts) * size // self.cut * self.cut)
+        if not part.stop:
+            return None
+        batch = Batch(indices[part], take_rows(inputs, part, len(indices)), labels)
+        host_labels = host_labels[part] if isinstance(host_labels, np.ndarray) else host_labels
+        return Dispatched(number, batch, host_labels, mode, size, parts[: -(-part.stop // size)])
 
     def forward(self, inputs: Any, mode: str) -> Any:
         """Return the rows of one batch or part, unchecked, as the framework's array on the device."""

@@ -19,6 +19,7 @@ from probly.data_generator.backends import (
     load_backend,
     required_modules,
 )
+from probly.data_generator.batches import ArrayBatches
 from probly.data_generator.distributions import Distributions, class_name_list, ordered_names
 from probly.data_generator.errors import BrokenBackendError
 from probly.data_generator.outputs import check_output_mode, unwrap
@@ -186,7 +187,6 @@ class FirstOrderDataGenerator:
             length = getattr(batches, "length", None)
             sink = MemorySink(length, keyed=self.index_getter is not None)
             with tracked(length, progress, lambda: 0) as tracker:
-                run.join = not tracker.every_batch
                 self._fill(sink, run, batches, tracker)
             distributions = sink.finish(self._metadata(run, sink.num_classes))
         if length is not None and len(distributions) != length:
@@ -199,6 +199,8 @@ class FirstOrderDataGenerator:
 
     def _fill(self, sink: Any, run: Run, batches: Iterator[Batch], tracker: Tracker) -> None:
         """Run the model over all batches that the sink needs."""
+        run.join = not tracker.every_batch and sink.may_join(batches)
+        run.arrays = batches if run.join and isinstance(batches, ArrayBatches) else None
         with contextlib.ExitStack() as stack:
             if hasattr(batches, "close"):  # stops the workers of a loader at once, also on Ctrl-C
                 stack.callback(batches.close)

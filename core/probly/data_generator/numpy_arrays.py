@@ -53,8 +53,6 @@ FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def _to_host(leaf: Any) -> Any:
-    if type(leaf) is np.ndarray and leaf.dtype == FLOAT32:  # nearly always, once per batch
-        return leaf
     array = _to_numpy(leaf)
     return array.astype(np.float32) if isinstance(array, np.ndarray) and array.dtype == np.float16 else array
 
@@ -78,6 +76,8 @@ def read_only(leaf: Any) -> Any:
 
 def _shared(leaf: Any) -> Any:
     """Return memory that cannot be written to: the caller's own where numpy can see to that."""
+    if type(leaf) is np.ndarray and not leaf.flags.writeable:  # what iterate_batches cut
+        return leaf
     view = read_only(leaf)
     return view if type(view) is np.ndarray else own_copy(leaf)
 

@@ -117,7 +117,7 @@ def rows_of_scores(raw: Any, output_mode: Literal["logits", "probs"], ops: Opera
     if output_mode == "logits" and shape:
         return ops.softmax(scores)
     # bfloat16 keeps 8 bits, so a rounded row may miss 1 by about 2**-8; a larger miss is no rounding and stays visible.
-    return ops.renormalise(scores, 2.0**-7) if shape and ops.is_half(raw) else scores
+    return ops.renormalise(scores, 2.0**-7) if shape and scores is not raw and ops.is_half(raw) else scores
 
 
 def _two_classes(raw: Any, output_mode: str, ops: Operations) -> Any:

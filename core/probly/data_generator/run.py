@@ -32,6 +32,7 @@ class Run:
         output_transform: Replaces ``output_mode`` if given.
         decided: Whether ``"auto"`` was asked for and has been decided.
         join: Whether small batches that came soon after each other may be handed on as one.
+        arrays: What the batches are cut from, if it may cut several at once.
     """
 
     backend: Backend
@@ -40,6 +41,7 @@ class Run:
     output_transform: Callable[[Any], Any] | None = None
     decided: bool = False
     join: bool = False
+    arrays: ArrayBatches | None = None
 
     def __post_init__(self) -> None:
         """Make what calls the hooks."""
@@ -61,22 +63,38 @@ class Run:
 
     def _collected(self, batches: Iterable[Batch]) -> Iterator[Collected]:
         """Yield the rows of each batch, one batch behind the device."""
-        arrays = batches if self.join and isinstance(batches, ArrayBatches) else None
+        arrays = self.arrays
         self.dispatcher.cut = cut = None if arrays is None else arrays.batch_size
         waiting: Dispatched | None = None
         number = 0
-        for batch in batches:
-            rows = len(batch.indices)
-            if rows:
-                dispatched = self._dispatch(number, batch)
-                if waiting is not None:
-                    yield self._collect(waiting)
-                waiting = dispatched
-            number += -(-rows // cut) if cut else 1
-            if arrays is not None:
-                arrays.keep_pace()
+        try:
+            for batch in batches:
+                rows = len(batch.indices)
+                if rows:
+                    dispatched = self._dispatch(number, batch)
+                    done, waiting = waiting, None
+                    if done is not None:
+                        yield self._collect(done)
+                    waiting = dispatched
+                number += -(-rows // cut) if cut else 1
+                if arrays is not None:
+                    arrays.keep_pace()
+        except GeneratorExit:  # nobody asks for more
+            raise
+        except BaseException:  # Ctrl-C and SIGTERM included
+            yield from self._before_error(waiting)
+            raise
         if waiting is not None:
             yield self._collect(waiting)
+
+    def _before_error(self, waiting: Dispatched | None) -> Iterator[Collected]:
+        """Yield the batches before one that failed, so that a store can keep them."""
+        for dispatched in filter(None, (waiting, self.dispatcher.before_error())):
+            try:
+                collected = self._collect(dispatched)
+            except Exception:  # noqa: BLE001  # the device is in trouble; the caller raises the first error
+                return
+            yield collected
 
     def _dispatch(self, number: int, batch: Batch) -> Dispatched:
         if self.output_transform is not None:

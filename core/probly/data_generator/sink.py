@@ -37,6 +37,10 @@ class MemorySink:
         """The number of columns, 0 before the first batch."""
         return 0 if self.rows is None else int(self.rows.shape[1])
 
+    def may_join(self, batches: Iterator[Batch]) -> bool:  # noqa: ARG002
+        """Return whether several batches may be added as one."""
+        return True
+
     def pending(self, batches: Iterator[Batch], skip: Callable[[int], Any]) -> Iterator[Batch]:  # noqa: ARG002
         """Return the batches that are needed: all of them."""
         return batches

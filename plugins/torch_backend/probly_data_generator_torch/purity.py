@@ -22,19 +22,21 @@ def spares_inputs(module: torch.nn.Module) -> bool:
         False
     """
     hooks = (torch_module._global_forward_hooks, torch_module._global_forward_pre_hooks)  # noqa: SLF001  # no public name
-    return not any(hooks) and all(map(_spares_inputs, module.modules()))
+    parts = list(module.modules())
+    if any(hooks) or not all(map(_is_own_layer, parts)):
+        return False
+    # Libraries that quantise or accelerate replace methods, of one layer or of a whole class.
+    kinds = {kind for part in parts for kind in type(part).__mro__}
+    return all(_is_torchs(value) for kind in kinds for value in vars(kind).values() if _is_function(value))
 
 
-def _spares_inputs(part: torch.nn.Module) -> bool:
+def _is_own_layer(part: torch.nn.Module) -> bool:
     kind = type(part)
     own = kind.__module__.startswith("torch.nn.modules.")
     simple = kind is torch.nn.Sequential or next(part.children(), None) is None
     hooked = part._forward_hooks or part._forward_pre_hooks  # noqa: SLF001
-    if not own or not simple or hooked or getattr(part, "inplace", False):
-        return False
-    # Libraries that quantise or accelerate replace methods, of one layer or of a whole class.
-    methods = [value for place in (part, *kind.__mro__) for value in vars(place).values()]
-    return all(map(_is_torchs, filter(_is_function, methods))) and not any(map(_is_function, vars(part).values()))
+    patched = any(map(_is_function, vars(part).values()))
+    return own and simple and not hooked and not patched and not getattr(part, "inplace", False)
 
 
 def _is_function(value: object) -> bool:

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from probly.data_generator.batches import ArrayBatches
 from probly.data_generator.errors import AlignmentError, StoreError
 from probly.data_generator.outputs import FloatRows
 from probly.data_generator.run import Run
 from probly.data_generator.samples import Batch, Indices
 from probly.data_generator.store.opening import open_store
 from probly.data_generator.store.reader import Store
+from probly.data_generator.store.shards import Range
 from probly.data_generator.store.spec import MANIFEST, refuse_differences
 from probly.data_generator.store.writer import Limits, StoreWriter
 
@@ -54,6 +56,10 @@ class StoreSink:
         """The number of rows that are published."""
         return sum(rows.stop - rows.start for rows in self.writer.published)
 
+    def may_join(self, batches: Iterable[Batch]) -> bool:
+        """Return whether several batches may be added as one: if all that follow the first are missing."""
+        return isinstance(batches, ArrayBatches) and len(self.writer.missing(0, 2**62)) == 1
+
     def pending(self, batches: Iterable[Batch], skip: Callable[[int], Any]) -> Iterator[Batch]:
         """Yield the batches that hold a missing row.
 
@@ -76,8 +82,9 @@ class StoreSink:
             expected = self.stop = expected + rows
             if self.writer.sample_keys is not None and expected > len(self.writer.sample_keys):
                 self._check_keys(expected)
-            # Backends that compile pad to the largest batch of a run, which may be among those that are skipped.
-            self.run.dispatcher.full_batch = max(self.run.dispatcher.full_batch, rows)
+            if self.run.dispatcher.cut is None:
+                # Backends that compile pad to the largest batch of a run, which may be among those that are skipped.
+                self.run.dispatcher.full_batch = max(self.run.dispatcher.full_batch, rows)
             if self.writer.missing(expected - rows, expected):
                 yield batch
             else:
@@ -104,8 +111,22 @@ class StoreSink:
         first = int(indices[0])
         usable = isinstance(labels, np.ndarray) and labels.ndim > 0 and len(labels) == len(rows)
         for part in self.writer.missing(first, first + len(rows)):
-            chosen = slice(part.start - first, part.stop - first)
-            self.writer.append(part.start, rows[chosen], labels[chosen] if usable else None)
+            for start, stop in self._shares(part):
+                chosen = slice(start - first, stop - first)
+                self.writer.append(start, rows[chosen], labels[chosen] if usable else None)
+
+    def _shares(self, part: Range) -> Iterator[Range]:
+        """Cut several batches where one by one they would close a shard, whatever came together."""
+        size = self.run.dispatcher.cut
+        start = part.start
+        while size and start < part.stop:
+            held = self.writer.held
+            full = (held.start if held.count else start) + held.capacity
+            stop = min(-(-full // size) * size, part.stop)
+            yield Range(start, stop)
+            start = stop
+        if not size:
+            yield part
 
     def _begin(self, classes: int) -> None:
         self.writer.begin(classes, self.describe(classes), rows=self.length, decided=self.run.output_mode)
