@@ -42,9 +42,9 @@ def iterate_batches(
 @hookimpl
 def to_device(data: Any, device: str) -> Any:
     """Copy tensors and NumPy arrays to new memory on a torch device; or give tensors to NumPy, without a copy."""
-    from probly_data_generator_torch import tensors
+    from probly_data_generator_torch.tensors import to_host, to_target
 
-    return tensors.to_host(data) if device == HOST else tensors.to_target(data, device)
+    return to_host(data) if device == HOST else to_target(data, device)
 
 
 @hookimpl

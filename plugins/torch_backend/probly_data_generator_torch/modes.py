@@ -32,7 +32,9 @@ def evaluating(module: torch.nn.Module, parts: list[torch.nn.Module]) -> context
         parts: ``list(module.modules())``, which takes longer than a small model's batch.
     """
     with _LOCK:
-        if not any(map(_trains, parts)) and (not _USES or _USES.keys().isdisjoint(parts)):
+        # Once per batch, so without a function call per part.
+        modes = [getattr(part, "training", False) for part in parts]
+        if True not in modes and (not _USES or _USES.keys().isdisjoint(parts)):
             return _NOTHING
         _enter(parts)
     return _held(module, parts)

@@ -42,7 +42,7 @@ def to_target(data: Any, name: str) -> Any:
 def _shared(leaf: Any) -> Any:
     """Return an array or a tensor as a tensor on the CPU, in the caller's memory where that can be."""
     if isinstance(leaf, torch.Tensor):
-        return leaf.cpu()
+        return leaf if leaf.is_cpu else leaf.cpu()
     return torch.from_numpy(plain(leaf)) if _has_numbers(leaf) else leaf
 
 
