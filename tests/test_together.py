@@ -83,7 +83,7 @@ def test_batches_do_come_together(monkeypatch):
     keep_pace = ArrayBatches.keep_pace
     monkeypatch.setattr(ArrayBatches, "keep_pace", lambda cut: (keep_pace(cut), together.append(cut.together)))
     run(lambda inputs: inputs)
-    assert together == [1, 32, 32, 32, 32, 32]
+    assert together == [1, 64, 64, 64]
 
 
 def test_who_watches_every_batch_sees_every_batch():

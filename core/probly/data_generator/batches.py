@@ -87,7 +87,7 @@ def _check_iterable(dataset: Any) -> None:
 
 QUICK = 0.02
 """The seconds that batches cut at once may take together: nothing else happens meanwhile, Ctrl-C excepted."""
-MOST_TOGETHER = 32
+MOST_TOGETHER = 64
 
 
 class ArrayBatches(Batches):

@@ -154,12 +154,12 @@ class Dispatcher:
         """Return the rows, or None after the device's memory did not suffice and the limit has been halved."""
         number, (indices, _, _), _, _, size, parts = dispatched
         hosted: list[FloatRows] = []
-        start = 0
+        start, stop = 0, len(indices)
         try:
-            for start, part in zip(range(0, len(indices), size), parts, strict=True):
+            for start, part in zip(range(0, stop, size), parts, strict=True):
                 rows = self.to_device(data=part, device=HOST)
-                expected = min(size, len(indices) - start)
-                usual = type(rows) is np.ndarray and rows.dtype == _FLOAT32 and rows.ndim == 2 and len(rows) == expected
+                expected = size if start + size <= stop else stop - start
+                usual = type(rows) is np.ndarray and rows.dtype is _FLOAT32 and rows.ndim == 2 and len(rows) == expected
                 hosted.append(rows if usual else check_shape(rows, expected, self.where(number, start)))
         except InvalidOutputError:
             raise

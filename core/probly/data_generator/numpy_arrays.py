@@ -76,8 +76,6 @@ def read_only(leaf: Any) -> Any:
 
 def _shared(leaf: Any) -> Any:
     """Return memory that cannot be written to: the caller's own where numpy can see to that."""
-    if type(leaf) is np.ndarray and not leaf.flags.writeable:  # what iterate_batches cut
-        return leaf
     view = read_only(leaf)
     return view if type(view) is np.ndarray else own_copy(leaf)
 

@@ -116,8 +116,11 @@ def iterate_batches(
 @hookimpl
 def to_device(data: Any, device: str) -> Any:
     """Return the nest as NumPy arrays, whatever they are made of; for ``"cpu"`` as copies, and tables as they are."""
-    if type(data) is np.ndarray and device == HOST and data.dtype == FLOAT32:  # nearly always, once per batch
-        return data
+    if type(data) is np.ndarray:  # what nearly always comes, twice per batch: rows, and inputs that were cut read-only
+        if device == HOST and data.dtype is FLOAT32:
+            return data
+        if device == SHARED and not data.flags.writeable:
+            return data
     move = MOVES.get(device)
     if move is None:
         raise ValueError(_unavailable(device))
