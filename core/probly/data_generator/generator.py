@@ -22,6 +22,7 @@ from probly.data_generator.backends import (
 from probly.data_generator.batches import ArrayBatches
 from probly.data_generator.distributions import Distributions, class_name_list, ordered_names
 from probly.data_generator.errors import BrokenBackendError
+from probly.data_generator.memory import keep_freed_memory
 from probly.data_generator.outputs import check_output_mode, unwrap
 from probly.data_generator.progress import Callback, Tracker, check_progress, tracked
 from probly.data_generator.provenance import run_identity, run_metadata
@@ -199,6 +200,7 @@ class FirstOrderDataGenerator:
 
     def _fill(self, sink: Any, run: Run, batches: Iterator[Batch], tracker: Tracker) -> None:
         """Run the model over all batches that the sink needs."""
+        keep_freed_memory()
         run.join = not tracker.every_batch and sink.may_join(batches)
         run.arrays = batches if run.join and isinstance(batches, ArrayBatches) else None
         with contextlib.ExitStack() as stack:
