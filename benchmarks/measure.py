@@ -17,7 +17,7 @@ def samples_of(row):
     """Return how many samples a row runs over: 10,000 as in the guide, fewer where each takes long."""
     if row.model == "resnet":
         return 256
-    return {"arrays": 10_000, "images": 4_000, "loader": 1_000}[row.data]
+    return {"arrays": 10_000, "images": 4_000, "loader": 2_000}[row.data]
 
 
 def _factories(row, samples, workers):
