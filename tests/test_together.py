@@ -230,3 +230,16 @@ def test_a_store_keeps_every_batch_before_one_that_does_not_fit_into_memory(tmp_
     with pytest.warns(UserWarning, match="ran out of memory"), pytest.raises(MemoryError):
         stored(tmp_path / "x.fod", model)
     assert list(open_partial(tmp_path / "x.fod")) == list(range(165))
+
+
+def test_a_store_keeps_every_batch_before_a_sample_that_cannot_be_read(tmp_path):
+    class Broken(list):
+        def __getitem__(self, index):
+            if index == 167:
+                raise OSError("cannot be read")
+            return super().__getitem__(index)
+
+    generator = FirstOrderDataGenerator(lambda inputs: inputs, batch_size=5, backend="numpy", output_mode="probs")
+    with pytest.raises(OSError, match="cannot be read"):
+        generator.generate_distributions(Broken(ROWS), progress=False, out=tmp_path / "x.fod")
+    assert list(open_partial(tmp_path / "x.fod")) == list(range(165))

@@ -1,5 +1,6 @@
 """Batches on their way through the device: out as inputs, back as rows, in as many parts as its memory asks for."""
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -113,13 +114,14 @@ class Dispatcher:
         """Return the whole batches that came together with one that failed, and before it; None without any."""
         if self._unfinished is None or self.cut is None:
             return None
-        number, (indices, inputs, labels), host_labels, mode, size, parts = self._unfinished
-        part = slice(0, len(parts) * size // self.cut * self.cut)
+        number, (indices, inputs, _), labels, mode, size, parts = self._unfinished
+        step = math.lcm(size, self.cut)  # whole batches that are whole parts
+        part = slice(0, len(parts) * size // step * step)
         if not part.stop:
             return None
-        batch = Batch(indices[part], take_rows(inputs, part, len(indices)), labels)
-        host_labels = host_labels[part] if isinstance(host_labels, np.ndarray) else host_labels
-        return Dispatched(number, batch, host_labels, mode, size, parts[: -(-part.stop // size)])
+        batch = Batch(indices[part], take_rows(inputs, part, len(indices)))
+        labels = labels[part] if isinstance(labels, np.ndarray) else labels
+        return Dispatched(number, batch, labels, mode, size, parts[: part.stop // size])
 
     def forward(self, inputs: Any, mode: str) -> Any:
         """Return the rows of one batch or part, unchecked, as the framework's array on the device."""
