@@ -3,16 +3,18 @@
 import json
 import re
 import signal
-import subprocess
 import sys
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from probly.data_generator.backends.listing import find_backend, known_backends
 from probly.data_generator.backends.requirements import framework_versions, unmet
 from probly.data_generator.errors import BackendError
+
+if TYPE_CHECKING:
+    import subprocess
 
 SECONDS = 300.0
 
@@ -102,6 +104,8 @@ def check_backend(name: str, *, timeout: float = SECONDS) -> BackendReport:
 
 def _inspect(name: str, timeout: float) -> tuple[list[str], list[str]]:
     """Return the devices of a backend and its problems, from a process with the same import path."""
+    import subprocess  # noqa: PLC0415  # listing backends starts no process
+
     code = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {0} import answer; answer(sys.argv[2])"
     code = code.format("probly.data_generator.backends.inspection")
     command = [sys.executable, "-X", "faulthandler", "-c", code, json.dumps(sys.path), name]

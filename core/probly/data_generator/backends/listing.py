@@ -158,11 +158,14 @@ def _provided(distribution: Any, group: str) -> list[BackendInfo]:
     values: dict[str, dict[str, importlib_metadata.EntryPoint]] = defaultdict(dict)
     for entry_point in distribution.entry_points.select(group=group):
         values[entry_point.value][entry_point.name] = entry_point
+    if not values:
+        return []
+    metadata = distribution.metadata  # once: each time, it is read and parsed anew
     infos = []
     for value, entry_points in values.items():
         aliases = tuple(sorted(entry_points))
         name = _main_name(aliases, value)
-        infos.append(BackendInfo(name, aliases, distribution.name, distribution.version, entry_points[name]))
+        infos.append(BackendInfo(name, aliases, metadata["Name"], metadata["Version"], entry_points[name]))
     return infos
 
 
