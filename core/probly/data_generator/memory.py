@@ -1,5 +1,6 @@
 """What is freed after a batch stays with the process, for the next batch."""
 
+import contextlib
 import functools
 
 import numpy as np
@@ -15,6 +16,7 @@ def keep_freed_memory() -> None:
     glibc gives the memory of large arrays back to the system when they are freed, and takes it again page by page for
     the next batch: for a small convolutional network on a CPU, that can take as long as the network itself. It learns
     to keep blocks of a size once it has seen one of that size freed (mallopt(3), M_MMAP_THRESHOLD and
-    M_TRIM_THRESHOLD); at most 64 MiB more then stay with the process. Other C libraries do not notice.
+    M_TRIM_THRESHOLD); about 64 MiB more may then stay with the process. Other C libraries do not notice.
     """
-    np.empty(LARGEST_KEPT, np.uint8)  # its pages are never touched, so it costs microseconds
+    with contextlib.suppress(MemoryError):  # a process with a tight limit goes on as before
+        np.empty(LARGEST_KEPT, np.uint8)  # its pages are never touched, so it costs microseconds

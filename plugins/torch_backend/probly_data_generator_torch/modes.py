@@ -34,7 +34,7 @@ def evaluating(module: torch.nn.Module, parts: list[torch.nn.Module]) -> context
     with _LOCK:
         # Once per batch, so without a function call per part.
         modes = [getattr(part, "training", False) for part in parts]
-        if True not in modes and (not _USES or _USES.keys().isdisjoint(parts)):
+        if not any(modes) and (not _USES or _USES.keys().isdisjoint(parts)):
             return _NOTHING
         _enter(parts)
     return _held(module, parts)

@@ -161,6 +161,9 @@ def _provided(distribution: Any, group: str) -> list[BackendInfo]:
     if not values:
         return []
     metadata = distribution.metadata  # once: each time, it is read and parsed anew
+    if metadata is None:
+        message = "it has no METADATA"
+        raise FileNotFoundError(message)
     infos = []
     for value, entry_points in values.items():
         aliases = tuple(sorted(entry_points))

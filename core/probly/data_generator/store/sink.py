@@ -82,9 +82,9 @@ class StoreSink:
             expected = self.stop = expected + rows
             if self.writer.sample_keys is not None and expected > len(self.writer.sample_keys):
                 self._check_keys(expected)
-            if self.run.dispatcher.cut is None:
-                # Backends that compile pad to the largest batch of a run, which may be among those that are skipped.
-                self.run.dispatcher.full_batch = max(self.run.dispatcher.full_batch, rows)
+            # Backends that compile pad to the largest batch of a run, which may be among those that are skipped.
+            largest = min(rows, self.run.dispatcher.cut or rows)
+            self.run.dispatcher.full_batch = max(self.run.dispatcher.full_batch, largest)
             if self.writer.missing(expected - rows, expected):
                 yield batch
             else:
@@ -118,15 +118,16 @@ class StoreSink:
     def _shares(self, part: Range) -> Iterator[Range]:
         """Cut several batches where one by one they would close a shard, whatever came together."""
         size = self.run.dispatcher.cut
+        if size is None:  # a single batch
+            yield part
+            return
         start = part.start
-        while size and start < part.stop:
+        while start < part.stop:
             held = self.writer.held
             full = (held.start if held.count else start) + held.capacity
             stop = min(-(-full // size) * size, part.stop)
             yield Range(start, stop)
             start = stop
-        if not size:
-            yield part
 
     def _begin(self, classes: int) -> None:
         self.writer.begin(classes, self.describe(classes), rows=self.length, decided=self.run.output_mode)
