@@ -243,3 +243,12 @@ def test_a_store_keeps_every_batch_before_a_sample_that_cannot_be_read(tmp_path)
     with pytest.raises(OSError, match="cannot be read"):
         generator.generate_distributions(Broken(ROWS), progress=False, out=tmp_path / "x.fod")
     assert list(open_partial(tmp_path / "x.fod")) == list(range(165))
+
+
+@pytest.mark.parametrize("wrong", [lambda inputs: inputs[1:], lambda inputs: 2 * inputs])
+@pytest.mark.parametrize("row", [10, 165, 500])
+def test_a_store_keeps_every_batch_before_wrong_rows(tmp_path, row, wrong):
+    with pytest.raises(InvalidOutputError, match=f"batch {row // 5}"):
+        stored(tmp_path / "x.fod", at_row(row, wrong))
+    assert list(open_partial(tmp_path / "x.fod")) == list(range(row))
+    np.testing.assert_array_equal(open_partial(tmp_path / "x.fod").labels, np.arange(row) % 7)

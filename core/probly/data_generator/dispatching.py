@@ -164,6 +164,7 @@ class Dispatcher:
                 usual = type(rows) is np.ndarray and rows.dtype is _FLOAT32 and rows.ndim == 2 and len(rows) == expected
                 hosted.append(rows if usual else check_shape(rows, expected, self.where(number, start)))
         except InvalidOutputError:
+            self._unfinished = dispatched._replace(parts=parts[: len(hosted)])
             raise
         except Exception as error:
             # Asynchronous devices report a failure of the computation only when its result is fetched.

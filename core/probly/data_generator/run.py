@@ -58,6 +58,11 @@ class Run:
             for part, stop in zip(group.parts, group.stops, strict=True):
                 start = stop - len(part.rows)
                 if bad is not None and bad.position < stop:
+                    size = self.dispatcher.cut or len(part.rows)
+                    good = (bad.position - start) // size * size  # the whole batches before
+                    if good:
+                        labels = part.labels[:good] if isinstance(part.labels, np.ndarray) else part.labels
+                        yield Batch(part.indices[:good], None, labels), group.rows[start : start + good]
                     raise InvalidOutputError(self._explain(part, bad.position - start, bad.reason))
                 yield Batch(part.indices, None, part.labels), group.rows[start:stop]
 
@@ -79,13 +84,14 @@ class Run:
                 number += -(-rows // cut) if cut else 1
                 if arrays is not None:
                     arrays.keep_pace()
+            done, waiting = waiting, None
+            if done is not None:
+                yield self._collect(done)
         except GeneratorExit:  # nobody asks for more
             raise
         except BaseException:  # Ctrl-C and SIGTERM included
             yield from self._before_error(waiting)
             raise
-        if waiting is not None:
-            yield self._collect(waiting)
 
     def _before_error(self, waiting: Dispatched | None) -> Iterator[Collected]:
         """Yield the batches before one that failed, so that a store can keep them."""
