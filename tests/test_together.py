@@ -1,10 +1,13 @@
 """Quick batches are cut from arrays several at once: the model must not notice, and every error names its own batch."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
 from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError, batches
 from probly.data_generator.batches import ArrayBatches
+from probly.data_generator.hookspecs import hookimpl
 from probly.data_generator.store import open_partial
 
 ROWS = np.random.default_rng(0).dirichlet(np.ones(3), 503).astype(np.float32)
@@ -252,3 +255,65 @@ def test_a_store_keeps_every_batch_before_wrong_rows(tmp_path, row, wrong):
         stored(tmp_path / "x.fod", at_row(row, wrong))
     assert list(open_partial(tmp_path / "x.fod")) == list(range(row))
     np.testing.assert_array_equal(open_partial(tmp_path / "x.fod").labels, np.arange(row) % 7)
+
+
+class Contexts:
+    """A plugin that gives the loaded model a ``forward_context`` and notes what happens."""
+
+    def __init__(self):
+        self.seen = []
+
+    @hookimpl(wrapper=True)
+    def load_model(self):
+        model = yield
+        model.forward_context = self.context
+        return model
+
+    @contextlib.contextmanager
+    def context(self):
+        self.seen.append("[")
+        try:
+            yield
+        finally:
+            self.seen.append("]")
+
+    def model(self, inputs):
+        self.seen.append(".")
+        return inputs
+
+    def __str__(self):
+        return "".join(self.seen)
+
+
+def test_several_batches_in_a_row_share_a_context_of_the_model():
+    noted = Contexts()
+    np.testing.assert_array_equal(run(noted.model, ROWS[:200], wrappers=[noted]).probabilities, ROWS[:200])
+    # A batch to decide by, one to measure, and then as many as may come at once.
+    assert str(noted) == "..[" + "." * 38 + "]"
+
+
+def test_the_context_is_left_on_an_error():
+    noted = Contexts()
+    with pytest.raises(InvalidOutputError):
+        run(lambda inputs: noted.model(inputs)[len(noted.seen) > 5 :], ROWS[:200], wrappers=[noted])
+    assert str(noted) == "..[" + "." * 38 + "]"
+
+    def fail(inputs):
+        raise KeyboardInterrupt
+
+    noted = Contexts()
+    with pytest.raises(KeyboardInterrupt):
+        run(lambda inputs: at_row(25, fail)(noted.model(inputs)), wrappers=[noted])
+    assert str(noted) == "..[....]"
+
+
+def test_a_plugin_around_forward_and_raw_outputs_have_no_context():
+    class Around:
+        @hookimpl(wrapper=True)
+        def forward(self):
+            return (yield)
+
+    for options in ({"wrappers": [noted := Contexts(), Around()]}, {"wrappers": [noted], "output_transform": abs}):
+        noted.seen.clear()
+        run(noted.model, ROWS[:200], **options)
+        assert str(noted) == 40 * "."

@@ -1,5 +1,6 @@
 """Batches on their way through the device: out as inputs, back as rows, in as many parts as its memory asks for."""
 
+import contextlib
 import math
 import warnings
 from collections.abc import Callable
@@ -66,6 +67,10 @@ class Dispatcher:
         self.to_device = direct(self.backend.hook.to_device)
         self._call_model = direct(self.backend.hook.forward)
         self._input_device = getattr(self.model, "input_device", self.model.device)
+        context = getattr(self.model, "forward_context", contextlib.nullcontext)
+        # A plugin around forward expects nothing of the kind, and gets each call as it would be alone.
+        wrapped = self._call_model is self.backend.hook.forward
+        self._forward_context = contextlib.nullcontext if wrapped else context
         self._full_part = self.full_batch
         self._classes = 0
         self._unfinished: Dispatched | None = None
@@ -100,8 +105,9 @@ class Dispatcher:
                 parts.append(self.forward(batch.inputs, mode))
                 return True
             take = cutter(batch.inputs, rows)
-            for start in range(0, rows, size):
-                parts.append(self.forward(take(slice(start, start + size)), mode))
+            with contextlib.nullcontext() if mode == "raw" else self._forward_context():
+                for start in range(0, rows, size):
+                    parts.append(self.forward(take(slice(start, start + size)), mode))
         except Exception as error:
             # Leaving the block frees the failed attempt's arrays, which the traceback's frames keep alive.
             if self._halved(error, size, number):

@@ -9,7 +9,7 @@ from probly.data_generator.options import checked_options
 from probly.data_generator.samples import Batch, Getter
 
 if TYPE_CHECKING:
-    from probly_data_generator_torch.models import TorchModel
+    from probly_data_generator_torch.inference import TorchModel
 
 
 @hookimpl
@@ -42,17 +42,15 @@ def iterate_batches(
 @hookimpl
 def to_device(data: Any, device: str) -> Any:
     """Copy tensors and NumPy arrays to new memory on a torch device; or give tensors to NumPy, without a copy."""
-    from probly_data_generator_torch.tensors import to_host, to_target
+    from probly_data_generator_torch import tensors  # per batch, for which names of its own would take twice as long
 
-    return to_host(data) if device == HOST else to_target(data, device)
+    return tensors.to_host(data) if device == HOST else tensors.to_target(data, device)
 
 
 @hookimpl
 def forward(model: "TorchModel", inputs: Any, output_mode: OutputMode, batch_size: int) -> Any:
     """Run the model without gradients and with dropout and batch statistics off."""
-    from probly_data_generator_torch.inference import infer
-
-    return infer(model, inputs, output_mode, batch_size)
+    return model.infer(inputs, output_mode, batch_size)
 
 
 @hookimpl

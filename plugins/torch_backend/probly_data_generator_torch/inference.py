@@ -1,13 +1,20 @@
-"""One batch through a model: to probabilities, without gradients."""
+"""Batches through a model: to probabilities, without gradients."""
 
+import contextlib
+import functools
+import threading
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 
 from probly.data_generator.hookspecs import OutputMode
+from probly.data_generator.nests import map_leaves
 from probly.data_generator.outputs import rows_of_scores, unwrap
 from probly_data_generator_torch import tensors
-from probly_data_generator_torch.models import TorchModel
+from probly_data_generator_torch.exported import Sizes, call_in_sizes
+from probly_data_generator_torch.modes import evaluating
+from probly_data_generator_torch.purity import SHARED, spares_inputs
 from probly_data_generator_torch.transfers import send
 
 
@@ -16,7 +23,7 @@ class TorchOperations:
 
     def float32(self, scores: torch.Tensor) -> torch.Tensor:
         """Cast to float32."""
-        return scores.float()
+        return scores if scores.dtype is torch.float32 else scores.float()
 
     def is_half(self, scores: torch.Tensor) -> bool:
         """Return whether a float dtype has fewer than 32 bits."""
@@ -43,17 +50,126 @@ class TorchOperations:
 OPERATIONS = TorchOperations()
 
 
-def infer(model: TorchModel, inputs: Any, output_mode: OutputMode, batch_size: int) -> Any:
-    """Return the float32 probabilities of a batch on the model's device, or its raw outputs."""
-    with model.without_gradients(raw=output_mode == "raw"), model.evaluating():
-        if model.autocast is None:
-            outputs = model.call(inputs, batch_size, raw=output_mode == "raw")
-        else:
-            with torch.autocast(model.torch_device.type, model.autocast):
-                outputs = model.call(inputs, batch_size, raw=output_mode == "raw")
-        if output_mode == "raw":
-            return outputs
-        scores = outputs if type(outputs) is torch.Tensor else unwrap(outputs)
-        rows = rows_of_scores(scores, output_mode, OPERATIONS)
-        # Rows are collected one batch late, when the model may have written the next ones to the same memory.
-        return send(rows.clone() if rows is scores else rows)
+class TorchModel:
+    """What ``load_model`` returns.
+
+    Args:
+        function: What is called with the inputs of a batch.
+        device: Where its weights are.
+        module: The Module behind it, if one is seen: its training mode is switched and restored around each batch.
+        sizes: The numbers of rows that it takes, for an exported program; its mode cannot be switched.
+        channels_last: Whether images have their channels last in memory, as the weights of a copy have.
+
+    Attributes:
+        options: The options that may change a row, as the user set them.
+        compiled: Whether another number of rows would compile ``function`` again.
+        autocast: The dtype that the model's own operations choose, or None.
+        num_workers: The processes that fetch the samples of a dataset that is no loader.
+    """
+
+    def __init__(
+        self,
+        function: Any,
+        device: torch.device,
+        module: torch.nn.Module | None = None,
+        sizes: Sizes | None = None,
+        *,
+        channels_last: bool = False,
+    ) -> None:
+        self.function = function
+        self.torch_device = device
+        self.device = str(device)
+        self.module = module
+        self.sizes = sizes
+        self.channels_last = channels_last
+        self.options: dict[str, Any] = {}
+        self.compiled = False
+        self.autocast: torch.dtype | None = None
+        self.num_workers = 0
+        self._simple = module is not None and function is module and spares_inputs(module)
+        # Copies protect the caller's data from a model that works in place.
+        self.input_device = SHARED if self._simple and device.type == "cpu" else self.device
+        self._parts = [] if module is None else list(module.modules())
+        self._prepared_thread: int | None = None
+        self.is_keras = any(kind.__module__.partition(".")[0] == "keras" for kind in type(function).__mro__)
+        self.channels = "last" if self.is_keras else "first"
+        """The order of a picture's axes, for the command line."""
+
+    def _evaluating(self) -> contextlib.AbstractContextManager[None]:
+        """Switch off dropout and batch statistics, and leave every submodule in the mode it was found in."""
+        if self.module is None or self.sizes is not None:
+            return contextlib.nullcontext()
+        return evaluating(self.module, self._parts)
+
+    def _without_gradients(self, *, raw: bool) -> contextlib.AbstractContextManager[Any]:
+        """Record nothing for gradients.
+
+        torch's own layers keep no tensors. Others may, and one from inference_mode, which costs less, could never take
+        part in training again; nor could raw outputs, for which an output_transform may have learned parameters.
+        """
+        return torch.inference_mode() if self._simple and not raw and not self.compiled else torch.no_grad()
+
+    def forward_context(self) -> contextlib.AbstractContextManager[None]:
+        """Prepare once what each batch needs, for several in a row; see the hook ``load_model``.
+
+        Only for torch's own layers: what others do to their modes in one batch must not reach the next.
+        """
+        return self._prepared() if self._simple else contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def _prepared(self) -> Iterator[None]:
+        with self._without_gradients(raw=False), self._evaluating():
+            self._prepared_thread = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._prepared_thread = None
+
+    def infer(self, inputs: Any, output_mode: OutputMode, batch_size: int) -> Any:
+        """Return the float32 probabilities of a batch on the model's device, or its raw outputs."""
+        raw = output_mode == "raw"
+        # What another thread has prepared holds there alone.
+        if self._prepared_thread == threading.get_ident() and not raw:
+            return _rows(self._outputs(inputs, batch_size, raw=False), output_mode)
+        with self._without_gradients(raw=raw), self._evaluating():
+            outputs = self._outputs(inputs, batch_size, raw=raw)
+            return outputs if raw else _rows(outputs, output_mode)
+
+    def _outputs(self, inputs: Any, full_batch: int, *, raw: bool) -> Any:
+        if self.autocast is None:
+            return self._call(inputs, full_batch, raw=raw)
+        with torch.autocast(self.torch_device.type, self.autocast):
+            return self._call(inputs, full_batch, raw=raw)
+
+    def _call(self, inputs: Any, full_batch: int, *, raw: bool) -> Any:
+        """Call the model: mappings as keyword arguments, lists and tuples as positional ones."""
+        if self.is_keras:
+            return self.function(inputs, training=False)
+        if self.channels_last:
+            inputs = map_leaves(_with_channels_last, inputs)
+        sizes = self.sizes
+        if self.compiled and not raw:  # raw outputs may be more than one row per input, which cannot be cut back
+            sizes = Sizes(full_batch, None)
+        if sizes is None:
+            return _call(self.function, inputs)
+        return call_in_sizes(functools.partial(_call, self.function), inputs, sizes, raw=raw)
+
+
+def _rows(outputs: Any, output_mode: Any) -> torch.Tensor:
+    scores = outputs if type(outputs) is torch.Tensor else unwrap(outputs)
+    rows = rows_of_scores(scores, output_mode, OPERATIONS)
+    # Rows are collected one batch late, when the model may have written the next ones to the same memory.
+    return send(rows.clone() if rows is scores else rows)
+
+
+def _with_channels_last(leaf: Any) -> Any:
+    images = isinstance(leaf, torch.Tensor) and leaf.ndim == 4
+    return leaf.contiguous(memory_format=torch.channels_last) if images else leaf
+
+
+def _call(function: Any, inputs: Any) -> Any:
+    if isinstance(inputs, torch.Tensor):
+        return function(inputs)
+    if isinstance(inputs, Mapping):
+        return function(**inputs)
+    return function(*inputs) if isinstance(inputs, list | tuple) else function(inputs)

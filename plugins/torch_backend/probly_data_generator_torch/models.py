@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import functools
 import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -12,95 +11,9 @@ from typing import Any
 import torch
 
 from probly.data_generator.importing import import_model, is_import_path
-from probly.data_generator.nests import map_leaves
-from probly_data_generator_torch.exported import Sizes, call_in_sizes, runnable
-from probly_data_generator_torch.modes import evaluating, module_behind
-from probly_data_generator_torch.purity import SHARED, spares_inputs
-
-
-class TorchModel:
-    """What ``load_model`` returns.
-
-    Args:
-        function: What is called with the inputs of a batch.
-        device: Where its weights are.
-        module: The Module behind it, if one is seen: its training mode is switched and restored around each batch.
-        sizes: The numbers of rows that it takes, for an exported program; its mode cannot be switched.
-        channels_last: Whether images have their channels last in memory, as the weights of a copy have.
-
-    Attributes:
-        options: The options that may change a row, as the user set them.
-        compiled: Whether another number of rows would compile ``function`` again.
-        autocast: The dtype that the model's own operations choose, or None.
-        num_workers: The processes that fetch the samples of a dataset that is no loader.
-    """
-
-    def __init__(
-        self,
-        function: Any,
-        device: torch.device,
-        module: torch.nn.Module | None = None,
-        sizes: Sizes | None = None,
-        *,
-        channels_last: bool = False,
-    ) -> None:
-        self.function = function
-        self.torch_device = device
-        self.device = str(device)
-        self.module = module
-        self.sizes = sizes
-        self.channels_last = channels_last
-        self.options: dict[str, Any] = {}
-        self.compiled = False
-        self.autocast: torch.dtype | None = None
-        self.num_workers = 0
-        self._simple = module is not None and function is module and spares_inputs(module)
-        # Copies protect the caller's data from a model that works in place.
-        self.input_device = SHARED if self._simple and device.type == "cpu" else self.device
-        self._parts = [] if module is None else list(module.modules())
-        self.is_keras = any(kind.__module__.partition(".")[0] == "keras" for kind in type(function).__mro__)
-        self.channels = "last" if self.is_keras else "first"
-        """The order of a picture's axes, for the command line."""
-
-    def evaluating(self) -> contextlib.AbstractContextManager[None]:
-        """Switch off dropout and batch statistics, and leave every submodule in the mode it was found in."""
-        if self.module is None or self.sizes is not None:
-            return contextlib.nullcontext()
-        return evaluating(self.module, self._parts)
-
-    def without_gradients(self, *, raw: bool) -> contextlib.AbstractContextManager[Any]:
-        """Record nothing for gradients.
-
-        torch's own layers keep no tensors. Others may, and one from inference_mode, which costs less, could never take
-        part in training again; nor could raw outputs, for which an output_transform may have learned parameters.
-        """
-        return torch.inference_mode() if self._simple and not raw and not self.compiled else torch.no_grad()
-
-    def call(self, inputs: Any, full_batch: int, *, raw: bool) -> Any:
-        """Call the model: mappings as keyword arguments, lists and tuples as positional ones."""
-        if self.is_keras:
-            return self.function(inputs, training=False)
-        if self.channels_last:
-            inputs = map_leaves(_with_channels_last, inputs)
-        sizes = self.sizes
-        if self.compiled and not raw:  # raw outputs may be more than one row per input, which cannot be cut back
-            sizes = Sizes(full_batch, None)
-        if sizes is None:
-            return _call(self.function, inputs)
-        return call_in_sizes(functools.partial(_call, self.function), inputs, sizes, raw=raw)
-
-
-def _with_channels_last(leaf: Any) -> Any:
-    images = isinstance(leaf, torch.Tensor) and leaf.ndim == 4
-    return leaf.contiguous(memory_format=torch.channels_last) if images else leaf
-
-
-def _call(function: Any, inputs: Any) -> Any:
-    if isinstance(inputs, torch.Tensor):
-        return function(inputs)
-    if isinstance(inputs, Mapping):
-        return function(**inputs)
-    return function(*inputs) if isinstance(inputs, list | tuple) else function(inputs)
+from probly_data_generator_torch.exported import runnable
+from probly_data_generator_torch.inference import TorchModel
+from probly_data_generator_torch.modes import module_behind
 
 
 def byte_arrays(module: torch.nn.Module) -> Iterator[tuple[str, Any]]:

@@ -21,6 +21,8 @@ class _Use:
 
 # Generators in several threads may share a model, or a part of it. An entry lives while a run is inside the module.
 _USES: dict[torch.nn.Module, _Use] = {}
+# The parts of the runs that found everything in evaluation mode, which the others leave alone.
+_SETTLED: list[list[torch.nn.Module]] = []
 _LOCK = threading.Lock()
 
 
@@ -35,12 +37,24 @@ def evaluating(module: torch.nn.Module, parts: list[torch.nn.Module]) -> context
         # Once per batch, so without a function call per part.
         modes = [getattr(part, "training", False) for part in parts]
         if not any(modes) and (not _USES or _USES.keys().isdisjoint(parts)):
-            return _NOTHING
+            _SETTLED.append(parts)
+            return _Settled(parts)
         _enter(parts)
     return _held(module, parts)
 
 
-_NOTHING = contextlib.nullcontext()
+class _Settled:
+    """Takes a run off the list at its end; a class, since a generator takes as long as a small model's layer."""
+
+    def __init__(self, parts: list[torch.nn.Module]) -> None:
+        self.parts = parts
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        with _LOCK:
+            _SETTLED.remove(self.parts)
 
 
 @contextlib.contextmanager
@@ -70,6 +84,9 @@ def _leave(module: torch.nn.Module, parts: list[torch.nn.Module]) -> None:
         _USES[part].runs -= 1
         if not _USES[part].runs:
             released[part] = _USES.pop(part).training
+    for settled in _SETTLED:
+        for part in settled:
+            released.pop(part, None)
     if any(released.values()):
         _train(module, released)
         for part, training in released.items():

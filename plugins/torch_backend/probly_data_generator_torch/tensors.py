@@ -52,10 +52,14 @@ def to_numpy(leaf: Any) -> Any:
         return leaf
     if leaf.is_cuda:
         leaf = received(leaf)
-    if leaf.dtype is not torch.float32 and is_half(leaf):  # NumPy has no bfloat16
+    if leaf.dtype is torch.float32 and leaf.is_cpu:
+        try:  # as it mostly can a gradient, or is a view that negates
+            return leaf.numpy()
+        except RuntimeError:
+            pass
+    elif is_half(leaf):  # NumPy has no bfloat16
         leaf = leaf.float()
-    # To force is to copy from devices, to detach and to resolve, each of which takes time also where there is nothing.
-    return leaf.numpy(force=not leaf.is_cpu or leaf.requires_grad or leaf.is_neg() or leaf.is_conj())
+    return leaf.numpy(force=True)
 
 
 def to_tensor(leaf: Any, device: torch.device) -> Any:
