@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import probly.data_generator as fod
-from probly.data_generator import backends, hookspecs
+from probly.data_generator import hookspecs
 from probly.data_generator.backends import listing
 from tests.tiny import GOOD_BACKEND, build_wheel, install
 
@@ -120,8 +120,29 @@ def test_two_distributions_with_one_name_are_refused(installed):
 def test_two_names_of_one_distribution_are_aliases(installed):
     info = fod.list_backends()["alias"]
     assert info.aliases == ("aka", "alias")
-    assert backends.find_backend("aka") == info
+    assert listing.find_backend("aka") == info
     assert fod.FirstOrderDataGenerator(abs, backend="aka").backend.info.name == "alias"
+
+
+@pytest.mark.parametrize(
+    ("folder", "content"),
+    [
+        ("written.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-written\nVersion: 1.5\n\nVersion: 9\n"),
+        ("written.dist-info/METADATA", "Metadata-Version: 2.1\r\nName: tiny-written\r\nVersion: 1.5\r\n\r\nHello"),
+        ("written.dist-info/METADATA", "metadata-version: 2.1\nname: tiny-written\nversion:\t1.5\n"),
+        ("written.dist-info/METADATA", "Name: tiny-written\nName: other\nVersion: 1.5\n"),
+        ("written.egg-info/PKG-INFO", "Metadata-Version: 2.1\nName: tiny-written\nVersion: 1.5\n\nName: other\n"),
+    ],
+    ids=["usual", "windows", "lower-case", "twice", "egg"],
+)
+def test_name_and_version_are_those_of_the_metadata_however_written(folder, content, tmp_path, monkeypatch):
+    file = tmp_path / folder
+    file.parent.mkdir()
+    file.write_bytes(content.encode())
+    (file.parent / "entry_points.txt").write_text("[probly.data_generator.backends]\nwritten = tiny_written\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    info = fod.list_backends()["written"]
+    assert (info.distribution, info.version) == ("tiny-written", "1.5")
 
 
 def test_a_copy_of_a_distribution_later_on_the_path_is_no_second_claim(site, tmp_path, monkeypatch):
@@ -129,7 +150,7 @@ def test_a_copy_of_a_distribution_later_on_the_path_is_no_second_claim(site, tmp
     install(tmp_path, shadowed)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.syspath_prepend(site)
-    assert backends.find_backend("alias").entry_point.value == "tiny_alias"
+    assert listing.find_backend("alias").entry_point.value == "tiny_alias"
 
 
 def test_unknown_backends_suggest_close_names():

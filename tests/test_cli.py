@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from probly.data_generator.backends import known_backends, list_backends
+from probly.data_generator.backends.listing import known_backends, list_backends
 from probly.data_generator.cli.group import COMMANDS
 from probly.data_generator.store import FORMATS, load, open_store
 from tests.commands import shell as shell  # noqa: PLC0414  # a fixture is found by its name

@@ -45,6 +45,13 @@ def test_importing_and_listing_import_nothing_heavy(code):
     assert unexpected(imported_by(code)) == set()
 
 
+def test_listing_imports_nothing_that_only_loading_needs():
+    """Reading METADATA as mail would import more than the rest of a listing does."""
+    code = f"import sys; {LIST}; sys.exit(str(sorted({{'pluggy', 'email.parser'}} & set(sys.modules))))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.strip() == "[]"
+
+
 def test_asking_the_command_for_help_imports_nothing_heavy():
     assert unexpected(imported_by(HELP), also={"click"}) == set()
 

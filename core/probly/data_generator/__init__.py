@@ -7,7 +7,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from probly.data_generator.backends import BackendInfo, BackendReport, check_backend, list_backends
+    from probly.data_generator.backends.diagnosis import BackendReport, check_backend
+    from probly.data_generator.backends.listing import BackendInfo, list_backends
     from probly.data_generator.dataset import FirstOrderDataset, output_dataloader
     from probly.data_generator.distributions import Distributions
     from probly.data_generator.errors import (
@@ -52,7 +53,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "backends": ("BackendInfo", "BackendReport", "check_backend", "list_backends"),
+    "backends.diagnosis": ("BackendReport", "check_backend"),
+    "backends.listing": ("BackendInfo", "list_backends"),
     "dataset": ("FirstOrderDataset", "output_dataloader"),
     "distributions": ("Distributions",),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),

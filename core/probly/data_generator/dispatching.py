@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from probly.data_generator.backends import Backend
+from probly.data_generator.backends.loading import Backend
 from probly.data_generator.batches import cutter
 from probly.data_generator.calling import direct
 from probly.data_generator.errors import InvalidOutputError

@@ -11,14 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from probly.data_generator import store
-from probly.data_generator.backends import (
-    Backend,
-    choose_backend,
-    explain_missing,
-    find_backend,
-    load_backend,
-    required_modules,
-)
+from probly.data_generator.backends.choosing import choose_backend
+from probly.data_generator.backends.listing import explain_missing, find_backend
+from probly.data_generator.backends.loading import Backend, load_backend
+from probly.data_generator.backends.requirements import required_modules
 from probly.data_generator.batches import ArrayBatches
 from probly.data_generator.distributions import Distributions, class_name_list, ordered_names
 from probly.data_generator.errors import BrokenBackendError

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from probly.data_generator.backends import versions
+from probly.data_generator.backends.requirements import versions
 from probly.data_generator.run import Run
 
 if TYPE_CHECKING:

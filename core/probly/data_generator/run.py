@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from probly.data_generator.backends import Backend
+from probly.data_generator.backends.loading import Backend
 from probly.data_generator.batches import ArrayBatches
 from probly.data_generator.checking import Collected, in_groups
 from probly.data_generator.dispatching import Dispatched, Dispatcher

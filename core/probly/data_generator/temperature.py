@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from probly.data_generator.backends import Backend, choose_backend, load_backend
+from probly.data_generator.backends.choosing import choose_backend
+from probly.data_generator.backends.loading import Backend, load_backend
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.outputs import find_bad_row, unwrap

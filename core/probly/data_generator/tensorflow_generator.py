@@ -1,6 +1,6 @@
 """The promised import path of the TensorFlow generator."""
 
-from probly.data_generator.backends import explain_missing
+from probly.data_generator.backends.listing import explain_missing
 from probly.data_generator.factory import BaseDataGenerator
 from probly.data_generator.generator import FirstOrderDataGenerator as _FirstOrderDataGenerator
 from probly.data_generator.samples import prepares_batch_inp

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from probly.data_generator.backends import explain_missing
+from probly.data_generator.backends.listing import explain_missing
 from probly.data_generator.factory import BaseDataGenerator
 from probly.data_generator.generator import FirstOrderDataGenerator as _FirstOrderDataGenerator
 from probly.data_generator.samples import Getter, split_sample

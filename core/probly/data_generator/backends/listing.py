@@ -160,16 +160,26 @@ def _provided(distribution: Any, group: str) -> list[BackendInfo]:
         values[entry_point.value][entry_point.name] = entry_point
     if not values:
         return []
-    metadata = distribution.metadata  # once: each time, it is read and parsed anew
-    if metadata is None:
-        message = "it has no METADATA"
-        raise FileNotFoundError(message)
+    owner, version = _name_and_version(distribution)
     infos = []
     for value, entry_points in values.items():
         aliases = tuple(sorted(entry_points))
         name = _main_name(aliases, value)
-        infos.append(BackendInfo(name, aliases, metadata["Name"], metadata["Version"], entry_points[name]))
+        infos.append(BackendInfo(name, aliases, owner, version, entry_points[name]))
     return infos
+
+
+def _name_and_version(distribution: Any) -> tuple[str, str]:
+    """Return what METADATA says; the email package, which reads all of it, takes longer to import than a listing."""
+    headers = (distribution.read_text("METADATA") or "").partition("\n\n")[0]
+    found = re.findall(r"^(Name|Version): *(\S+) *$", headers, re.MULTILINE)
+    if sorted(name for name, _ in found) == ["Name", "Version"]:
+        return dict(found)["Name"], dict(found)["Version"]
+    metadata = distribution.metadata  # of an older kind, or one that is damaged
+    if metadata is None:
+        message = "it has no METADATA"
+        raise FileNotFoundError(message)
+    return metadata["Name"], metadata["Version"]
 
 
 def _main_name(aliases: Sequence[str], value: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from probly.data_generator.backends import list_backends
+from probly.data_generator.backends.listing import list_backends
 from probly.data_generator.cli.arguments import json_option, key_values, subcommand
 from probly.data_generator.cli.converting import representation
 from probly.data_generator.cli.datasets import Data, DataSettings, PictureSettings, check_source, load_data

@@ -4,7 +4,8 @@ from dataclasses import asdict
 
 import click
 
-from probly.data_generator.backends import check_backend, known_backends, list_backends
+from probly.data_generator.backends.diagnosis import check_backend
+from probly.data_generator.backends.listing import known_backends, list_backends
 from probly.data_generator.cli.arguments import json_option, subcommand
 from probly.data_generator.cli.printing import emit
 
