@@ -56,20 +56,26 @@ def first_run(row, name, samples):
     return time.perf_counter() - begin
 
 
-def measure(row, samples=None, rounds=None, seconds=2.0, workers=2):
+def medians_of(taken):
+    """Return the median of each contestant's seconds."""
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def measure(row, samples=None, rounds=None, seconds=10.0, workers=2):
     """Return the figures of a row; contestants that are not installed say so."""
     number, missing = samples or samples_of(row), {}
     if row.sink == "first":
         taken = first_runs(row, number, rounds or timing.LEAST_ROUNDS)
     else:
         contestants, missing = made(_factories(row, number, workers))
-        taken = timing.interleaved(contestants, rounds, seconds)
-    medians = {name: statistics.median(times) for name, times in taken.items()}
-    base = row.base(medians)
+        # The verdict is between these two alone.
+        taken = timing.interleaved(contestants, rounds, seconds, lambda so_far: [row.base(medians_of(so_far)), "ours"])
+    medians = medians_of(taken)
+    base = row.base({name: median for name, median in medians.items() if len(taken[name]) == len(taken["ours"])})
     return {
         "row": row.name,
         "samples": number,
-        "rounds": len(taken["hand"]),
+        "rounds": len(taken["ours"]),
         "base": base,
         "limit": row.limit if number >= samples_of(row) else None,  # a short run is mostly its start
         "date": time.strftime("%Y-%m-%d"),

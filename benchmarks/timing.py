@@ -30,13 +30,14 @@ def check_same_rows(rows, names):
         np.testing.assert_allclose(theirs, rows[names[0]], rtol=0, atol=1e-5, err_msg=f"{name} against {names[0]}")
 
 
-def interleaved(contestants, rounds=None, seconds=2.0):
+def interleaved(contestants, rounds=None, seconds=10.0, finalists=None):
     """Return the seconds of each contestant in each round.
 
     Args:
         contestants: Functions by name; each gets an empty folder and returns something that np.asarray makes rows of.
         rounds: How many; by default at least seven, and more where they are short.
         seconds: How long to go on beyond the seventh round.
+        finalists: Called after the seventh round with the seconds so far; returns the names of those that go on.
     """
     names = list(contestants)
     with tempfile.TemporaryDirectory() as scratch:
@@ -46,25 +47,29 @@ def interleaved(contestants, rounds=None, seconds=2.0):
         gc.collect()
         gc.freeze()
         taken = {name: [] for name in names}
-        begin = time.perf_counter()
-        while not _enough(len(taken[names[0]]), rounds, time.perf_counter() - begin, seconds):
-            turn = len(taken[names[0]])
-            os.sync()
-            # Nobody always runs after the same one: the order is rotated, and reversed every other round.
-            order = names[turn % len(names) :] + names[: turn % len(names)]
-            for name in order if turn % 2 else order[::-1]:
-                taken[name].append(timed(contestants[name], folder)[0])
+        for _ in range(rounds or LEAST_ROUNDS):
+            _round(contestants, names, taken, folder)
+        if rounds is None:
+            names = finalists(taken) if finalists else names
+            begin = time.perf_counter()
+            while len(taken[names[0]]) < MOST_ROUNDS and time.perf_counter() - begin < seconds:
+                _round(contestants, names, taken, folder)
         gc.unfreeze()
     return taken
 
 
-def _enough(done, rounds, elapsed, seconds):
-    if rounds is not None:
-        return done >= rounds
-    return done >= MOST_ROUNDS or (done >= LEAST_ROUNDS and elapsed >= seconds)
+def _round(contestants, names, taken, folder):
+    """Let each have its turn."""
+    turn = len(taken[names[0]])
+    os.sync()
+    # Nobody always runs after the same one: the order is rotated, and reversed every other round.
+    first = turn % len(names)
+    order = names[first:] + names[:first]
+    for name in order if turn % 2 else order[::-1]:
+        taken[name].append(timed(contestants[name], folder)[0])
 
 
 def ratio(times, base):
-    """Return the median, least and largest of the ratios of each round."""
-    ratios = [mine / theirs for mine, theirs in zip(times, base, strict=True)]
+    """Return the median, least and largest of the ratios of each round that both were in."""
+    ratios = [mine / theirs for mine, theirs in zip(times, base, strict=False)]
     return {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}

@@ -138,6 +138,15 @@ def test_contestants_take_turns_and_each_finds_an_empty_folder(timing):
     assert len({turn[0] for turn in rounds}) == 3, "somebody never began a round"
 
 
+def test_after_the_seventh_round_only_the_base_and_ours_go_on(timing, monkeypatch):
+    monkeypatch.setattr(timing, "MOST_ROUNDS", 20)
+    run = lambda folder: np.ones((1, 1))  # noqa: E731
+    taken = timing.interleaved(dict.fromkeys("abc", run), seconds=1e9, finalists=lambda so_far: sorted(so_far)[1:])
+    assert [len(times) for times in taken.values()] == [7, 20, 20]
+    assert timing.ratio([3.0, 4.0], [1.0, 4.0, 100.0]) == {"median": 2.0, "least": 1.0, "most": 3.0}
+    assert len(timing.interleaved({"a": run}, seconds=0)["a"]) == 7
+
+
 def test_a_peer_that_is_missing_is_named_not_hidden():
     code = (
         "import types, numpy, measure, report, rows\n"

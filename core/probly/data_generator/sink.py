@@ -87,7 +87,7 @@ class MemorySink:
         if self.rows is None:
             return Distributions(np.empty((0, 0), np.float32), meta=meta)
         rows, indices, labels = self.rows[: self.count], self.indices[: self.count], self._joined_labels()
-        if self.count > 1 and not (np.diff(indices) > 0).all():
+        if self.count > 1 and not (indices[1:] > indices[:-1]).all():
             indices, first = np.unique(indices, return_index=True)
             if len(first) < self.count:
                 self._check_repeated()
