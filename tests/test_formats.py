@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from probly.data_generator import Distributions, StoreError, backends
+from probly.data_generator import Distributions, StoreError
+from probly.data_generator.backends import listing
 from probly.data_generator.store import json as json_format
 from probly.data_generator.store import load, save
 from probly.data_generator.store import npz as npz_format
@@ -661,5 +662,5 @@ def test_extras_that_name_no_backend_announce_none(monkeypatch):
         'orjson; extra == "fast-json"',
     ]
     monkeypatch.setattr(importlib_metadata, "requires", lambda name: lines)
-    found = backends.known_backends.__wrapped__()
+    found = listing.known_backends.__wrapped__()
     assert found == {"torch": "probly-data-generator-torch", "flax": "probly-data-generator-jax"}

@@ -307,13 +307,22 @@ def test_the_context_is_left_on_an_error():
     assert str(noted) == "..[....]"
 
 
-def test_a_plugin_around_forward_and_raw_outputs_have_no_context():
-    class Around:
-        @hookimpl(wrapper=True)
-        def forward(self):
-            return (yield)
+class AroundForward:
+    @hookimpl(wrapper=True)
+    def forward(self):
+        return (yield)
 
-    for options in ({"wrappers": [noted := Contexts(), Around()]}, {"wrappers": [noted], "output_transform": abs}):
-        noted.seen.clear()
-        run(noted.model, ROWS[:200], **options)
-        assert str(noted) == 40 * "."
+
+class AroundToDevice:
+    @hookimpl(wrapper=True)
+    def to_device(self):
+        return (yield)
+
+
+@pytest.mark.parametrize("option", [{}, {"output_transform": abs}])
+@pytest.mark.parametrize("around", [[], [AroundForward()], [AroundToDevice()]])
+def test_a_plugin_around_what_is_called_inside_and_raw_outputs_have_no_context(around, option):
+    noted = Contexts()
+    run(noted.model, ROWS[:200], wrappers=[noted, *around], **option)
+    assert str(noted).count(".") == 40
+    assert ("[" in str(noted)) == (not around and not option)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from probly.data_generator import FirstOrderDataGenerator, batches
+from probly.data_generator import HOST, FirstOrderDataGenerator, batches, hookimpl
 from probly_data_generator_torch import inference, modes
 from probly_data_generator_torch.models import load
 
@@ -19,7 +19,7 @@ def prepared(monkeypatch):
     monkeypatch.setattr(batches, "QUICK", 1e9)
     counted = []
     evaluating = inference.evaluating
-    monkeypatch.setattr(inference, "evaluating", lambda *given: counted.append(1) or evaluating(*given))
+    monkeypatch.setattr(inference, "evaluating", lambda *given, **how: counted.append(1) or evaluating(*given, **how))
     return counted
 
 
@@ -44,6 +44,26 @@ class Own(torch.nn.Module):
 def run(model, **options):
     generator = FirstOrderDataGenerator(model, batch_size=5, **{"output_mode": "logits", **options})
     return generator.generate_distributions(INPUTS, progress=False).probabilities
+
+
+def test_plugins_around_to_device_may_keep_tensors_and_differentiate(prepared):
+    """As one that perturbs the inputs along the model's gradient."""
+    model = layers().eval()
+
+    class Perturbs:
+        @hookimpl(wrapper=True)
+        def to_device(self, device):
+            moved = yield
+            if device == HOST:
+                return moved
+            moved = moved.clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(model(moved).sum(), moved)
+            return (moved + gradient).detach()
+
+    perturbed = INPUTS.clone().requires_grad_()
+    model(perturbed).sum().backward()
+    expected = model(INPUTS + perturbed.grad).softmax(-1).detach().numpy()
+    np.testing.assert_allclose(run(model, wrappers=[Perturbs()]), expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -103,7 +123,7 @@ def test_a_run_that_ends_leaves_the_layers_of_another_in_evaluation_mode():
     shared = Shared().eval()
     outer = torch.nn.Sequential(shared, torch.nn.Dropout())
     shared.asked.clear()
-    with modes.evaluating(shared, list(shared.modules())):
+    with modes.evaluating(shared, list(shared.modules()), long=True):
         with modes.evaluating(outer, list(outer.modules())):
             assert not outer.training
         assert outer.training
@@ -113,4 +133,28 @@ def test_a_run_that_ends_leaves_the_layers_of_another_in_evaluation_mode():
         pass
     assert not shared.training
     assert outer.training
-    assert not modes._SETTLED
+    assert not modes._USES
+
+
+def test_a_mode_that_is_changed_during_a_long_run_is_kept():
+    model = layers().eval()
+    with modes.evaluating(model, list(model.modules()), long=True):
+        model.train()
+    assert all(part.training for part in model.modules())
+    with modes.evaluating(model, list(model.modules()), long=True):
+        assert not model.training
+    assert all(part.training for part in model.modules())
+
+
+def test_an_interrupt_while_the_mode_is_switched_leaves_nothing_behind():
+    class Interrupted(torch.nn.Module):
+        def train(self, mode=True):
+            if not mode:
+                raise KeyboardInterrupt
+            return super().train(mode)
+
+    model = torch.nn.Sequential(torch.nn.Dropout(), Interrupted())
+    with pytest.raises(KeyboardInterrupt), modes.evaluating(model, list(model.modules())):
+        pass
+    assert not modes._USES
+    assert all(part.training for part in model.modules())

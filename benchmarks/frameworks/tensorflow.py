@@ -89,10 +89,10 @@ def factories(row, samples, workers):
 def decoding_pipeline(files, row, workers):
     """Return a tf.data pipeline that decodes in parallel, in C++."""
     pipeline = tf.data.Dataset.from_tensor_slices((files, np.arange(len(files)) % 10))
-    pipeline = pipeline.map(lambda file, label: (decode(file, row), label), num_parallel_calls=workers)
+    pipeline = pipeline.map(lambda file, label: (decode(file, row), label), num_parallel_calls=max(1, workers))
     options = tf.data.Options()
     options.autotune.enabled = False  # with it, runs take 0.8 or 1.3 s by chance
-    return pipeline.batch(row.batch).prefetch(workers).with_options(options)
+    return pipeline.batch(row.batch).prefetch(max(1, workers)).with_options(options)
 
 
 def calling_pipeline(dataset, row):

@@ -68,8 +68,9 @@ class Dispatcher:
         self._call_model = direct(self.backend.hook.forward)
         self._input_device = getattr(self.model, "input_device", self.model.device)
         context = getattr(self.model, "forward_context", contextlib.nullcontext)
-        # A plugin around forward expects nothing of the kind, and gets each call as it would be alone.
-        wrapped = self._call_model is self.backend.hook.forward
+        # A plugin around these hooks expects nothing of the kind, and gets each call as it would be alone.
+        hook = self.backend.hook
+        wrapped = self._call_model is hook.forward or self.to_device is hook.to_device
         self._forward_context = contextlib.nullcontext if wrapped else context
         self._full_part = self.full_batch
         self._classes = 0

@@ -43,10 +43,10 @@ def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> A
         a store goes on with the same ones only). ``input_device``, if it is there, is what ``to_device`` gets for the
         inputs in place of ``device``: a name of the backend's own, such as one that does without the copy where the
         model is known not to work in place. ``forward_context``, if it is there, is called without arguments for a
-        context manager around several calls of ``forward`` in a row, from one thread and never with ``"raw"``: for what
-        each of them would otherwise prepare for itself. Not where a plugin wraps ``forward``. The command line reads
-        ``channels``, ``"first"`` or ``"last"``: which axis of a picture the model expects its channels on; without it,
-        the user has to say so.
+        context manager around several calls of ``to_device`` and ``forward`` in a row, from one thread and never with
+        ``"raw"``: for what each of them would otherwise prepare for itself. Not where a plugin wraps one of the two.
+        The command line reads ``channels``, ``"first"`` or ``"last"``: which axis of a picture the model expects its
+        channels on; without it, the user has to say so.
 
     Raises:
         ValueError: The device is not available, or an option is not known; the message lists those that are.

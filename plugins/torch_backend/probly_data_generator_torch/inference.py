@@ -95,11 +95,11 @@ class TorchModel:
         self.channels = "last" if self.is_keras else "first"
         """The order of a picture's axes, for the command line."""
 
-    def _evaluating(self) -> contextlib.AbstractContextManager[None]:
+    def _evaluating(self, *, long: bool = False) -> contextlib.AbstractContextManager[None]:
         """Switch off dropout and batch statistics, and leave every submodule in the mode it was found in."""
         if self.module is None or self.sizes is not None:
             return contextlib.nullcontext()
-        return evaluating(self.module, self._parts)
+        return evaluating(self.module, self._parts, long=long)
 
     def _without_gradients(self, *, raw: bool) -> contextlib.AbstractContextManager[Any]:
         """Record nothing for gradients.
@@ -118,7 +118,7 @@ class TorchModel:
 
     @contextlib.contextmanager
     def _prepared(self) -> Iterator[None]:
-        with self._without_gradients(raw=False), self._evaluating():
+        with self._without_gradients(raw=False), self._evaluating(long=True):
             self._prepared_thread = threading.get_ident()
             try:
                 yield

@@ -21,57 +21,47 @@ class _Use:
 
 # Generators in several threads may share a model, or a part of it. An entry lives while a run is inside the module.
 _USES: dict[torch.nn.Module, _Use] = {}
-# The parts of the runs that found everything in evaluation mode, which the others leave alone.
-_SETTLED: list[list[torch.nn.Module]] = []
 _LOCK = threading.Lock()
 
 
-def evaluating(module: torch.nn.Module, parts: list[torch.nn.Module]) -> contextlib.AbstractContextManager[None]:
+def evaluating(
+    module: torch.nn.Module, parts: list[torch.nn.Module], *, long: bool = False
+) -> contextlib.AbstractContextManager[None]:
     """Hold a module in evaluation mode; the last of several runs that overlap restores the mode of each part.
 
     Args:
         module: The model.
         parts: ``list(module.modules())``, which takes longer than a small model's batch.
+        long: Whether it will be held for several batches. Others may come and go meanwhile, and must know of it, even
+            if all is in evaluation mode: the train() with which they leave reaches into what they share.
     """
+    if long:
+        return _held(module, parts)
     with _LOCK:
         # Once per batch, so without a function call per part.
         modes = [getattr(part, "training", False) for part in parts]
         if not any(modes) and (not _USES or _USES.keys().isdisjoint(parts)):
-            _SETTLED.append(parts)
-            return _Settled(parts)
-        _enter(parts)
+            return _NOTHING
     return _held(module, parts)
 
 
-class _Settled:
-    """Takes a run off the list at its end; a class, since a generator takes as long as a small model's layer."""
-
-    def __init__(self, parts: list[torch.nn.Module]) -> None:
-        self.parts = parts
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        with _LOCK:
-            _SETTLED.remove(self.parts)
+_NOTHING = contextlib.nullcontext()
 
 
 @contextlib.contextmanager
 def _held(module: torch.nn.Module, parts: list[torch.nn.Module]) -> Iterator[None]:
+    entered: list[torch.nn.Module] = []  # not all of them, if Ctrl-C comes between
     try:
         with _LOCK:
+            for part in parts:
+                _USES.setdefault(part, _Use(_trains(part))).runs += 1
+                entered.append(part)
             if any(map(_trains, parts)):
                 module.eval()
         yield
     finally:
         with _LOCK:
-            _leave(module, parts)
-
-
-def _enter(parts: list[torch.nn.Module]) -> None:
-    for part in parts:
-        _USES.setdefault(part, _Use(_trains(part))).runs += 1
+            _leave(module, entered)
 
 
 def _trains(part: torch.nn.Module) -> bool:
@@ -84,9 +74,6 @@ def _leave(module: torch.nn.Module, parts: list[torch.nn.Module]) -> None:
         _USES[part].runs -= 1
         if not _USES[part].runs:
             released[part] = _USES.pop(part).training
-    for settled in _SETTLED:
-        for part in settled:
-            released.pop(part, None)
     if any(released.values()):
         _train(module, released)
         for part, training in released.items():

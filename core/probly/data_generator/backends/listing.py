@@ -172,9 +172,9 @@ def _provided(distribution: Any, group: str) -> list[BackendInfo]:
 def _name_and_version(distribution: Any) -> tuple[str, str]:
     """Return what METADATA says; the email package, which reads all of it, takes longer to import than a listing."""
     headers = (distribution.read_text("METADATA") or "").partition("\n\n")[0]
-    found = re.findall(r"^(Name|Version): *(\S+) *$", headers, re.MULTILINE)
-    if sorted(name for name, _ in found) == ["Name", "Version"]:
-        return dict(found)["Name"], dict(found)["Version"]
+    found = re.findall(r"^(Name|Version):(.*)$", headers, re.MULTILINE | re.IGNORECASE)
+    if [name for name, _ in found] == ["Name", "Version"]:
+        return found[0][1].strip(), found[1][1].strip()
     metadata = distribution.metadata  # of an older kind, or one that is damaged
     if metadata is None:
         message = "it has no METADATA"
