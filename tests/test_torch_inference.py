@@ -158,3 +158,30 @@ def test_an_interrupt_while_the_mode_is_switched_leaves_nothing_behind():
         pass
     assert not modes._USES
     assert all(part.training for part in model.modules())
+
+
+def test_an_interrupt_between_two_layers_gives_back_the_first():
+    class Interrupted(torch.nn.Module):
+        ready = False
+
+        @property
+        def training(self):
+            if self.ready:
+                raise KeyboardInterrupt
+            return True
+
+        @training.setter
+        def training(self, mode):
+            self.ready = True
+
+    with pytest.raises(KeyboardInterrupt), modes.evaluating(outer := layers(), [outer, Interrupted()], long=True):
+        pass
+    assert not modes._USES
+    assert outer.training
+
+
+def test_other_runs_know_of_the_layers_that_a_context_holds():
+    model = layers().eval()
+    with load(model, torch.device("cpu")).forward_context():
+        assert set(modes._USES) == set(model.modules())
+    assert not modes._USES
