@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 import pytest
 
-from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError, batches
+from probly.data_generator import BrokenBackendError, FirstOrderDataGenerator, InvalidOutputError, batches
 from probly.data_generator.batches import ArrayBatches
 from probly.data_generator.hookspecs import hookimpl
 from probly.data_generator.store import open_partial
@@ -20,9 +20,9 @@ def quick(monkeypatch):
     monkeypatch.setattr(batches, "QUICK", 1e9)
 
 
-def run(model, dataset=ROWS, progress=False, **options):
+def run(model, dataset=ROWS, progress=False, out=None, **options):
     generator = FirstOrderDataGenerator(model, batch_size=5, backend="numpy", **{"output_mode": "probs", **options})
-    return generator.generate_distributions(dataset, progress=progress)
+    return generator.generate_distributions(dataset, progress=progress, out=out)
 
 
 def at_row(row, answer):
@@ -326,3 +326,11 @@ def test_a_plugin_around_what_is_called_inside_and_raw_outputs_have_no_context(a
     run(noted.model, ROWS[:200], wrappers=[noted, *around], **option)
     assert str(noted).count(".") == 40
     assert ("[" in str(noted)) == (not around and not option)
+
+
+def test_a_context_that_is_no_function_is_refused_before_the_first_batch(tmp_path):
+    noted = Contexts()
+    noted.context = True
+    with pytest.raises(BrokenBackendError, match="'numpy': forward_context of the loaded model: expected a function"):
+        run(noted.model, ROWS[:10], wrappers=[noted], out=tmp_path / "x.fod")
+    assert noted.seen == []

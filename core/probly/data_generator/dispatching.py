@@ -12,7 +12,7 @@ import numpy as np
 from probly.data_generator.backends.loading import Backend
 from probly.data_generator.batches import cutter
 from probly.data_generator.calling import direct
-from probly.data_generator.errors import InvalidOutputError
+from probly.data_generator.errors import BrokenBackendError, InvalidOutputError
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.nests import take_rows
 from probly.data_generator.outputs import FloatRows, check_shape
@@ -67,14 +67,23 @@ class Dispatcher:
         self.to_device = direct(self.backend.hook.to_device)
         self._call_model = direct(self.backend.hook.forward)
         self._input_device = getattr(self.model, "input_device", self.model.device)
-        context = getattr(self.model, "forward_context", contextlib.nullcontext)
-        # A plugin around these hooks expects nothing of the kind, and gets each call as it would be alone.
-        hook = self.backend.hook
-        wrapped = self._call_model is hook.forward or self.to_device is hook.to_device
-        self._forward_context = contextlib.nullcontext if wrapped else context
+        self._forward_context = self._context_of_model()
         self._full_part = self.full_batch
         self._classes = 0
         self._unfinished: Dispatched | None = None
+
+    def _context_of_model(self) -> Callable[[], contextlib.AbstractContextManager[Any]]:
+        context: Any = getattr(self.model, "forward_context", contextlib.nullcontext)
+        if not callable(context):
+            message = (
+                f"backend {self.backend.info.name!r}: forward_context of the loaded model: expected a function without "
+                f"arguments that returns a context manager, got {context!r}; see the hook load_model"
+            )
+            raise BrokenBackendError(message)
+        # A plugin around these hooks expects nothing of the kind, and gets each call as it would be alone.
+        hook = self.backend.hook
+        wrapped = self._call_model is hook.forward or self.to_device is hook.to_device
+        return contextlib.nullcontext if wrapped else context
 
     def where(self, number: int, row: int = 0) -> str:
         """Name a batch in messages: the one of this number, or that of a row among several from this number on."""
