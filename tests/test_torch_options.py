@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from torch._dynamo.utils import counters
-from torch.utils.data import Dataset, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from probly.data_generator import AlignmentError, FirstOrderDataGenerator, StoreError
 from probly.data_generator.testing import reference
+from probly_data_generator_torch import workers
+from probly_data_generator_torch.tensors import stack_samples
 from tests.frameworks import suite
 
 # JAX says so wherever a test has loaded it: workers are forked.
@@ -153,8 +155,8 @@ class Decoded(Dataset):
         return torch.tensor(INPUTS[index]), int(LABELS[index]), os.getpid()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_workers_fetch_the_samples_in_order(workers):
+@pytest.mark.parametrize("number", [1, 2])
+def test_workers_fetch_the_samples_in_order(number):
     processes = set()
 
     def watch(model_inputs):
@@ -169,13 +171,36 @@ def test_workers_fetch_the_samples_in_order(workers):
         processes.update(batch[:, -1].int().tolist())
         return watch(batch[:, :-1])
 
-    distributions = run({"num_workers": workers}, Watched(), split)
+    distributions = run({"num_workers": number}, Watched(), split)
     np.testing.assert_allclose(distributions.probabilities, EXPECTED, rtol=0, atol=1e-6)
     np.testing.assert_array_equal(distributions.labels, LABELS)
     np.testing.assert_array_equal(distributions.indices, range(50))
-    assert len(processes) == workers
+    assert len(processes) == number
     assert os.getpid() not in processes
     assert "options" not in distributions.meta
+
+
+def test_workers_stand_back_behind_the_model():
+    class Niced(Decoded):
+        def __getitem__(self, index):
+            return torch.tensor(INPUTS[index]), os.nice(0)
+
+    before = os.nice(0)
+    found = run({"num_workers": 2}, Niced()).labels
+    np.testing.assert_array_equal(found, np.full(50, min(before + workers.NICENESS, 19)))
+    assert os.nice(0) == before
+
+
+def _is_stacked_where_others_read_it(samples):
+    return stack_samples(samples).is_shared()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_workers_stack_tensors_where_they_are_read(number):
+    loader = DataLoader(
+        torch.zeros(4, 3), batch_size=2, num_workers=number, collate_fn=_is_stacked_where_others_read_it
+    )
+    assert list(loader) == [number > 0] * 2
 
 
 def test_workers_use_the_getters_of_samples():

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import default_collate
+from torch.utils.data import default_collate, get_worker_info
 
 from probly.data_generator.nests import map_leaves
 from probly_data_generator_torch.devices import resolve_device
@@ -101,5 +101,6 @@ def _plain_copy(array: Any) -> Any:
 def stack_samples(samples: Any) -> Any:
     """Stack samples as torch's DataLoader does, arrays of any strides and byte order included."""
     if all(type(sample) is torch.Tensor for sample in samples):
-        return torch.stack(samples)
+        # In a worker, default_collate stacks them where the other process will read them.
+        return torch.stack(samples) if get_worker_info() is None else default_collate(samples)
     return default_collate([map_leaves(plain, sample) for sample in samples])
