@@ -4,7 +4,7 @@ MARKS = ("D", "s", "^", "v", "P", "X")
 
 
 def draw(rows, path):
-    """Write a PNG: all ratios on a logarithmic scale, ours with its least and largest, the target as a bar."""
+    """Write a PNG: all ratios on a logarithmic scale, ours with its interval, the target as a bar."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -16,7 +16,7 @@ def draw(rows, path):
         for name, figures in row["contestants"].items():
             ratio = figures["ratio"]
             if name == "ours":
-                axes.plot([ratio["least"], ratio["most"]], [height, height], color="tab:blue", alpha=0.4, linewidth=4)
+                axes.plot([ratio["low"], ratio["high"]], [height, height], color="tab:blue", alpha=0.4, linewidth=4)
                 axes.plot(ratio["median"], height, "o", color="tab:blue", label="ours", zorder=3)
             elif name != row["base"]:
                 marker = marks.setdefault(name, MARKS[len(marks) % len(MARKS)])

@@ -3,26 +3,28 @@
 from probly.data_generator import FirstOrderDataGenerator
 
 
-def factories(row, model, source):
+def factories(row, model, source, **options):
     """Return functions that make ours, by name; beside a store the same run into memory.
 
     Args:
         row: The comparison.
         model: A live model of the row's framework.
         source: What the run is given.
+        options: What the backend is asked for by name.
     """
     if row.sink == "store":
         return {"ours in memory": lambda: _ours(row, model, source), "ours": lambda: _ours(row, model, source, "x.fod")}
-    return {"ours": lambda: _ours(row, model, source)}
+    return {"ours": lambda: _ours(row, model, source, options=options)}
 
 
-def _ours(row, model, source, out=None):
+def _ours(row, model, source, out=None, options=None):
     generator = FirstOrderDataGenerator(
         model,
         batch_size=row.batch,
         output_mode="probs" if row.framework == "numpy" else "logits",
         backend=row.framework,
         model_name=row.model,
+        options=options,
     )
 
     def run(folder):

@@ -3,16 +3,17 @@
 FRAMEWORKS = {"torch": "PyTorch", "jax": "JAX", "tensorflow": "TensorFlow", "numpy": "Agnostic"}
 
 
-def verdict(value, limit):
-    """Return what a target is and whether it is met."""
+def verdict(value, limit, low=None, high=None):
+    """Return what a target is and whether it is met; a question mark where it is within the interval of the value."""
     if limit is None:
         return ""
-    return f"<= {limit:g} {'met' if value <= limit else 'MISSED'}"
+    doubt = "?" if low is not None and low <= limit < high else ""
+    return f"<= {limit:g} {'met' if value <= limit else 'MISSED'}{doubt}"
 
 
 def rows_table(found):
     """Return the comparisons: ours, the target, and the others, all as ratios to the base."""
-    heading = ("row", "base", "ms", "ours", "least..most", "target", "others, as ratios to the base")
+    heading = ("row", "base", "ms", "ours", "95 %", "target", "others, as ratios to the base")
     return heading, [_row_cells(row) for row in found]
 
 
@@ -28,8 +29,8 @@ def _row_cells(found):
         base,
         f"{figures[base]['median'] * 1e3:.1f}",
         f"{ours['median']:.2f}",
-        f"{ours['least']:.2f}..{ours['most']:.2f}",
-        verdict(round(ours["median"], 2), found["limit"]),
+        f"{ours['low']:.2f}..{ours['high']:.2f}",
+        verdict(round(ours["median"], 2), found["limit"], round(ours["low"], 2), round(ours["high"], 2)),
         ", ".join(others),
     )
 
@@ -84,13 +85,13 @@ def startup_table(found):
 
 def formats_table(found):
     """Return rows per second of each format, and the ratio to code that only writes."""
-    heading = ("format", "saved rows/s", "times plain code", "least..most", "loaded rows/s")
+    heading = ("format", "saved rows/s", "times plain code", "95 %", "loaded rows/s")
     return heading, [
         (
             row["format"],
             f"{row['rows'] / row['save']:,.0f}",
             f"{row['ratio']['median']:.2f}",
-            f"{row['ratio']['least']:.2f}..{row['ratio']['most']:.2f}",
+            f"{row['ratio']['low']:.2f}..{row['ratio']['high']:.2f}",
             f"{row['rows'] / row['load']:,.0f}",
         )
         for row in found

@@ -1,6 +1,8 @@
 """Taking turns: every contestant once per round, in one process, so that all of them meet the same machine."""
 
 import gc
+import itertools
+import math
 import os
 import shutil
 import statistics
@@ -70,6 +72,19 @@ def _round(contestants, names, taken, folder):
 
 
 def ratio(times, base):
-    """Return the median, least and largest of the ratios of each round that both were in."""
+    """Return the median of the ratios of each round that both were in, and the 95 % confidence interval of it."""
     ratios = [mine / theirs for mine, theirs in zip(times, base, strict=False)]
-    return {"median": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
+    low, high = interval(ratios)
+    return {"median": statistics.median(ratios), "low": low, "high": high}
+
+
+def interval(values, confidence=0.95):
+    """Return between which of the values the true median lies, whatever their distribution is.
+
+    Each value is below the true median as often as a coin shows heads, so how many are is binomial. With fewer than six
+    values no interval is that sure, and it is all of them.
+    """
+    ordered, number = sorted(values), len(values)
+    below = itertools.accumulate(math.comb(number, heads) / 2**number for heads in range(number // 2))
+    left_out = max((heads for heads, chance in enumerate(below) if 2 * chance <= 1 - confidence), default=0)
+    return ordered[left_out], ordered[-1 - left_out]

@@ -76,7 +76,11 @@ def factories(row, samples, workers):
         return found
     dataset = data.images(row, samples, Images)
     alone, with_workers = (DataLoader(dataset, row.batch, num_workers=number) for number in (0, workers))
-    given = with_workers if row.data == "loader" else dataset
+    if row.data == "loader":
+        (given_the_loader,) = ours.factories(row, model, with_workers).values()
+        runs = {**ours.factories(row, model, dataset, num_workers=workers), "ours, given the loader": given_the_loader}
+    else:
+        runs = ours.factories(row, model, dataset)
     return {
         "hand": lambda: hand_per_item(model, dataset, row),
         "loader": lambda: hand_loader(model, alone, row),
@@ -85,7 +89,7 @@ def factories(row, samples, workers):
             model, with_workers if row.data == "loader" else alone
         ),
         "Hugging Face pipeline": lambda: torch_peers.hugging_face_pipeline(model, dataset, row.batch),
-        **ours.factories(row, model, given),
+        **runs,
     }
 
 
