@@ -203,6 +203,28 @@ def test_workers_stack_tensors_where_they_are_read(number):
     assert list(loader) == [number > 0] * 2
 
 
+class _Mixed(Dataset):
+    """Numbers that float32 cannot hold, after one that it can."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return torch.tensor([index + 2.0**-40], dtype=torch.float64) if index else torch.zeros(1)
+
+
+@pytest.mark.parametrize("number", [0, 2])
+def test_samples_of_mixed_dtypes_lose_nothing_in_a_worker(number):
+    seen = []
+
+    def model(inputs):
+        seen.extend(inputs[:, 0].tolist())
+        return torch.zeros(len(inputs), 2)
+
+    run({"num_workers": number}, _Mixed(), model)
+    assert seen == [0.0] + [index + 2.0**-40 for index in (1, 2, 3)]
+
+
 def test_workers_use_the_getters_of_samples():
     class Keyed(Decoded):
         def __getitem__(self, index):

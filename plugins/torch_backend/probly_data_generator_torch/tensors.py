@@ -101,6 +101,8 @@ def _plain_copy(array: Any) -> Any:
 def stack_samples(samples: Any) -> Any:
     """Stack samples as torch's DataLoader does, arrays of any strides and byte order included."""
     if all(type(sample) is torch.Tensor for sample in samples):
-        # In a worker, default_collate stacks them where the other process will read them.
-        return torch.stack(samples) if get_worker_info() is None else default_collate(samples)
+        # In a worker, default_collate stacks them where the other process will read them; it takes the first one's
+        # dtype for all.
+        alike = get_worker_info() is not None and len({sample.dtype for sample in samples}) == 1
+        return default_collate(samples) if alike else torch.stack(samples)
     return default_collate([map_leaves(plain, sample) for sample in samples])
