@@ -20,11 +20,6 @@ def samples_of(row):
     return {"arrays": 10_000, "images": 4_000, "loader": 2_000}[row.data]
 
 
-def seconds_of(row):
-    """Return how long ours and the base go on: where processes share the cores, a run's time depends on luck."""
-    return {"arrays": 10, "images": 30, "loader": 60}[row.data]
-
-
 def _factories(row, samples, workers):
     return importlib.import_module(f"frameworks.{row.framework}").factories(row, samples, workers)
 
@@ -66,7 +61,7 @@ def medians_of(taken):
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
-def measure(row, samples=None, rounds=None, workers=2):
+def measure(row, samples=None, rounds=None, seconds=60.0, workers=2):
     """Return the figures of a row; contestants that are not installed say so."""
     number, missing = samples or samples_of(row), {}
     if row.sink == "first":
@@ -74,9 +69,7 @@ def measure(row, samples=None, rounds=None, workers=2):
     else:
         contestants, missing = made(_factories(row, number, workers))
         # The verdict is between these two alone.
-        taken = timing.interleaved(
-            contestants, rounds, seconds_of(row), lambda so_far: [row.base(medians_of(so_far)), "ours"]
-        )
+        taken = timing.interleaved(contestants, rounds, seconds, lambda so_far: [row.base(medians_of(so_far)), "ours"])
     medians = medians_of(taken)
     base = row.base({name: median for name, median in medians.items() if len(taken[name]) == len(taken["ours"])})
     return {

@@ -191,6 +191,15 @@ def test_workers_stand_back_behind_the_model():
     assert os.nice(0) == before
 
 
+@pytest.mark.parametrize("refusal", [AttributeError, PermissionError])
+def test_workers_that_cannot_stand_back_work_all_the_same(refusal, monkeypatch):
+    def refuse(increment):
+        raise refusal
+
+    monkeypatch.setattr(os, "nice", refuse)  # the workers are forked
+    np.testing.assert_allclose(run({"num_workers": 2}, Decoded()).probabilities, EXPECTED, rtol=0, atol=1e-6)
+
+
 def _is_stacked_where_others_read_it(samples):
     return stack_samples(samples).is_shared()
 

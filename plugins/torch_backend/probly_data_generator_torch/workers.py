@@ -1,5 +1,6 @@
 """Fetching the samples of a Dataset in worker processes; each sample carries its number through them."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -79,7 +80,8 @@ def fetched_by_workers(
 
 def _stand_back(worker: int) -> None:
     """Leave the cores to the model: its threads wait for each other, so one that gets no core holds up all."""
-    if hasattr(os, "nice"):
+    # Not every system has priorities, or lets a process change its own: then it is one of equals.
+    with contextlib.suppress(AttributeError, OSError):
         os.nice(NICENESS)
 
 
