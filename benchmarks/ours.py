@@ -13,11 +13,14 @@ def factories(row, model, source, **options):
         options: What the backend is asked for by name.
     """
     if row.sink == "store":
-        return {"ours in memory": lambda: _ours(row, model, source), "ours": lambda: _ours(row, model, source, "x.fod")}
-    return {"ours": lambda: _ours(row, model, source, options=options)}
+        return {
+            "ours in memory": lambda: _ours(row, model, source, options),
+            "ours": lambda: _ours(row, model, source, options, "x.fod"),
+        }
+    return {"ours": lambda: _ours(row, model, source, options)}
 
 
-def _ours(row, model, source, out=None, options=None):
+def _ours(row, model, source, options, out=None):
     generator = FirstOrderDataGenerator(
         model,
         batch_size=row.batch,

@@ -64,8 +64,8 @@ def _round(contestants, names, taken, folder):
     """Let each have its turn."""
     turn = len(taken[names[0]])
     os.sync()
-    # Nobody always runs after the same one: the order is rotated, and reversed every other round.
-    first = turn % len(names)
+    # Nobody always runs first or after the same one: the order is reversed every other round, and rotated in between.
+    first = turn // 2 % len(names)
     order = names[first:] + names[:first]
     for name in order if turn % 2 else order[::-1]:
         taken[name].append(timed(contestants[name], folder)[0])

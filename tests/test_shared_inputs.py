@@ -1,13 +1,12 @@
 """Estimators get the caller's memory, read-only and uncopied, where that does no harm; functions get copies."""
 
 import ctypes
-import gc
 import warnings
 
 import numpy as np
 import pytest
 
-from probly.data_generator import FirstOrderDataGenerator, numpy_backend
+from probly.data_generator import FirstOrderDataGenerator
 
 INPUTS = np.random.default_rng(0).dirichlet(np.ones(3), 40).astype(np.float32)
 DOUBLED = np.stack([INPUTS[:, 0], 1 - INPUTS[:, 0]], axis=1)
@@ -98,58 +97,6 @@ def test_an_estimator_that_minds_gets_copies(work, views):
     expected = np.concatenate(parts)[:, 0]
     np.testing.assert_allclose(rows, np.stack([expected, 1 - expected], axis=1), rtol=0, atol=1e-6)
     assert shared(model, given) == views
-
-
-def test_an_estimator_is_watched_in_its_first_run_only():
-    model = Estimator()
-    for views in ([False, True, True, True], [True] * 4):
-        model.seen.clear()
-        given, rows = run(model)
-        np.testing.assert_allclose(rows, DOUBLED, rtol=0, atol=1e-6)
-        assert shared(model, given) == views
-        assert given.flags.writeable
-
-
-@pytest.mark.parametrize("work", [halve, warn_of_read_only])
-def test_an_estimator_that_minds_does_so_in_every_run(work):
-    model = Estimator(work)
-    for _ in range(2):
-        model.seen.clear()
-        given, _ = run(model)
-        assert not shared(model, given)[-1]
-
-
-def test_an_estimator_that_minds_in_a_later_run_is_watched_again():
-    model = Estimator()
-    run(model)
-    for work, views in ((halve, [False] * 4), (lambda inputs, call: None, [False, True, True, True])):
-        model.work = work
-        model.seen.clear()
-        given, _ = run(model)
-        assert shared(model, given) == views
-
-
-def test_an_estimator_is_forgotten_with_its_last_reference():
-    model = Estimator()
-    run(model)
-    number = id(model)
-    assert number in numpy_backend._SPARING
-    del model
-    gc.collect()
-    assert number not in numpy_backend._SPARING
-
-
-def test_an_estimator_that_cannot_be_watched_is_not_remembered():
-    class Slotted:
-        __slots__ = ("seen", "work")
-        predict_proba = Estimator.predict_proba
-
-    model = Slotted()
-    model.work = lambda inputs, call: None
-    for _ in range(2):
-        model.seen = []
-        given, _ = run(model)
-        assert shared(model, given) == [False, True, True, True]
 
 
 def test_other_warnings_are_passed_on():

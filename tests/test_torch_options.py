@@ -212,26 +212,51 @@ def test_workers_stack_tensors_where_they_are_read(number):
     assert list(loader) == [number > 0] * 2
 
 
-class _Mixed(Dataset):
-    """Numbers that float32 cannot hold, after one that it can."""
+class _Made(Dataset):
+    """Four samples that a function makes."""
+
+    def __init__(self, make):
+        self.make = make
 
     def __len__(self):
         return 4
 
     def __getitem__(self, index):
-        return torch.tensor([index + 2.0**-40], dtype=torch.float64) if index else torch.zeros(1)
+        return self.make(index)
 
 
-@pytest.mark.parametrize("number", [0, 2])
-def test_samples_of_mixed_dtypes_lose_nothing_in_a_worker(number):
-    seen = []
+def _mixed_arrays(index):
+    """Return numbers that float32 cannot hold, after one that it can."""
+    return np.array([index + 2.0**-40 if index else 0], np.float64 if index else np.float32)
 
-    def model(inputs):
-        seen.extend(inputs[:, 0].tolist())
-        return torch.zeros(len(inputs), 2)
 
-    run({"num_workers": number}, _Mixed(), model)
-    assert seen == [0.0] + [index + 2.0**-40 for index in (1, 2, 3)]
+SAMPLES = {
+    "mixed arrays": _mixed_arrays,
+    "mixed tensors": lambda index: torch.tensor(_mixed_arrays(index)),
+    "sparse": lambda index: torch.tensor([float(index), 0.0]).to_sparse(),
+    "conjugated": lambda index: torch.tensor([index + 1j]).conj(),
+    "negated": lambda index: torch.tensor([index + 1j]).conj().imag,
+    "with gradients": lambda index: torch.ones(1, requires_grad=True) * index,
+}
+
+
+# torch says so of any sparse tensor that comes from another process.
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks are implicitly disabled:UserWarning")
+@pytest.mark.parametrize("name", SAMPLES)
+def test_workers_stack_what_this_process_does(name):
+    seen = {0: [], 2: []}
+    for number, batches in seen.items():
+
+        def model(inputs, batches=batches):
+            batches.append(inputs.to_dense().detach().resolve_conj().resolve_neg().numpy())
+            return torch.zeros(len(inputs), 2)
+
+        run({"num_workers": number}, _Made(SAMPLES[name]), model)
+    (here,), (there,) = seen.values()
+    assert here.dtype == there.dtype
+    np.testing.assert_array_equal(here, there)
+    if name.startswith("mixed"):
+        np.testing.assert_array_equal(here[:, 0], [0.0] + [index + 2.0**-40 for index in (1, 2, 3)])
 
 
 def test_workers_use_the_getters_of_samples():

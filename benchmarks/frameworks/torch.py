@@ -77,7 +77,7 @@ def factories(row, samples, workers):
     dataset = data.images(row, samples, Images)
     alone, with_workers = (DataLoader(dataset, row.batch, num_workers=number) for number in (0, workers))
     if row.data == "loader":
-        (given_the_loader,) = ours.factories(row, model, with_workers).values()
+        given_the_loader = ours.factories(row, model, with_workers)["ours"]
         runs = {**ours.factories(row, model, dataset, num_workers=workers), "ours, given the loader": given_the_loader}
     else:
         runs = ours.factories(row, model, dataset)

@@ -3,10 +3,8 @@
 An ordinary plugin of the same contract as every other one, found through the same entry points.
 """
 
-import contextlib
 import threading
 import warnings
-import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +19,6 @@ from probly.data_generator.importing import import_model
 from probly.data_generator.numpy_arrays import FLOAT32, MOVES, OPERATIONS, SHARED, is_unchanged, own_copy, read_only
 from probly.data_generator.samples import Batch, Getter
 from probly.data_generator.store.fingerprint import digest_state
-
-_SPARING: set[int] = set()
-"""The ids of living estimators that left the inputs of an earlier run alone, and did not mind that they had to."""
 
 
 @dataclass
@@ -51,8 +46,7 @@ class NumpyModel:
         """Call the function with the inputs of a batch, which it must not change.
 
         Estimators are made for read-only memory, in which parallel jobs share their inputs. The first batch is a copy
-        all the same, to be compared: a library underneath may not ask whether it may write. Once for each estimator:
-        later runs rely on read-only memory, as the later batches of one run do.
+        all the same, to be compared: a library underneath may not ask whether it may write.
         """
         if self.input_device != SHARED:
             return self.function(inputs)
@@ -61,7 +55,6 @@ class NumpyModel:
                 return self.function(inputs) if self._tried else self._try(inputs)
             except Exception:  # noqa: BLE001  # it objects to read-only memory; any other trouble comes again below
                 self.spares_inputs = False
-                _SPARING.discard(id(self.source))
         copied = nests.map_leaves(own_copy, inputs)
         answers = self.function(copied)
         if self.spares_inputs is None:
@@ -80,14 +73,7 @@ class NumpyModel:
             raise ValueError
         for warning in caught:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-        _remember_as_sparing(self.source)
         return answers
-
-
-def _remember_as_sparing(source: Any) -> None:
-    with contextlib.suppress(TypeError):  # it cannot be watched, so its id might come to mean another object
-        weakref.finalize(source, _SPARING.discard, id(source)).atexit = False
-        _SPARING.add(id(source))
 
 
 @hookimpl
@@ -104,8 +90,7 @@ def load_model(source: Any, device: str | None) -> NumpyModel:
         raise TypeError(message)
     classes = getattr(source, "classes_", None) if shares else None
     names = None if classes is None else [str(name) for name in classes]
-    known = shares and id(source) in _SPARING
-    return NumpyModel(function, source, names, "cpu", SHARED if shares else "cpu", known or None, known)
+    return NumpyModel(function, source, names, input_device=SHARED if shares else "cpu")
 
 
 def _unavailable(device: str) -> str:

@@ -1,5 +1,6 @@
 """Arrays and tensors: between NumPy and torch, and onto devices."""
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -100,9 +101,17 @@ def _plain_copy(array: Any) -> Any:
 
 def stack_samples(samples: Any) -> Any:
     """Stack samples as torch's DataLoader does, arrays of any strides and byte order included."""
+    if all(isinstance(sample, np.ndarray) and _has_numbers(sample) for sample in samples):
+        samples = [torch.from_numpy(plain(sample)) for sample in samples]
     if all(type(sample) is torch.Tensor for sample in samples):
-        # In a worker, default_collate stacks them where the other process will read them; it takes the first one's
-        # dtype for all.
-        alike = get_worker_info() is not None and len({sample.dtype for sample in samples}) == 1
-        return default_collate(samples) if alike else torch.stack(samples)
+        return torch.stack(samples) if get_worker_info() is None else _stacked_in_worker(samples)
     return default_collate([map_leaves(plain, sample) for sample in samples])
+
+
+def _stacked_in_worker(samples: Any) -> torch.Tensor:
+    """Stack tensors where the other process will read them, as default_collate does for the plain ones."""
+    with torch.no_grad():  # what has gradients does not get through to the other process
+        if len({sample.dtype for sample in samples}) == 1:  # else it takes the first one's for all
+            with contextlib.suppress(RuntimeError, TypeError):  # sparse, conjugated, of different shapes
+                return default_collate(samples)  # type: ignore[no-any-return]  # a tensor, for tensors
+        return torch.stack(samples)
