@@ -240,6 +240,17 @@ SAMPLES = {
 }
 
 
+@pytest.mark.parametrize("number", [0, 2])
+def test_samples_that_do_not_stack_are_named(number):
+    def model(inputs):
+        return torch.zeros(len(inputs), 2)
+
+    with pytest.raises(RuntimeError) as caught:
+        run({"num_workers": number}, _Made(lambda index: torch.zeros(1 + index // 3)), model, batch_size=2)
+    said = "\n".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
+    assert "the samples 2 to 3 of the shapes (1,), (2,) do not stack to a batch" in said
+
+
 # torch says so of any sparse tensor that comes from another process.
 @pytest.mark.filterwarnings("ignore:Sparse invariant checks are implicitly disabled:UserWarning")
 @pytest.mark.parametrize("name", SAMPLES)

@@ -33,6 +33,20 @@ class _Numbered(Dataset[tuple[int, Any]]):
         return list(zip(indices, fetch(self.dataset, indices), strict=True))
 
 
+class _Fetched:
+    """Consecutive samples of a dataset under their own numbers, by which messages name them."""
+
+    def __init__(self, first: int, samples: Sequence[Any]) -> None:
+        self.first = first
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return self.first + len(self.samples)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.samples[index - self.first]
+
+
 class _Collate:
     """Makes a batch of numbered samples; an object, because workers that are spawned get it as bytes."""
 
@@ -42,9 +56,8 @@ class _Collate:
 
     def __call__(self, numbered: Sequence[tuple[int, Any]]) -> Batch:
         numbers, samples = zip(*numbered, strict=True)
-        (batch,) = iterate_batches(
-            list(samples), len(samples), self.input_getter, self.index_getter, pairs=PAIRS, stack=stack_samples
-        )
+        fetched, getters = _Fetched(numbers[0], samples), (self.input_getter, self.index_getter)
+        (batch,) = iterate_batches(fetched, len(samples), *getters, start=numbers[0], pairs=PAIRS, stack=stack_samples)
         return batch if self.index_getter else batch._replace(indices=np.array(numbers, dtype=np.int64))
 
 
