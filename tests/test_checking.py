@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError, checking
 from probly.data_generator.checking import Collected, Group, in_groups
+from probly.data_generator.sink import MemorySink
 
 ROWS = np.random.default_rng(0).dirichlet(np.ones(3), 90).astype(np.float32)
 
@@ -63,7 +66,7 @@ def test_another_number_of_classes_is_found_between_the_batches_of_a_group():
 def test_what_was_collected_before_an_error_is_handed_on_first():
     def failing():
         for number in range(3):
-            yield Collected(number, np.arange(2), None, ROWS[:2])
+            yield Collected(number, np.arange(2), None, [ROWS[:2]])
         raise KeyError("the model failed")
 
     groups = in_groups(failing())
@@ -76,7 +79,7 @@ def test_what_was_collected_before_an_error_is_handed_on_first():
 def test_rows_that_wait_are_copies_and_those_of_a_large_batch_are_not():
     small, large = ROWS[:2].copy(), ROWS[:30].copy()
     groups = in_groups(
-        [Collected(number, np.arange(len(rows)), None, rows) for number, rows in enumerate((small, large))]
+        [Collected(number, np.arange(len(rows)), None, [rows]) for number, rows in enumerate((small, large))]
     )
     group = next(groups)
     small[:] = 0
@@ -86,13 +89,13 @@ def test_rows_that_wait_are_copies_and_those_of_a_large_batch_are_not():
 
 @pytest.mark.parametrize("second", [ROWS[:50], ROWS[:2, :2]], ids=["too long", "fewer classes"])
 def test_what_does_not_fit_into_a_group_is_the_next_one(second):
-    first = Collected(0, np.arange(3), None, ROWS[:3])
+    first = Collected(0, np.arange(3), None, [ROWS[:3]])
     group = Group()
     assert group.add(first)
-    assert not group.add(Collected(1, np.arange(len(second)), None, second))
+    assert not group.add(Collected(1, np.arange(len(second)), None, [second]))
     np.testing.assert_array_equal(group.rows, ROWS[:3])
     groups = [
-        group.rows.copy() for group in in_groups([first, first, Collected(2, np.arange(len(second)), None, second)])
+        group.rows.copy() for group in in_groups([first, first, Collected(2, np.arange(len(second)), None, [second])])
     ]
     np.testing.assert_array_equal(groups[-1], second)
 
@@ -101,5 +104,68 @@ def test_what_does_not_fit_into_a_group_is_the_next_one(second):
 def test_batches_that_do_not_fit_together_are_not_joined(labels):
     group = Group()
     for number, part in enumerate(labels):
-        group.add(Collected(number, np.arange(2), part, ROWS[:2]))
+        group.add(Collected(number, np.arange(2), part, [ROWS[:2]]))
     assert group.joined() is None
+
+
+# Memory that the sink lends
+
+
+def sink_with(count, capacity):
+    sink = MemorySink(capacity)
+    if count:
+        sink.add(np.arange(count), ROWS[:count], None)
+    return sink
+
+
+def test_rows_are_written_once_to_where_they_stay():
+    sink = sink_with(10, 40)
+    group = next(in_groups([Collected(0, np.arange(10, 40), None, [ROWS[10:20], ROWS[20:40]])], sink.room))
+    assert np.shares_memory(group.rows, sink.rows)
+    assert sink.count == 10  # what was written does not count before it has been checked and added
+    sink.add(group.joined().indices, group.rows, None)
+    np.testing.assert_array_equal(sink.finish({}).probabilities, ROWS[:40])
+
+
+@pytest.mark.parametrize(
+    ("sink", "rows"),
+    [(sink_with(0, 40), ROWS[:10]), (sink_with(10, 19), ROWS[:10]), (sink_with(10, 40), ROWS[:10, :2])],
+    ids=["nothing yet", "too little", "other classes"],
+)
+@pytest.mark.parametrize("parts", [1, 3])
+def test_where_there_is_no_room_rows_have_memory_of_their_own(sink, rows, parts):
+    before = None if sink.rows is None else sink.rows[: sink.count].copy()
+    group = next(in_groups([Collected(0, np.arange(10), None, np.array_split(rows, parts))], sink.room))
+    np.testing.assert_array_equal(group.rows, rows)
+    if before is not None:
+        assert not np.shares_memory(group.rows, sink.rows)
+        np.testing.assert_array_equal(sink.rows[: sink.count], before)
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=4), min_size=1, max_size=12),
+    st.integers(0, 400),
+    st.integers(1, 400),
+    st.booleans(),
+)
+def test_rows_end_in_their_order_whatever_room_there_is(sizes, announced, numbers, one_by_one):
+    """A batch is a list of sizes of its parts; the dataset may announce too few or too many rows."""
+    total = sum(map(sum, sizes))
+    rows = np.random.default_rng(total).random((total, 3), np.float32)
+    cuts = np.cumsum([0, *map(sum, sizes)])
+    batches = (
+        Collected(number, np.arange(start, stop), None, np.split(rows[start:stop], np.cumsum(parts)[:-1]))
+        for number, (start, stop, parts) in enumerate(zip(cuts, cuts[1:], sizes, strict=False))
+    )
+    sink = MemorySink(announced)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checking, "MOST_NUMBERS", numbers)
+        for group in in_groups(batches, sink.room):
+            if one_by_one:
+                for part, stop in zip(group.parts, group.stops, strict=True):
+                    sink.add(part.indices, group.rows[stop - len(part.indices) : stop], None)
+            else:
+                sink.add(group.joined().indices, group.rows, None)
+    found = sink.finish({})
+    np.testing.assert_array_equal(found.probabilities, rows)
+    np.testing.assert_array_equal(found.indices, np.arange(total))

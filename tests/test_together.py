@@ -7,7 +7,7 @@ import pytest
 
 from probly.data_generator import BrokenBackendError, FirstOrderDataGenerator, InvalidOutputError, batches
 from probly.data_generator.batches import ArrayBatches
-from probly.data_generator.hookspecs import hookimpl
+from probly.data_generator.hookspecs import HOST, hookimpl
 from probly.data_generator.store import open_partial
 
 ROWS = np.random.default_rng(0).dirichlet(np.ones(3), 503).astype(np.float32)
@@ -16,7 +16,7 @@ LOGITS = np.log(ROWS)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Take every batch for a quick one: from the third on, as many as may come at once do."""
+    """Take every batch for a quick one: from the second on, as many as may come at once do."""
     monkeypatch.setattr(batches, "QUICK", 1e9)
 
 
@@ -41,17 +41,19 @@ def test_the_iterator_cuts_as_many_as_it_is_told():
         np.testing.assert_array_equal(labels, 2 * indices)
 
 
-def test_slow_batches_come_one_by_one_and_the_first_tells_nothing(monkeypatch):
+def test_slow_batches_come_one_by_one_and_a_step_that_waited_for_nothing_tells_nothing(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(batches, "QUICK", 1.0)
     monkeypatch.setattr(batches.time, "perf_counter", lambda: now[0])
     cut = ArrayBatches(np.arange(13), batch_size=2)
+    cut.keep_pace(over=True)  # nothing has begun
+    assert next(cut).indices.tolist() == [0, 1]
     found = []
-    for seconds in (0.001, 0.1, 3.0, 30.0, 0.0):
+    for seconds, over in ((4.0, True), (0.001, False), (0.1, True), (3.0, True), (30.0, True), (0.0, True)):
         now[0] += seconds
-        cut.keep_pace()
+        cut.keep_pace(over=over)
         found.append(cut.together)
-    assert found == [1, 10, 3, 1, batches.MOST_TOGETHER]
+    assert found == [1, 1, 10, 3, 1, batches.MOST_TOGETHER]
 
 
 def test_what_may_read_into_a_buffer_is_cut_batch_by_batch():
@@ -84,9 +86,33 @@ def test_the_model_gets_the_same_batches_as_ever():
 def test_batches_do_come_together(monkeypatch):
     together = []
     keep_pace = ArrayBatches.keep_pace
-    monkeypatch.setattr(ArrayBatches, "keep_pace", lambda cut: (keep_pace(cut), together.append(cut.together)))
+    monkeypatch.setattr(
+        ArrayBatches, "keep_pace", lambda cut, over: (keep_pace(cut, over=over), together.append(cut.together))
+    )
     run(lambda inputs: inputs)
-    assert together == [1, 64, 64, 64]
+    assert together == [64, 64, 64]
+
+
+class Asynchronous:
+    """A device that takes a second per batch, which only who fetches the rows notices."""
+
+    now = 0.0
+
+    @hookimpl(wrapper=True)
+    def to_device(self, device):
+        moved = yield
+        self.now += device == HOST
+        return moved
+
+
+def test_batches_of_a_slow_asynchronous_device_come_one_by_one(monkeypatch):
+    device, together = Asynchronous(), []
+    monkeypatch.setattr(batches, "QUICK", 1.5)
+    monkeypatch.setattr(batches.time, "perf_counter", lambda: device.now)
+    begin = ArrayBatches.__next__
+    monkeypatch.setattr(ArrayBatches, "__next__", lambda cut: (together.append(cut.together), begin(cut))[1])
+    np.testing.assert_array_equal(run(lambda inputs: inputs, wrappers=[device]).probabilities, ROWS)
+    assert set(together) == {1}
 
 
 def test_who_watches_every_batch_sees_every_batch():
@@ -147,8 +173,8 @@ def test_memory_that_does_not_suffice_for_one_of_them_halves_all_that_follow():
         return inputs
 
     with pytest.warns(UserWarning, match="ran out of memory"):
-        distributions = run(model)
-    np.testing.assert_array_equal(distributions.probabilities, ROWS)
+        distributions = run(model, ROWS[:502])
+    np.testing.assert_array_equal(distributions.probabilities, ROWS[:502])
     assert set(sizes[42:]) == {1, 2}
 
 
@@ -288,15 +314,15 @@ class Contexts:
 def test_several_batches_in_a_row_share_a_context_of_the_model():
     noted = Contexts()
     np.testing.assert_array_equal(run(noted.model, ROWS[:200], wrappers=[noted]).probabilities, ROWS[:200])
-    # A batch to decide by, one to measure, and then as many as may come at once.
-    assert str(noted) == "..[" + "." * 38 + "]"
+    # A batch to decide by and to measure, and then as many as may come at once.
+    assert str(noted) == ".[" + "." * 39 + "]"
 
 
 def test_the_context_is_left_on_an_error():
     noted = Contexts()
     with pytest.raises(InvalidOutputError):
         run(lambda inputs: noted.model(inputs)[len(noted.seen) > 5 :], ROWS[:200], wrappers=[noted])
-    assert str(noted) == "..[" + "." * 38 + "]"
+    assert str(noted) == ".[" + "." * 39 + "]"
 
     def fail(inputs):
         raise KeyboardInterrupt
@@ -304,7 +330,7 @@ def test_the_context_is_left_on_an_error():
     noted = Contexts()
     with pytest.raises(KeyboardInterrupt):
         run(lambda inputs: at_row(25, fail)(noted.model(inputs)), wrappers=[noted])
-    assert str(noted) == "..[....]"
+    assert str(noted) == ".[.....]"
 
 
 class AroundForward:

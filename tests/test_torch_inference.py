@@ -67,7 +67,7 @@ def test_plugins_around_to_device_may_keep_tensors_and_differentiate(prepared):
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize(("model", "times"), [(layers, 3), (Own, 40)])
+@pytest.mark.parametrize(("model", "times"), [(layers, 2), (Own, 40)])
 def test_evaluation_mode_is_prepared_once_for_several_batches_of_torchs_own_layers(prepared, model, times, training):
     model = model().train(training)
     rows = run(model)

@@ -85,7 +85,7 @@ def _check_iterable(dataset: Any) -> None:
         raise TypeError(message)
 
 
-QUICK = 0.02
+QUICK = 0.03
 """The seconds that batches cut at once may take together: nothing else happens meanwhile, Ctrl-C excepted."""
 MOST_TOGETHER = 64
 
@@ -118,6 +118,8 @@ class ArrayBatches(Batches):
         start = self._start
         if start >= self.length:
             raise StopIteration
+        if self._since is None:
+            self._since = time.perf_counter()
         stop = self._start = min(start + self.together * self.batch_size, self.length)
         part = slice(start, stop)
         return Batch(np.arange(start, stop), self._cut_inputs(part), self._cut_labels(part))
@@ -127,15 +129,16 @@ class ArrayBatches(Batches):
         self._inputs = map_leaves(function, self._inputs)
         self._cut_inputs = cutter(self._inputs)
 
-    def keep_pace(self) -> None:
+    def keep_pace(self, *, over: bool) -> None:
         """Cut more batches at once while they are quick, so that a step of Python serves several; fewer when not.
 
         A run that takes them apart again calls it once per step.
+
+        Args:
+            over: Whether the step waited for the rows of one; a step that only began one took no time that tells.
         """
-        if not self._lasts:
-            return
         since, self._since = self._since, time.perf_counter()
-        if since is not None:  # the first batch may have compiled something, and tells nothing
+        if self._lasts and over and since is not None:
             fitting = self.together * QUICK / max(self._since - since, 1e-9)
             self.together = max(1, min(int(fitting), MOST_TOGETHER))
 

@@ -1,4 +1,4 @@
-"""Calling a hook of every batch."""
+"""Calling a hook with the least in between."""
 
 from collections.abc import Callable
 from typing import Any

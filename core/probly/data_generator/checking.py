@@ -1,7 +1,7 @@
 """Checking the rows of many batches at once: a NumPy call costs as much for 10 rows as for 1000."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,10 @@ LONGEST_WAIT = 0.05
 """The seconds between two groups, so that the rows of a slow model do not wait for the next batch."""
 
 
+Room = Callable[[], FloatRows | None]
+"""Returns the memory that rows are going to end in, if there is any yet: there they need not be copied again."""
+
+
 class Collected(NamedTuple):
     """The rows of one batch in host memory, unchecked, and what is known of them; the inputs are let go.
 
@@ -22,17 +26,20 @@ class Collected(NamedTuple):
         number: The batch's place in the run, for messages.
         indices: Shape ``(N,)``.
         labels: One per row, or None.
-        rows: Shape ``(N, classes)``.
+        rows: Together of shape ``(N, classes)``; one array, or several that follow each other.
     """
 
     number: int
     indices: Indices
     labels: Any
-    rows: FloatRows
+    rows: list[FloatRows]
 
 
 class Group:
     """Consecutive batches whose rows, of equally many classes, stand together in one array.
+
+    Args:
+        room: Asked by the first batch of a group, when those of the group before have been used.
 
     Attributes:
         parts: The batches.
@@ -41,12 +48,13 @@ class Group:
     Examples:
         >>> group = Group()
         >>> for number in range(2):
-        ...     added = group.add(Collected(number, np.arange(3), None, np.full((3, 2), 0.5, np.float32)))
+        ...     added = group.add(Collected(number, np.arange(3), None, [np.full((3, 2), 0.5, np.float32)]))
         >>> group.rows.shape, group.joined().indices
         ((6, 2), array([0, 1, 2, 0, 1, 2]))
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room | None = None) -> None:
+        self._room = room
         self._memory: FloatRows = np.empty((0, 0), np.float32)
         self.clear()
 
@@ -65,22 +73,25 @@ class Group:
         """Append a batch if it fits in, and return whether it does; a single batch always does."""
         rows = collected.rows
         if not self.parts:
-            self._rows = self._room_for(rows)
+            self._rows = self._memory_for(rows, len(collected.indices))
         start = self.stops[-1] if self.stops else 0
-        stop = start + len(rows)
-        if rows.shape[1] != self._rows.shape[1] or stop > len(self._rows):
+        stop = start + len(collected.indices)
+        if rows[0].shape[1] != self._rows.shape[1] or stop > len(self._rows):
             return False
-        if self._rows is not rows:  # a copy, because a backend may use the memory of its rows again
-            self._rows[start:stop] = rows
+        if self._rows is not rows[0]:
+            np.concatenate(rows, out=self._rows[start:stop])
         self.parts.append(collected)
         self.stops.append(stop)
         return True
 
-    def _room_for(self, rows: FloatRows) -> FloatRows:
-        """Return memory for a first batch and as many as may wait with it; a large one brings its own."""
-        if rows.size >= MOST_NUMBERS:
-            return rows
-        classes = rows.shape[1]
+    def _memory_for(self, rows: list[FloatRows], count: int) -> FloatRows:
+        """Return memory for a first batch and as many as may wait with it."""
+        classes = rows[0].shape[1]
+        lent = self._room() if self._room else None
+        if lent is not None and len(lent) >= count and lent.shape[1] == classes:
+            return lent
+        if count * classes >= MOST_NUMBERS:  # a large one brings its own
+            return rows[0] if len(rows) == 1 else np.empty((count, classes), np.float32)
         if self._memory.shape[1] != classes or not len(self._memory):
             self._memory = np.empty((2 * MOST_NUMBERS // max(classes, 1), classes), np.float32)
         return self._memory
@@ -106,17 +117,17 @@ def _kind_of(collected: Collected) -> object:
     labels = collected.labels
     if labels is None:
         return None
-    if isinstance(labels, np.ndarray) and labels.shape[:1] == (len(collected.rows),):
+    if isinstance(labels, np.ndarray) and labels.shape[:1] == (len(collected.indices),):
         return labels.dtype, labels.shape[1:]
     return id(collected)
 
 
-def in_groups(batches: Iterable[Collected]) -> Iterator[Group]:
+def in_groups(batches: Iterable[Collected], room: Room | None = None) -> Iterator[Group]:
     """Yield batches in order, many at once; what came before an error is yielded before it is raised.
 
     It is the same group each time, with other batches in it.
     """
-    group = Group()
+    group = Group(room)
     since = -LONGEST_WAIT  # the first batch does not wait: most mistakes show there
     try:
         for collected in batches:

@@ -11,7 +11,6 @@ import numpy as np
 
 from probly.data_generator.backends.loading import Backend
 from probly.data_generator.batches import cutter
-from probly.data_generator.calling import direct
 from probly.data_generator.errors import BrokenBackendError, InvalidOutputError
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.nests import take_rows
@@ -64,8 +63,8 @@ class Dispatcher:
 
     def __post_init__(self) -> None:
         """Look up once what is called per batch."""
-        self.to_device = direct(self.backend.hook.to_device)
-        self._call_model = direct(self.backend.hook.forward)
+        self.to_device = self.backend.direct["to_device"]
+        self._call_model = self.backend.direct["forward"]
         self._input_device = getattr(self.model, "input_device", self.model.device)
         self._forward_context = self._context_of_model()
         self._full_part = self.full_batch
@@ -159,43 +158,50 @@ class Dispatcher:
         # A copy: a model may reuse the memory of its outputs before they are collected.
         return self.to_device(data=self.output_transform(outputs), device=self.model.device)
 
-    def host_rows(self, dispatched: Dispatched) -> FloatRows:
-        """Wait for a batch and return its rows in host memory."""
+    def host_rows(self, dispatched: Dispatched) -> list[FloatRows]:
+        """Wait for a batch and return its rows in host memory: those of each part, of equally many classes."""
         while True:
-            rows = self._hosted(dispatched)
-            if rows is not None:
-                return rows
+            hosted = self._hosted(dispatched)
+            if hosted is not None:
+                return hosted
             number, batch, labels, mode, _, _ = dispatched
             dispatched = self.dispatch(number, batch, mode, labels)
 
-    def _hosted(self, dispatched: Dispatched) -> FloatRows | None:
+    def _hosted(self, dispatched: Dispatched) -> list[FloatRows] | None:
         """Return the rows, or None after the device's memory did not suffice and the limit has been halved."""
-        number, (indices, _, _), _, _, size, parts = dispatched
-        hosted: list[FloatRows] = []
-        start, stop = 0, len(indices)
+        hosted: list[Any] = []
         try:
-            for start, part in zip(range(0, stop, size), parts, strict=True):
-                rows = self.to_device(data=part, device=HOST)
-                expected = size if start + size <= stop else stop - start
-                usual = type(rows) is np.ndarray and rows.dtype is _FLOAT32 and rows.ndim == 2 and len(rows) == expected
-                hosted.append(rows if usual else check_shape(rows, expected, self.where(number, start)))
-        except InvalidOutputError:
-            self._unfinished = dispatched._replace(parts=parts[: len(hosted)])
-            raise
+            for part in dispatched.parts:
+                hosted.append(self.to_device(data=part, device=HOST))  # noqa: PERF401  # an error leaves those before
         except Exception as error:
+            number, size = dispatched.number, dispatched.size
             # Asynchronous devices report a failure of the computation only when its result is fetched.
             if self._halved(error, size, number):
                 return None
-            error.add_note(f"raised in {self.where(number, start)}")
+            error.add_note(f"raised in {self.where(number, len(hosted) * size)}")
             raise
-        rows = hosted[0] if len(hosted) == 1 else self._joined(hosted, dispatched)
-        self._classes = rows.shape[1]
-        return rows
+        if not _are_as_usual(hosted, dispatched.size, len(dispatched.batch.indices)):
+            hosted = self._checked(hosted, dispatched)
+        self._classes = hosted[0].shape[1]
+        return hosted
 
-    def _joined(self, hosted: list[FloatRows], dispatched: Dispatched) -> FloatRows:
+    def _checked(self, hosted: list[Any], dispatched: Dispatched) -> list[FloatRows]:
+        """Return the rows of all parts in float32, or say which of them has the wrong shape."""
+        number, (indices, _, _), _, _, size, parts = dispatched
+        checked: list[FloatRows] = []
+        for start, rows in zip(range(0, len(indices), size), hosted, strict=True):
+            try:
+                checked.append(check_shape(rows, min(size, len(indices) - start), self.where(number, start)))
+            except InvalidOutputError:
+                self._unfinished = dispatched._replace(parts=parts[: len(checked)])
+                raise
+        self._check_classes(checked, dispatched)
+        return checked
+
+    def _check_classes(self, hosted: list[FloatRows], dispatched: Dispatched) -> None:
         found = [rows.shape[1] for rows in hosted]
         if len(set(found)) == 1:
-            return np.concatenate(hosted)
+            return
         classes = self._classes or found[0]
         place = next(place for place, other in enumerate(found) if other != classes)
         start = place * dispatched.size
@@ -215,3 +221,12 @@ class Dispatcher:
         # A batch that was under way when another one failed must not halve the limit again.
         self.limit = min(self.limit or size, size // 2)
         return True
+
+
+def _are_as_usual(hosted: list[Any], size: int, rows: int) -> bool:
+    """Return whether all parts are float32 arrays of as many rows as they should have, and of equally many classes."""
+    if any(type(part) is not np.ndarray or part.dtype is not _FLOAT32 for part in hosted) or hosted[0].ndim != 2:
+        return False
+    classes = hosted[0].shape[1]
+    *others, last = [part.shape for part in hosted]
+    return last == (rows - size * len(others), classes) and others.count((size, classes)) == len(others)

@@ -1,6 +1,5 @@
 """FirstOrderDataGenerator: from a model and a dataset to distributions."""
 
-import contextlib
 import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -199,14 +198,15 @@ class FirstOrderDataGenerator:
         keep_freed_memory()
         run.join = not tracker.every_batch and sink.may_join(batches)
         run.arrays = batches if run.join and isinstance(batches, ArrayBatches) else None
-        with contextlib.ExitStack() as stack:
-            if hasattr(batches, "close"):  # stops the workers of a loader at once, also on Ctrl-C
-                stack.callback(batches.close)
+        try:
             names: Sequence[str] | None = self._class_names(run.model)
-            for batch, rows in run.rows(sink.pending(batches, tracker.skip)):
+            for batch, rows in run.rows(sink.pending(batches, tracker.skip), getattr(sink, "room", None)):
                 names = class_name_list(names, rows.shape[1])  # a wrong number is known after the first batch
                 sink.add(batch.indices, rows, batch.labels)
                 tracker.update(len(rows))
+        finally:
+            if hasattr(batches, "close"):  # stops the workers of a loader at once, also on Ctrl-C
+                batches.close()
 
     def _stream(
         self,
@@ -260,7 +260,7 @@ class FirstOrderDataGenerator:
 
     def _answer(self, hook: str, **arguments: Any) -> Any:
         """Call a hook and refuse None, which is what pluggy returns for a hook that forgot its answer."""
-        answer = getattr(self.backend.hook, hook)(**arguments)
+        answer = self.backend.direct[hook](**arguments)
         if answer is None:
             message = f"backend {self.backend.info.name!r}: hook {hook} returned None; see its specification"
             raise BrokenBackendError(message)

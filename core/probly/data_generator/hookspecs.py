@@ -99,7 +99,8 @@ def to_device(data: Any, device: str) -> Any:
     Args:
         data: A nest of the framework's arrays, NumPy arrays or other objects. Never modified.
         device: A device name of the framework, or ``HOST`` for NumPy arrays (half precision upcast to float32, since
-            NumPy has no bfloat16).
+            NumPy has no bfloat16). What was returned for ``HOST`` must stay as it is: rows of several batches wait for
+            each other.
 
     Raises:
         ValueError: The device is not available; the message lists those that are.

@@ -12,7 +12,7 @@ import numpy as np
 
 from probly.data_generator.backends.loading import Backend
 from probly.data_generator.batches import ArrayBatches
-from probly.data_generator.checking import Collected, in_groups
+from probly.data_generator.checking import Collected, Room, in_groups
 from probly.data_generator.dispatching import Dispatched, Dispatcher
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.hookspecs import HOST
@@ -47,18 +47,23 @@ class Run:
         """Make what calls the hooks."""
         self.dispatcher = Dispatcher(self.backend, self.model, self.output_transform)
 
-    def rows(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, FloatRows]]:
-        """Yield the batches with their checked rows, whose memory is used again afterwards."""
-        for group in in_groups(self._collected(batches)):
+    def rows(self, batches: Iterable[Batch], room: Room | None = None) -> Iterator[tuple[Batch, FloatRows]]:
+        """Yield the batches with their checked rows, whose memory is used again afterwards.
+
+        Args:
+            batches: In the order in which they are yielded.
+            room: See ``checking.Group``.
+        """
+        for group in in_groups(self._collected(batches), room):
             bad = find_bad_row(group.rows)
             whole = group.joined() if self.join and bad is None else None
             if whole is not None:
                 yield whole, group.rows
                 continue
             for part, stop in zip(group.parts, group.stops, strict=True):
-                start = stop - len(part.rows)
+                start = stop - len(part.indices)
                 if bad is not None and bad.position < stop:
-                    size = self.dispatcher.cut or len(part.rows)
+                    size = self.dispatcher.cut or len(part.indices)
                     good = (bad.position - start) // size * size  # the whole batches before
                     if good:
                         labels = part.labels[:good] if isinstance(part.labels, np.ndarray) else part.labels
@@ -70,20 +75,22 @@ class Run:
         """Yield the rows of each batch, one batch behind the device."""
         arrays = self.arrays
         self.dispatcher.cut = cut = None if arrays is None else arrays.batch_size
-        waiting: Dispatched | None = None
+        waiting: Dispatched | Collected | None = None
         number = 0
         try:
             for batch in batches:
                 rows = len(batch.indices)
                 if rows:
-                    dispatched = self._dispatch(number, batch)
+                    dispatched: Dispatched | Collected = self._dispatch(number, batch)
                     done, waiting = waiting, None
+                    if arrays is not None and number == 0:  # waited for: its time tells how many to cut at once
+                        dispatched = self._collect(dispatched)
                     if done is not None:
                         yield self._collect(done)
                     waiting = dispatched
+                    if arrays is not None:
+                        arrays.keep_pace(over=number == 0 or isinstance(done, Dispatched))
                 number += -(-rows // cut) if cut else 1
-                if arrays is not None:
-                    arrays.keep_pace()
             done, waiting = waiting, None
             if done is not None:
                 yield self._collect(done)
@@ -93,9 +100,12 @@ class Run:
             yield from self._before_error(waiting)
             raise
 
-    def _before_error(self, waiting: Dispatched | None) -> Iterator[Collected]:
+    def _before_error(self, waiting: Dispatched | Collected | None) -> Iterator[Collected]:
         """Yield the batches before one that failed, so that a store can keep them."""
-        for dispatched in filter(None, (waiting, self.dispatcher.before_error())):
+        unfinished: tuple[Dispatched | Collected | None, ...] = (waiting, self.dispatcher.before_error())
+        for dispatched in unfinished:
+            if dispatched is None:
+                continue
             try:
                 collected = self._collect(dispatched)
             except Exception:  # noqa: BLE001  # the device is in trouble; the caller raises the first error
@@ -139,13 +149,16 @@ class Run:
         self.decided = True
 
     def _taken_as_probabilities(self, number: int, batch: Batch) -> FloatRows:
-        return self.dispatcher.host_rows(self.dispatcher.dispatch(number, batch, "probs"))
+        return np.concatenate(self.dispatcher.host_rows(self.dispatcher.dispatch(number, batch, "probs")))
 
-    def _collect(self, dispatched: Dispatched) -> Collected:
-        rows = self.dispatcher.host_rows(dispatched)
+    def _collect(self, dispatched: Dispatched | Collected) -> Collected:
+        if isinstance(dispatched, Collected):
+            return dispatched
+        parts = self.dispatcher.host_rows(dispatched)
         if self.decided and self.output_mode == "logits":
-            self._check_decision(dispatched, rows)
-        return Collected(dispatched.number, dispatched.batch.indices, dispatched.labels, rows)
+            parts = [np.concatenate(parts)]
+            self._check_decision(dispatched, parts[0])
+        return Collected(dispatched.number, dispatched.batch.indices, dispatched.labels, parts)
 
     def _check_decision(self, dispatched: Dispatched, rows: FloatRows) -> None:
         """Refuse a batch of probabilities in a run whose first batch held logits."""

@@ -45,6 +45,10 @@ class MemorySink:
         """Return the batches that are needed: all of them."""
         return batches
 
+    def room(self) -> FloatRows | None:
+        """Return the memory of the rows that come next, where adding them then copies nothing."""
+        return None if self.rows is None else self.rows[self.count :]
+
     def add(self, indices: Indices, rows: FloatRows, labels: Any) -> None:
         """Append one batch.
 

@@ -1,12 +1,15 @@
 """Loading one backend into a manager of its own."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from probly.data_generator import hookspecs
 from probly.data_generator.backends.contract import check_names, check_plugin, new_manager
 from probly.data_generator.backends.listing import BackendInfo
 from probly.data_generator.backends.wrapping import register_wrappers
+from probly.data_generator.calling import direct
 from probly.data_generator.errors import BrokenBackendError
 
 
@@ -23,6 +26,11 @@ class Backend:
     info: BackendInfo
     hook: Any
     wrappers: tuple[Any, ...] = ()
+
+    @functools.cached_property
+    def direct(self) -> Mapping[str, Callable[..., Any]]:
+        """The hooks that every backend has, by name, as what calls them with the least in between."""
+        return {name: direct(getattr(self.hook, name)) for name in hookspecs.REQUIRED}
 
     def has(self, hook: str) -> bool:
         """Return whether an optional hook is there; a wrapper around it is not enough."""

@@ -45,6 +45,12 @@ class DeviceChecks(Suite):
         assert hosted.dtype != np.float16, "half precision is upcast"
         np.testing.assert_array_equal(hosted, values)
 
+    def test_what_came_to_the_host_stays_as_it_is(self) -> None:
+        """The rows of several batches wait for each other."""
+        batches = probabilities(6).reshape(3, 2, -1)
+        hosted = [self.to_host(self.array(batch)) for batch in batches]
+        np.testing.assert_array_equal(hosted, batches)
+
     def test_an_unavailable_device_is_refused_with_the_list(self) -> None:
         with pytest.raises(ValueError, match=rf"gpu:7.*available.*(?i:{re.escape(self.device)})"):
             self.generator(self.mlp(reference.mlp_weights()), device="gpu:7")
