@@ -87,6 +87,15 @@ def test_rows_that_wait_are_copies_and_those_of_a_large_batch_are_not():
     assert np.shares_memory(next(groups).rows, large)
 
 
+def test_many_rows_without_classes_are_refused_like_few():
+    for rows in (5, 40_000):
+        generator = FirstOrderDataGenerator(
+            lambda batch: batch[:, :0], batch_size=rows, output_mode="probs", backend="numpy"
+        )
+        with pytest.raises(InvalidOutputError, match="it has no classes"):
+            generator.generate_distributions(np.zeros((rows, 3), np.float32), progress=False)
+
+
 @pytest.mark.parametrize("second", [ROWS[:50], ROWS[:2, :2]], ids=["too long", "fewer classes"])
 def test_what_does_not_fit_into_a_group_is_the_next_one(second):
     first = Collected(0, np.arange(3), None, [ROWS[:3]])

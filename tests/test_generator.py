@@ -100,7 +100,16 @@ def test_out_of_memory_is_said_once():
     np.testing.assert_allclose(distributions.probabilities, reference.softmax(LOGITS), atol=1e-6)
 
 
-def test_a_batch_is_collected_after_the_next_is_dispatched():
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (list, ["dispatch", "dispatch", "collect", "dispatch", "collect", "collect"]),
+        # The first one of arrays tells how many may come at once.
+        (np.asarray, ["dispatch", "collect", "dispatch", "dispatch", "collect", "collect"]),
+    ],
+)
+def test_a_batch_is_collected_after_the_next_is_dispatched(kind, expected, monkeypatch):
+    monkeypatch.setattr("probly.data_generator.batches.QUICK", 1e9)
     events = []
 
     class Watch:
@@ -117,8 +126,8 @@ def test_a_batch_is_collected_after_the_next_is_dispatched():
                 events.append("collect")
             return (yield)
 
-    generator(output_mode="logits", batch_size=7, wrappers=[Watch()]).generate_distributions(LOGITS)
-    assert events == ["dispatch", "dispatch", "collect", "dispatch", "collect", "collect"]
+    generator(output_mode="logits", batch_size=7, wrappers=[Watch()]).generate_distributions(kind(LOGITS))
+    assert events == expected
 
 
 def test_ctrl_c_closes_the_dataset_and_passes():

@@ -83,14 +83,30 @@ def test_the_model_gets_the_same_batches_as_ever():
     np.testing.assert_array_equal(distributions.labels, labels)
 
 
-def test_batches_do_come_together(monkeypatch):
-    together = []
-    keep_pace = ArrayBatches.keep_pace
-    monkeypatch.setattr(
-        ArrayBatches, "keep_pace", lambda cut, over: (keep_pace(cut, over=over), together.append(cut.together))
-    )
+def test_batches_do_come_together(cuts):
     run(lambda inputs: inputs)
-    assert together == [64, 64, 64]
+    assert cuts == [1, 64, 64, 64]
+
+
+@pytest.fixture
+def cuts(monkeypatch):
+    """Return a list that grows by the batches that are cut, each time."""
+    found, begin = [], ArrayBatches.__next__
+    monkeypatch.setattr(ArrayBatches, "__next__", lambda cut: (found.append(cut.together), begin(cut))[1])
+    return found
+
+
+def test_slow_batches_after_a_quick_one_come_one_by_one_again(monkeypatch, cuts):
+    now = [0.0]
+    monkeypatch.setattr(batches, "QUICK", 1.5)
+    monkeypatch.setattr(batches.time, "perf_counter", lambda: now[0])
+
+    def model(inputs):
+        now[0] += 1.0 if now[0] else 0.01
+        return inputs
+
+    np.testing.assert_array_equal(run(model).probabilities, ROWS)
+    assert cuts == [1, 64, *[1] * 37]
 
 
 class Asynchronous:
@@ -105,14 +121,12 @@ class Asynchronous:
         return moved
 
 
-def test_batches_of_a_slow_asynchronous_device_come_one_by_one(monkeypatch):
-    device, together = Asynchronous(), []
+def test_batches_of_a_slow_asynchronous_device_come_one_by_one(monkeypatch, cuts):
+    device = Asynchronous()
     monkeypatch.setattr(batches, "QUICK", 1.5)
     monkeypatch.setattr(batches.time, "perf_counter", lambda: device.now)
-    begin = ArrayBatches.__next__
-    monkeypatch.setattr(ArrayBatches, "__next__", lambda cut: (together.append(cut.together), begin(cut))[1])
     np.testing.assert_array_equal(run(lambda inputs: inputs, wrappers=[device]).probabilities, ROWS)
-    assert set(together) == {1}
+    assert set(cuts) == {1}
 
 
 def test_who_watches_every_batch_sees_every_batch():
@@ -172,7 +186,7 @@ def test_memory_that_does_not_suffice_for_one_of_them_halves_all_that_follow():
             raise MemoryError
         return inputs
 
-    with pytest.warns(UserWarning, match="ran out of memory"):
+    with pytest.warns(UserWarning, match="batch 40: the device ran out of memory"):
         distributions = run(model, ROWS[:502])
     np.testing.assert_array_equal(distributions.probabilities, ROWS[:502])
     assert set(sizes[42:]) == {1, 2}
@@ -281,6 +295,67 @@ def test_a_store_keeps_every_batch_before_wrong_rows(tmp_path, row, wrong):
         stored(tmp_path / "x.fod", at_row(row, wrong))
     assert list(open_partial(tmp_path / "x.fod")) == list(range(row))
     np.testing.assert_array_equal(open_partial(tmp_path / "x.fod").labels, np.arange(row) % 7)
+
+
+class AtHost:
+    """A device that answers otherwise than with the rows of the batch that begins with row 165."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    @hookimpl(wrapper=True)
+    def to_device(self, device):
+        moved = yield
+        wrong = device == HOST and moved.ndim == 2 and (moved[0, :3] == ROWS[165]).all()
+        return self.answer(moved) if wrong else moved
+
+
+def refuse(rows):
+    raise InvalidOutputError("batch 33: these rows are refused")
+
+
+def break_down(rows):
+    raise RuntimeError("the device broke down")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (refuse, "batch 33: these rows are refused"),
+        (break_down, "the device broke down"),
+        (lambda rows: [[1.0], [0.5, 0.5]], "inhomogeneous"),
+        (lambda rows: np.full((5, 4), 0.25, np.float32), "batch 33, index 165: expected 3 classes as before, got 4"),
+        (lambda rows: rows[:, 0], r"batch 33: expected the shape \(rows, classes\)"),
+    ],
+)
+def test_a_store_keeps_every_batch_before_one_that_cannot_be_fetched(tmp_path, answer, message):
+    with pytest.raises((InvalidOutputError, RuntimeError, ValueError), match=message) as caught:
+        run(lambda inputs: inputs, out=tmp_path / "x.fod", wrappers=[AtHost(answer)])
+    assert "batch 33" in " ".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
+    assert list(open_partial(tmp_path / "x.fod")) == list(range(165))
+
+
+def test_a_store_keeps_every_batch_before_probabilities_among_logits(tmp_path):
+    model = at_row(165, lambda inputs: inputs)
+    with pytest.raises(InvalidOutputError, match="batch 33: its outputs are probabilities"):
+        run(
+            lambda inputs: model(inputs) if inputs[0, 0] == ROWS[165, 0] else 9 * inputs,
+            out=tmp_path / "x.fod",
+            output_mode="auto",
+        )
+    assert list(open_partial(tmp_path / "x.fod")) == list(range(165))
+
+
+@pytest.mark.parametrize("later", [250, 400], ids=["together", "later"])
+def test_a_store_keeps_every_batch_before_wrong_rows_and_a_later_error(tmp_path, later):
+    def fail(inputs):
+        raise KeyError("no such layer")
+
+    wrong, failing = at_row(165, lambda inputs: inputs[1:]), at_row(later, fail)
+    with pytest.raises(KeyError, match="no such layer"):
+        stored(tmp_path / "x.fod", lambda inputs: failing(wrong(inputs)))
+    assert list(open_partial(tmp_path / "x.fod")) == list(range(165))
+    np.testing.assert_array_equal(open_partial(tmp_path / "x.fod").labels, np.arange(165) % 7)
 
 
 class Contexts:

@@ -100,14 +100,15 @@ class ArrayBatches(Batches):
 
     Attributes:
         together: The batches that are cut at once, 1 unless ``keep_pace`` is called.
+        lasts: Whether several batches may be cut at once: what can be sliced, but is no array, may read into a buffer
+            of its own, of the size that it knows.
     """
 
     def __init__(self, arrays: Any, batch_size: int, start: int = 0) -> None:
         super().__init__(iter(()), count_rows(arrays))
         self.batch_size, self.together, self._start = batch_size, 1, start
         self._since: float | None = None
-        # What else can be sliced may read into a buffer of its own, of the size that it knows.
-        self._lasts = all(hasattr(array, "__dlpack__") for array in leaves(arrays))
+        self.lasts = all(hasattr(array, "__dlpack__") for array in leaves(arrays))
         self._inputs, labels = split_sample(arrays)
         self._cut_inputs = cutter(self._inputs)
         self._cut_labels = _no_labels if labels is None else cutter(labels)
@@ -135,12 +136,13 @@ class ArrayBatches(Batches):
         A run that takes them apart again calls it once per step.
 
         Args:
-            over: Whether the step waited for the rows of one; a step that only began one took no time that tells.
+            over: Whether the step waited for the rows of one. A step that only began one may have left the computing to
+                the device, so it can be too slow, but never quick.
         """
         since, self._since = self._since, time.perf_counter()
-        if self._lasts and over and since is not None:
+        if since is not None:
             fitting = self.together * QUICK / max(self._since - since, 1e-9)
-            self.together = max(1, min(int(fitting), MOST_TOGETHER))
+            self.together = max(1, min(int(fitting), MOST_TOGETHER if over else self.together))
 
 
 def _no_labels(part: slice) -> None:  # noqa: ARG001

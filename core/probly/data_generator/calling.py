@@ -17,7 +17,8 @@ def direct(caller: Any) -> Callable[..., Any]:
     if len(hooks) != 1 or hooks[0].wrapper or hooks[0].hookwrapper:
         return caller  # type: ignore[no-any-return]  # pluggy's callers are callable
     function, names = hooks[0].function, hooks[0].argnames
-    if set(names) == set(caller.spec.argnames):
+    # pluggy calls by position, and a decorator may know no other way.
+    if set(names) == set(caller.spec.argnames) and not hasattr(function, "__wrapped__"):
         return function  # type: ignore[no-any-return]
 
     def call(**arguments: Any) -> Any:

@@ -10,7 +10,7 @@ from probly.data_generator.outputs import FloatRows
 from probly.data_generator.samples import Batch, Indices
 
 MOST_NUMBERS = 2**14
-"""The numbers that wait at most; a batch of more is checked by itself."""
+"""The numbers of a group: it ends with the batch that reaches them."""
 LONGEST_WAIT = 0.05
 """The seconds between two groups, so that the rows of a slow model do not wait for the next batch."""
 
@@ -85,12 +85,12 @@ class Group:
         return True
 
     def _memory_for(self, rows: list[FloatRows], count: int) -> FloatRows:
-        """Return memory for a first batch and as many as may wait with it."""
+        """Return memory for a first batch, and for others where it is not a large one."""
         classes = rows[0].shape[1]
         lent = self._room() if self._room else None
         if lent is not None and len(lent) >= count and lent.shape[1] == classes:
             return lent
-        if count * classes >= MOST_NUMBERS:  # a large one brings its own
+        if count * max(classes, 1) >= MOST_NUMBERS:  # a large one brings its own
             return rows[0] if len(rows) == 1 else np.empty((count, classes), np.float32)
         if self._memory.shape[1] != classes or not len(self._memory):
             self._memory = np.empty((2 * MOST_NUMBERS // max(classes, 1), classes), np.float32)

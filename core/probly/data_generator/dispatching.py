@@ -15,7 +15,7 @@ from probly.data_generator.errors import BrokenBackendError, InvalidOutputError
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.nests import take_rows
 from probly.data_generator.outputs import FloatRows, check_shape
-from probly.data_generator.samples import Batch
+from probly.data_generator.samples import Batch, Indices
 
 NO_OUTPUTS = "hook forward returned None; expected one row per input"
 _FLOAT32 = np.dtype(np.float32)
@@ -39,6 +39,11 @@ class Dispatched(NamedTuple):
     mode: str
     size: int
     parts: list[Any]
+
+    @property
+    def indices(self) -> Indices:
+        """The indices of its rows."""
+        return self.batch.indices
 
 
 @dataclass
@@ -119,11 +124,15 @@ class Dispatcher:
                     parts.append(self.forward(take(slice(start, start + size)), mode))
         except Exception as error:
             # Leaving the block frees the failed attempt's arrays, which the traceback's frames keep alive.
-            if self._halved(error, size, number):
+            if self._halved(error, size, number, start):
                 return False
             error.add_note(f"raised in {self.where(number, start)}")
             raise
         return True
+
+    def failed_at(self, dispatched: Dispatched, row: int) -> None:
+        """Remember that something is wrong with a row, and that those of the parts before it can be kept."""
+        self._unfinished = dispatched._replace(parts=dispatched.parts[: row // dispatched.size])
 
     def before_error(self) -> Dispatched | None:
         """Return the whole batches that came together with one that failed, and before it; None without any."""
@@ -169,64 +178,51 @@ class Dispatcher:
 
     def _hosted(self, dispatched: Dispatched) -> list[FloatRows] | None:
         """Return the rows, or None after the device's memory did not suffice and the limit has been halved."""
-        hosted: list[Any] = []
+        number, (indices, _, _), _, _, size, parts = dispatched
+        hosted: list[FloatRows] = []
+        start, stop = 0, len(indices)
         try:
-            for part in dispatched.parts:
-                hosted.append(self.to_device(data=part, device=HOST))  # noqa: PERF401  # an error leaves those before
-        except Exception as error:
-            number, size = dispatched.number, dispatched.size
-            # Asynchronous devices report a failure of the computation only when its result is fetched.
-            if self._halved(error, size, number):
-                return None
-            error.add_note(f"raised in {self.where(number, len(hosted) * size)}")
+            for start, part in zip(range(0, stop, size), parts, strict=True):
+                rows = self.to_device(data=part, device=HOST)
+                expected = size if start + size <= stop else stop - start
+                usual = type(rows) is np.ndarray and rows.dtype is _FLOAT32 and rows.ndim == 2 and len(rows) == expected
+                hosted.append(rows if usual else check_shape(rows, expected, self.where(number, start)))
+            self._check_classes(hosted, dispatched)
+        except InvalidOutputError:
+            self.failed_at(dispatched, len(hosted) * size)
             raise
-        if not _are_as_usual(hosted, dispatched.size, len(dispatched.batch.indices)):
-            hosted = self._checked(hosted, dispatched)
+        except Exception as error:
+            # Asynchronous devices report a failure of the computation only when its result is fetched.
+            if self._halved(error, size, number, start):
+                return None
+            self.failed_at(dispatched, len(hosted) * size)
+            error.add_note(f"raised in {self.where(number, start)}")
+            raise
         self._classes = hosted[0].shape[1]
         return hosted
 
-    def _checked(self, hosted: list[Any], dispatched: Dispatched) -> list[FloatRows]:
-        """Return the rows of all parts in float32, or say which of them has the wrong shape."""
-        number, (indices, _, _), _, _, size, parts = dispatched
-        checked: list[FloatRows] = []
-        for start, rows in zip(range(0, len(indices), size), hosted, strict=True):
-            try:
-                checked.append(check_shape(rows, min(size, len(indices) - start), self.where(number, start)))
-            except InvalidOutputError:
-                self._unfinished = dispatched._replace(parts=parts[: len(checked)])
-                raise
-        self._check_classes(checked, dispatched)
-        return checked
-
     def _check_classes(self, hosted: list[FloatRows], dispatched: Dispatched) -> None:
+        """Refuse parts of another number of classes than those before, and take them away."""
         found = [rows.shape[1] for rows in hosted]
         if len(set(found)) == 1:
             return
         classes = self._classes or found[0]
         place = next(place for place, other in enumerate(found) if other != classes)
+        del hosted[place:]
         start = place * dispatched.size
         where = f"{self.where(dispatched.number, start)}, index {dispatched.batch.indices[start]}"
         message = f"{where}: expected {classes} classes as before, got {found[place]}"
         raise InvalidOutputError(message)
 
-    def _halved(self, error: Exception, size: int, number: int) -> bool:
+    def _halved(self, error: Exception, size: int, number: int, row: int) -> bool:
         """Return whether the device ran out of memory with more than one row; if so, remember half of its size."""
         if size == 1 or not self.backend.has("is_out_of_memory"):
             return False
         if not self.backend.hook.is_out_of_memory(error=error):
             return False
         if self.limit is None:
-            message = f"{self.where(number)}: the device ran out of memory; going on with smaller batches"
+            message = f"{self.where(number, row)}: the device ran out of memory; going on with smaller batches"
             warnings.warn(message, stacklevel=2)
         # A batch that was under way when another one failed must not halve the limit again.
         self.limit = min(self.limit or size, size // 2)
         return True
-
-
-def _are_as_usual(hosted: list[Any], size: int, rows: int) -> bool:
-    """Return whether all parts are float32 arrays of as many rows as they should have, and of equally many classes."""
-    if any(type(part) is not np.ndarray or part.dtype is not _FLOAT32 for part in hosted) or hosted[0].ndim != 2:
-        return False
-    classes = hosted[0].shape[1]
-    *others, last = [part.shape for part in hosted]
-    return last == (rows - size * len(others), classes) and others.count((size, classes)) == len(others)

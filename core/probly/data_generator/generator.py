@@ -197,7 +197,7 @@ class FirstOrderDataGenerator:
         """Run the model over all batches that the sink needs."""
         keep_freed_memory()
         run.join = not tracker.every_batch and sink.may_join(batches)
-        run.arrays = batches if run.join and isinstance(batches, ArrayBatches) else None
+        run.arrays = batches if run.join and isinstance(batches, ArrayBatches) and batches.lasts else None
         try:
             names: Sequence[str] | None = self._class_names(run.model)
             for batch, rows in run.rows(sink.pending(batches, tracker.skip), getattr(sink, "room", None)):

@@ -48,13 +48,13 @@ class NumpyModel:
         Estimators are made for read-only memory, in which parallel jobs share their inputs. The first batch is a copy
         all the same, to be compared: a library underneath may not ask whether it may write.
         """
-        if self.input_device != SHARED:
-            return self.function(inputs)
         if self.spares_inputs:
             try:
                 return self.function(inputs) if self._tried else self._try(inputs)
             except Exception:  # noqa: BLE001  # it objects to read-only memory; any other trouble comes again below
                 self.spares_inputs = False
+        if self.input_device != SHARED:
+            return self.function(inputs)
         copied = nests.map_leaves(own_copy, inputs)
         answers = self.function(copied)
         if self.spares_inputs is None:
@@ -136,6 +136,8 @@ def forward(model: NumpyModel, inputs: Any, output_mode: OutputMode, batch_size:
     if type(answers) is not np.ndarray:
         answers = _array(answers)
     # In memory of its own: the model may return the same array for every batch.
+    if output_mode == "probs" and answers.dtype is FLOAT32 and answers.ndim == 2 and answers.shape[1] > 1:
+        return answers.copy()  # what rows_of_scores would come to
     return outputs.rows_of_scores(answers, output_mode, OPERATIONS).astype(FLOAT32)
 
 

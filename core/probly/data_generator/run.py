@@ -1,7 +1,7 @@
 """One run: dispatch a batch, collect the one before it, check every row.
 
 A batch is collected after the next has been dispatched: frameworks compute asynchronously, so this alone overlaps
-computing with copying.
+computing with copying. The first one of arrays is waited for: its time tells how many quick ones may be cut at once.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -48,7 +48,7 @@ class Run:
         self.dispatcher = Dispatcher(self.backend, self.model, self.output_transform)
 
     def rows(self, batches: Iterable[Batch], room: Room | None = None) -> Iterator[tuple[Batch, FloatRows]]:
-        """Yield the batches with their checked rows, whose memory is used again afterwards.
+        """Yield the batches with their checked rows, which are to be used before the next ones are asked for.
 
         Args:
             batches: In the order in which they are yielded.
@@ -81,15 +81,19 @@ class Run:
             for batch in batches:
                 rows = len(batch.indices)
                 if rows:
-                    dispatched: Dispatched | Collected = self._dispatch(number, batch)
+                    dispatched = self._dispatch(number, batch)
                     done, waiting = waiting, None
-                    if arrays is not None and number == 0:  # waited for: its time tells how many to cut at once
-                        dispatched = self._collect(dispatched)
+                    latest: Dispatched | Collected | None = dispatched
+                    if arrays is not None and number == 0:
+                        latest = self._collect(dispatched)
+                        arrays.keep_pace(over=True)
+                        if arrays.together > 1:  # the next step may be a long one
+                            done, latest = latest, None
                     if done is not None:
                         yield self._collect(done)
-                    waiting = dispatched
-                    if arrays is not None:
-                        arrays.keep_pace(over=number == 0 or isinstance(done, Dispatched))
+                    waiting = latest
+                    if arrays is not None and number > 0:
+                        arrays.keep_pace(over=isinstance(done, Dispatched))
                 number += -(-rows // cut) if cut else 1
             done, waiting = waiting, None
             if done is not None:
@@ -102,15 +106,26 @@ class Run:
 
     def _before_error(self, waiting: Dispatched | Collected | None) -> Iterator[Collected]:
         """Yield the batches before one that failed, so that a store can keep them."""
-        unfinished: tuple[Dispatched | Collected | None, ...] = (waiting, self.dispatcher.before_error())
-        for dispatched in unfinished:
+        unfinished = self.dispatcher.before_error()
+        for dispatched in (waiting, unfinished):
             if dispatched is None:
                 continue
-            try:
-                collected = self._collect(dispatched)
-            except Exception:  # noqa: BLE001  # the device is in trouble; the caller raises the first error
-                return
-            yield collected
+            collected = self._collect_before_error(dispatched)
+            if collected is not None:
+                yield collected
+            if collected is None or len(collected.indices) < len(dispatched.indices):
+                return  # what follows would leave a gap
+
+    def _collect_before_error(self, dispatched: Dispatched | Collected) -> Collected | None:
+        """Collect a batch, or those of several that come before another error, which is not the one to be raised."""
+        try:
+            return self._collect(dispatched)
+        except Exception:  # noqa: BLE001  # the caller raises the first error
+            before = self.dispatcher.before_error()
+        try:
+            return self._collect(before) if before is not None and before.number == dispatched.number else None
+        except Exception:  # noqa: BLE001  # the device is in trouble
+            return None
 
     def _dispatch(self, number: int, batch: Batch) -> Dispatched:
         if self.output_transform is not None:
@@ -174,6 +189,7 @@ class Run:
                         f"{self.dispatcher.where(number)}: its outputs are probabilities, but those "
                         'of the first batch were logits; set output_mode to "logits" or "probs"'
                     )
+                    self.dispatcher.failed_at(dispatched, start)
                     raise InvalidOutputError(message)
 
     def _holds_probabilities(self, number: int, batch: Batch) -> bool:

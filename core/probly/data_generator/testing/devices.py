@@ -47,7 +47,7 @@ class DeviceChecks(Suite):
 
     def test_what_came_to_the_host_stays_as_it_is(self) -> None:
         """The rows of several batches wait for each other."""
-        batches = probabilities(6).reshape(3, 2, -1)
+        batches = probabilities(400).reshape(200, 2, -1)
         hosted = [self.to_host(self.array(batch)) for batch in batches]
         np.testing.assert_array_equal(hosted, batches)
 
