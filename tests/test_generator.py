@@ -329,7 +329,9 @@ def test_class_names_must_have_an_order(names):
         generator(class_names=names)
 
 
-def test_a_wrong_number_of_class_names_is_known_after_the_first_batch():
+@pytest.mark.parametrize(("quick", "most"), [(0, 2), (1e9, 65)], ids=["slow", "quick"])
+def test_a_wrong_number_of_class_names_is_known_after_the_step_that_follows_the_first_batch(quick, most, monkeypatch):
+    monkeypatch.setattr("probly.data_generator.batches.QUICK", quick)
     batches = []
 
     def model(batch):
@@ -337,8 +339,10 @@ def test_a_wrong_number_of_class_names_is_known_after_the_first_batch():
         return batch
 
     with pytest.raises(ValueError, match="expected 3 names, one per class, got 2"):
-        generator(model, class_names=["a", "b"], output_mode="logits", batch_size=2).generate_distributions(LOGITS)
-    assert len(batches) <= 2
+        generator(model, class_names=["a", "b"], output_mode="logits", batch_size=1).generate_distributions(
+            np.tile(LOGITS, (5, 1))
+        )
+    assert len(batches) == most
 
 
 class Classes:

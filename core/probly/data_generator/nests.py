@@ -9,6 +9,8 @@ import numpy as np
 
 def is_array(value: Any) -> bool:
     """Return whether a value looks like an array of any framework with at least one axis."""
+    if isinstance(value, np.ndarray):
+        return value.ndim >= 1
     if is_table(value):
         return True
     return hasattr(value, "dtype") and hasattr(value, "__getitem__") and len(getattr(value, "shape", ())) >= 1
@@ -48,6 +50,9 @@ def _like_mapping(original: Mapping[Any, Any], values: dict[Any, Any]) -> Mappin
 
 def leaves(nest: Any) -> Iterator[Any]:
     """Yield the leaves of a nest in order."""
+    if isinstance(nest, np.ndarray):  # see map_leaves
+        yield nest
+        return
     if isinstance(nest, Mapping):
         nest = nest.values()
     elif not isinstance(nest, list | tuple):
@@ -82,9 +87,9 @@ def columns(dataset: Any) -> Any:
         >>> columns([("sample", 0)]) is None
         True
     """
-    if isinstance(dataset, Mapping):
-        return dataset if common_rows(dataset) is not None else None
     if not isinstance(dataset, tuple):
+        if isinstance(dataset, Mapping):
+            return dataset if common_rows(dataset) is not None else None
         return dataset if is_array(dataset) else None
     arrays = tuple(_array_of_list(part) if isinstance(part, list) else part for part in dataset)
     if common_rows(arrays) is None:

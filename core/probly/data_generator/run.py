@@ -81,19 +81,15 @@ class Run:
             for batch in batches:
                 rows = len(batch.indices)
                 if rows:
-                    dispatched = self._dispatch(number, batch)
+                    dispatched: Dispatched | Collected = self._dispatch(number, batch)
                     done, waiting = waiting, None
-                    latest: Dispatched | Collected | None = dispatched
                     if arrays is not None and number == 0:
-                        latest = self._collect(dispatched)
-                        arrays.keep_pace(over=True)
-                        if arrays.together > 1:  # the next step may be a long one
-                            done, latest = latest, None
+                        dispatched = self._collect(dispatched)
                     if done is not None:
                         yield self._collect(done)
-                    waiting = latest
-                    if arrays is not None and number > 0:
-                        arrays.keep_pace(over=isinstance(done, Dispatched))
+                    waiting = dispatched
+                    if arrays is not None:
+                        arrays.keep_pace(over=number == 0 or isinstance(done, Dispatched))
                 number += -(-rows // cut) if cut else 1
             done, waiting = waiting, None
             if done is not None:
