@@ -455,3 +455,9 @@ def test_the_promised_signature():
     assert list(parameters)[:7] == promised
     assert [parameters[name].default for name in promised[1:]] == ["cpu", 64, "auto", None, None, None]
     assert parameters["backend"].default == "auto"
+
+
+@pytest.mark.parametrize("output_mode", ["auto", "logits", "probs"])
+@pytest.mark.parametrize("shape", [(0, 3), (0,)])
+def test_no_scores_become_no_rows(output_mode, shape):
+    assert generator(output_mode=output_mode).to_probs(np.empty(shape, np.float32)).shape[0] == 0

@@ -56,15 +56,18 @@ def test_slow_batches_come_one_by_one_and_a_step_that_waited_for_nothing_tells_n
     assert found == [1, 1, 10, 3, 1, batches.MOST_TOGETHER]
 
 
+class Reader:
+    """What reads into a buffer of its own, with room for one batch."""
+
+    shape, dtype, memory = ROWS.shape, ROWS.dtype, np.empty((5, 3), np.float32)
+
+    def __getitem__(self, part):
+        rows = ROWS[part]
+        self.memory[: len(rows)] = rows
+        return self.memory[: len(rows)]
+
+
 def test_what_may_read_into_a_buffer_is_cut_batch_by_batch():
-    class Reader:
-        shape, dtype, memory = ROWS.shape, ROWS.dtype, np.empty((5, 3), np.float32)
-
-        def __getitem__(self, part):
-            rows = ROWS[part]
-            self.memory[: len(rows)] = rows
-            return self.memory[: len(rows)]
-
     np.testing.assert_array_equal(run(lambda inputs: inputs.copy(), Reader()).probabilities, ROWS)
 
 
@@ -212,10 +215,10 @@ def test_a_store_has_the_same_rows(tmp_path):
     )
 
 
-def stored(path, model, **options):
+def stored(path, model, inputs=ROWS, **options):
     generator = FirstOrderDataGenerator(model, batch_size=5, backend="numpy", output_mode="probs")
     labels = np.arange(503) % 7
-    return generator.generate_distributions((ROWS, labels), **{"progress": False, "out": path, **options})
+    return generator.generate_distributions((inputs, labels), **{"progress": False, "out": path, **options})
 
 
 def shards(path):
@@ -223,10 +226,11 @@ def shards(path):
 
 
 @pytest.mark.parametrize("rows", [1, 5, 7, 10, 64, 160, 170, 503])
-def test_shards_end_where_they_do_batch_by_batch(tmp_path, rows):
-    megabytes = rows * 3 * 4 / 2**20
-    stored(tmp_path / "a.fod", lambda inputs: inputs, shard_megabytes=megabytes)
-    stored(tmp_path / "b.fod", lambda inputs: inputs, shard_megabytes=megabytes, progress=lambda now: None)
+@pytest.mark.parametrize("inputs", [ROWS, Reader()], ids=["array", "reader"])
+def test_shards_end_where_they_do_batch_by_batch(tmp_path, rows, inputs):
+    options = {"model": lambda inputs: inputs.copy(), "inputs": inputs, "shard_megabytes": rows * 3 * 4 / 2**20}
+    stored(tmp_path / "a.fod", **options)
+    stored(tmp_path / "b.fod", **options, progress=lambda now: None)
     assert shards(tmp_path / "a.fod") == shards(tmp_path / "b.fod")
 
 
@@ -311,7 +315,11 @@ class AtHost:
 
 
 def refuse(rows):
-    raise InvalidOutputError("batch 33: these rows are refused")
+    raise InvalidOutputError("these rows are refused")
+
+
+def interrupt(rows):
+    raise KeyboardInterrupt
 
 
 def break_down(rows):
@@ -321,7 +329,8 @@ def break_down(rows):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (refuse, "batch 33: these rows are refused"),
+        (refuse, "these rows are refused"),
+        (interrupt, None),
         (break_down, "the device broke down"),
         (lambda rows: [[1.0], [0.5, 0.5]], "inhomogeneous"),
         (lambda rows: np.full((5, 4), 0.25, np.float32), "batch 33, index 165: expected 3 classes as before, got 4"),
@@ -329,9 +338,10 @@ def break_down(rows):
     ],
 )
 def test_a_store_keeps_every_batch_before_one_that_cannot_be_fetched(tmp_path, answer, message):
-    with pytest.raises((InvalidOutputError, RuntimeError, ValueError), match=message) as caught:
+    with pytest.raises((InvalidOutputError, RuntimeError, ValueError, KeyboardInterrupt), match=message) as caught:
         run(lambda inputs: inputs, out=tmp_path / "x.fod", wrappers=[AtHost(answer)])
-    assert "batch 33" in " ".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
+    said = [str(caught.value), *getattr(caught.value, "__notes__", [])]
+    assert "".join(said).count("batch 33") == (answer is not interrupt)
     assert list(open_partial(tmp_path / "x.fod")) == list(range(165))
 
 
@@ -343,6 +353,21 @@ def test_a_store_keeps_every_batch_before_probabilities_among_logits(tmp_path):
             out=tmp_path / "x.fod",
             output_mode="auto",
         )
+    assert list(open_partial(tmp_path / "x.fod")) == list(range(165))
+
+
+def test_a_store_keeps_every_batch_before_one_whose_second_look_fails(tmp_path):
+    """Where rows may be probabilities among logits, the model is asked again about two of them."""
+
+    def model(inputs):
+        if inputs[0, 0] != ROWS[165, 0]:
+            return 9 * inputs
+        if len(inputs) == 2:
+            raise KeyError("no such layer")
+        return inputs
+
+    with pytest.raises(KeyError, match="no such layer"):
+        run(model, out=tmp_path / "x.fod", output_mode="auto")
     assert list(open_partial(tmp_path / "x.fod")) == list(range(165))
 
 

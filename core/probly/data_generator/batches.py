@@ -140,7 +140,7 @@ class ArrayBatches(Batches):
                 the device, so it can be too slow, but never quick.
         """
         since, self._since = self._since, time.perf_counter()
-        if since is not None:
+        if self.lasts and since is not None:
             fitting = self.together * QUICK / max(self._since - since, 1e-9)
             self.together = max(1, min(int(fitting), MOST_TOGETHER if over else self.together))
 

@@ -42,8 +42,7 @@ class Group:
         room: Asked by the first batch of a group, when those of the group before have been used.
 
     Attributes:
-        parts: The batches.
-        stops: Where the rows of each end.
+        parts: The batches, each with the place where its rows end.
 
     Examples:
         >>> group = Group()
@@ -60,28 +59,30 @@ class Group:
 
     def clear(self) -> None:
         """Forget all batches; the memory stays, because new one takes longer to touch than small rows to copy."""
-        self.parts: list[Collected] = []
-        self.stops: list[int] = []
+        self.parts: list[tuple[Collected, int]] = []
         self._rows = self._memory
 
     @property
     def rows(self) -> FloatRows:
         """The rows of all batches, until ``clear``."""
-        return self._rows[: self.stops[-1]]
+        return self._rows[: self._stop]
+
+    @property
+    def _stop(self) -> int:
+        return self.parts[-1][1] if self.parts else 0
 
     def add(self, collected: Collected) -> bool:
         """Append a batch if it fits in, and return whether it does; a single batch always does."""
         rows = collected.rows
         if not self.parts:
             self._rows = self._memory_for(rows, len(collected.indices))
-        start = self.stops[-1] if self.stops else 0
+        start = self._stop
         stop = start + len(collected.indices)
         if rows[0].shape[1] != self._rows.shape[1] or stop > len(self._rows):
             return False
         if self._rows is not rows[0]:
             np.concatenate(rows, out=self._rows[start:stop])
-        self.parts.append(collected)
-        self.stops.append(stop)
+        self.parts.append((collected, stop))  # at once, because Ctrl-C may come between any two steps
         return True
 
     def _memory_for(self, rows: list[FloatRows], count: int) -> FloatRows:
@@ -102,14 +103,15 @@ class Group:
 
     def joined(self) -> Batch | None:
         """Return all batches as one, or None where their labels do not fit together."""
-        first = self.parts[0].labels
-        if len(self.parts) == 1:
-            return Batch(self.parts[0].indices, None, first)
-        kind = _kind_of(self.parts[0])
-        if any(_kind_of(part) != kind for part in self.parts):
+        parts = [part for part, _ in self.parts]
+        first = parts[0]
+        if len(parts) == 1:
+            return Batch(first.indices, None, first.labels)
+        kind = _kind_of(first)
+        if any(_kind_of(part) != kind for part in parts):
             return None
-        labels = None if first is None else np.concatenate([part.labels for part in self.parts])
-        return Batch(np.concatenate([part.indices for part in self.parts]), None, labels)
+        labels = None if first.labels is None else np.concatenate([part.labels for part in parts])
+        return Batch(np.concatenate([part.indices for part in parts]), None, labels)
 
 
 def _kind_of(collected: Collected) -> object:

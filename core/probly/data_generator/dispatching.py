@@ -57,6 +57,7 @@ class Dispatcher:
         full_batch: The rows of the largest batch so far; compiled backends pad to it.
         cut: The rows per batch, where several come at once.
         limit: The rows that fit on the device, once it has run out of memory.
+        unfinished: What was under way when something failed, with the parts that came before that.
     """
 
     backend: Backend
@@ -65,6 +66,7 @@ class Dispatcher:
     full_batch: int = 0
     cut: int | None = None
     limit: int | None = None
+    unfinished: Dispatched | None = None
 
     def __post_init__(self) -> None:
         """Look up once what is called per batch."""
@@ -74,7 +76,6 @@ class Dispatcher:
         self._forward_context = self._context_of_model()
         self._full_part = self.full_batch
         self._classes = 0
-        self._unfinished: Dispatched | None = None
 
     def _context_of_model(self) -> Callable[[], contextlib.AbstractContextManager[Any]]:
         context: Any = getattr(self.model, "forward_context", contextlib.nullcontext)
@@ -105,7 +106,7 @@ class Dispatcher:
             try:
                 sufficed = self._run_parts(dispatched)
             except BaseException:
-                self._unfinished = dispatched
+                self.unfinished = dispatched
                 raise
             if sufficed:
                 return dispatched
@@ -132,13 +133,13 @@ class Dispatcher:
 
     def failed_at(self, dispatched: Dispatched, row: int) -> None:
         """Remember that something is wrong with a row, and that those of the parts before it can be kept."""
-        self._unfinished = dispatched._replace(parts=dispatched.parts[: row // dispatched.size])
+        self.unfinished = dispatched._replace(parts=dispatched.parts[: row // max(dispatched.size, 1)])
 
     def before_error(self) -> Dispatched | None:
         """Return the whole batches that came together with one that failed, and before it; None without any."""
-        if self._unfinished is None or self.cut is None:
+        if self.unfinished is None or self.cut is None:
             return None
-        number, (indices, inputs, _), labels, mode, size, parts = self._unfinished
+        number, (indices, inputs, _), labels, mode, size, parts = self.unfinished
         step = math.lcm(size, self.cut)  # whole batches that are whole parts
         part = slice(0, len(parts) * size // step * step)
         if not part.stop:
@@ -182,21 +183,20 @@ class Dispatcher:
         hosted: list[FloatRows] = []
         start, stop = 0, len(indices)
         try:
-            for start, part in zip(range(0, stop, size), parts, strict=True):
+            for start, part in zip(range(0, max(stop, 1), max(size, 1)), parts, strict=True):
                 rows = self.to_device(data=part, device=HOST)
                 expected = size if start + size <= stop else stop - start
                 usual = type(rows) is np.ndarray and rows.dtype is _FLOAT32 and rows.ndim == 2 and len(rows) == expected
                 hosted.append(rows if usual else check_shape(rows, expected, self.where(number, start)))
             self._check_classes(hosted, dispatched)
-        except InvalidOutputError:
-            self.failed_at(dispatched, len(hosted) * size)
-            raise
-        except Exception as error:
+        except BaseException as error:  # Ctrl-C included
             # Asynchronous devices report a failure of the computation only when its result is fetched.
-            if self._halved(error, size, number, start):
+            if isinstance(error, Exception) and self._halved(error, size, number, start):
                 return None
             self.failed_at(dispatched, len(hosted) * size)
-            error.add_note(f"raised in {self.where(number, start)}")
+            where = self.where(number, start)
+            if isinstance(error, Exception) and where not in str(error):  # the checks name it themselves
+                error.add_note(f"raised in {where}")
             raise
         self._classes = hosted[0].shape[1]
         return hosted
@@ -216,7 +216,7 @@ class Dispatcher:
 
     def _halved(self, error: Exception, size: int, number: int, row: int) -> bool:
         """Return whether the device ran out of memory with more than one row; if so, remember half of its size."""
-        if size == 1 or not self.backend.has("is_out_of_memory"):
+        if size == 1 or isinstance(error, InvalidOutputError) or not self.backend.has("is_out_of_memory"):
             return False
         if not self.backend.hook.is_out_of_memory(error=error):
             return False

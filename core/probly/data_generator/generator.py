@@ -131,7 +131,8 @@ class FirstOrderDataGenerator:
     def _current_model(self) -> Any:
         """Return the loaded model, loaded afresh if it is a live object whose weights may have changed."""
         if not isinstance(self.model, str | PathLike | tuple):  # a tuple is a builder and its weight file
-            self._loaded = self._load_model()
+            loaded = self._loaded = self._load_model()
+            return loaded  # another thread's run has its own
         return self._loaded
 
     def generate_distributions(
@@ -197,7 +198,7 @@ class FirstOrderDataGenerator:
         """Run the model over all batches that the sink needs."""
         keep_freed_memory()
         run.join = not tracker.every_batch and sink.may_join(batches)
-        run.arrays = batches if run.join and isinstance(batches, ArrayBatches) and batches.lasts else None
+        run.arrays = batches if run.join and isinstance(batches, ArrayBatches) else None
         try:
             names: Sequence[str] | None = self._class_names(run.model)
             for batch, rows in run.rows(sink.pending(batches, tracker.skip), getattr(sink, "room", None)):

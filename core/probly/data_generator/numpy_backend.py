@@ -58,7 +58,8 @@ class NumpyModel:
         copied = nests.map_leaves(own_copy, inputs)
         answers = self.function(copied)
         if self.spares_inputs is None:
-            self.spares_inputs = all(map(is_unchanged, nests.leaves(copied), nests.leaves(inputs)))
+            spared = all(map(is_unchanged, nests.leaves(copied), nests.leaves(inputs)))
+            self.spares_inputs = spared and self.spares_inputs is None  # another thread may have seen otherwise
         return answers
 
     def _try(self, inputs: Any) -> Any:

@@ -60,7 +60,7 @@ class Run:
             if whole is not None:
                 yield whole, group.rows
                 continue
-            for part, stop in zip(group.parts, group.stops, strict=True):
+            for part, stop in group.parts:
                 start = stop - len(part.indices)
                 if bad is not None and bad.position < stop:
                     size = self.dispatcher.cut or len(part.indices)
@@ -83,7 +83,7 @@ class Run:
                 if rows:
                     dispatched: Dispatched | Collected = self._dispatch(number, batch)
                     done, waiting = waiting, None
-                    if arrays is not None and number == 0:
+                    if arrays is not None and arrays.lasts and number == 0:
                         dispatched = self._collect(dispatched)
                     if done is not None:
                         yield self._collect(done)
@@ -160,7 +160,11 @@ class Run:
         self.decided = True
 
     def _taken_as_probabilities(self, number: int, batch: Batch) -> FloatRows:
-        return np.concatenate(self.dispatcher.host_rows(self.dispatcher.dispatch(number, batch, "probs")))
+        try:
+            return np.concatenate(self.dispatcher.host_rows(self.dispatcher.dispatch(number, batch, "probs")))
+        except BaseException:
+            self.dispatcher.unfinished = None  # a look at a batch is no part of the run
+            raise
 
     def _collect(self, dispatched: Dispatched | Collected) -> Collected:
         if isinstance(dispatched, Collected):
@@ -179,19 +183,21 @@ class Run:
             part = slice(start, min(start + size, len(rows)))
             if part.stop - start > 1 and may_be_probabilities(rows[part]):
                 batch = Batch(indices[part], take_rows(inputs, part, len(rows)))
-                number = dispatched.number + start // size
-                if self._holds_probabilities(number, batch):
-                    message = (
-                        f"{self.dispatcher.where(number)}: its outputs are probabilities, but those "
-                        'of the first batch were logits; set output_mode to "logits" or "probs"'
-                    )
+                try:
+                    self._refuse_probabilities(dispatched.number + start // size, batch)
+                except BaseException:
                     self.dispatcher.failed_at(dispatched, start)
-                    raise InvalidOutputError(message)
+                    raise
 
-    def _holds_probabilities(self, number: int, batch: Batch) -> bool:
+    def _refuse_probabilities(self, number: int, batch: Batch) -> None:
         # Two rows tell nearly always; only if they are distributions is the whole batch worth another pass.
         two = Batch(batch.indices[:2], take_rows(batch.inputs, slice(0, 2), len(batch.indices)))
-        return all(find_bad_row(self._taken_as_probabilities(number, part)) is None for part in (two, batch))
+        if all(find_bad_row(self._taken_as_probabilities(number, part)) is None for part in (two, batch)):
+            message = (
+                f"{self.dispatcher.where(number)}: its outputs are probabilities, but those "
+                'of the first batch were logits; set output_mode to "logits" or "probs"'
+            )
+            raise InvalidOutputError(message)
 
     def _explain(self, collected: Collected, position: int, reason: str) -> str:
         remedy = "return logits or probabilities without NaN"
