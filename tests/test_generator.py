@@ -461,3 +461,13 @@ def test_the_promised_signature():
 @pytest.mark.parametrize("shape", [(0, 3), (0,)])
 def test_no_scores_become_no_rows(output_mode, shape):
     assert generator(output_mode=output_mode).to_probs(np.empty(shape, np.float32)).shape[0] == 0
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, "datetime64[s]", "timedelta64[s]", "U9", [("a", "f4"), ("b", "f4")]])
+@pytest.mark.parametrize("output_mode", ["auto", "logits", "probs"])
+def test_what_are_no_real_numbers_is_refused(dtype, output_mode):
+    model = generator(lambda batch: np.zeros((len(batch), 3), dtype), output_mode=output_mode)
+    with pytest.raises(
+        TypeError, match=r"Model must return numbers, got ndarray of shape \(20, 3\) of .*output_transform"
+    ):
+        model.generate_distributions(LOGITS)

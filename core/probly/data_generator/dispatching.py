@@ -182,8 +182,9 @@ class Dispatcher:
         number, (indices, _, _), _, _, size, parts = dispatched
         hosted: list[FloatRows] = []
         start, stop = 0, len(indices)
+        starts = range(0, max(stop, 1), max(size, 1))  # no rows are one part, too
         try:
-            for start, part in zip(range(0, max(stop, 1), max(size, 1)), parts, strict=True):
+            for start, part in zip(starts, parts, strict=True):
                 rows = self.to_device(data=part, device=HOST)
                 expected = size if start + size <= stop else stop - start
                 usual = type(rows) is np.ndarray and rows.dtype is _FLOAT32 and rows.ndim == 2 and len(rows) == expected
@@ -193,7 +194,8 @@ class Dispatcher:
             # Asynchronous devices report a failure of the computation only when its result is fetched.
             if isinstance(error, Exception) and self._halved(error, size, number, start):
                 return None
-            self.failed_at(dispatched, len(hosted) * size)
+            start = len(hosted) * size  # the first wrong one, which may have been found after all had come
+            self.failed_at(dispatched, start)
             where = self.where(number, start)
             if isinstance(error, Exception) and where not in str(error):  # the checks name it themselves
                 error.add_note(f"raised in {where}")
@@ -210,7 +212,7 @@ class Dispatcher:
         place = next(place for place, other in enumerate(found) if other != classes)
         del hosted[place:]
         start = place * dispatched.size
-        where = f"{self.where(dispatched.number, start)}, index {dispatched.batch.indices[start]}"
+        where = f"{self.where(dispatched.number, start)}, index {dispatched.indices[start]}"
         message = f"{where}: expected {classes} classes as before, got {found[place]}"
         raise InvalidOutputError(message)
 

@@ -201,7 +201,7 @@ class FirstOrderDataGenerator:
         run.arrays = batches if run.join and isinstance(batches, ArrayBatches) else None
         try:
             names: Sequence[str] | None = self._class_names(run.model)
-            for batch, rows in run.rows(sink.pending(batches, tracker.skip), getattr(sink, "room", None)):
+            for batch, rows in run.rows(sink.pending(batches, tracker.skip), sink.room):
                 names = class_name_list(names, rows.shape[1])  # a wrong number is known after the first batch
                 sink.add(batch.indices, rows, batch.labels)
                 tracker.update(len(rows))

@@ -173,7 +173,7 @@ class Run:
         if self.decided and self.output_mode == "logits":
             parts = [np.concatenate(parts)]
             self._check_decision(dispatched, parts[0])
-        return Collected(dispatched.number, dispatched.batch.indices, dispatched.labels, parts)
+        return Collected(dispatched.number, dispatched.indices, dispatched.labels, parts)
 
     def _check_decision(self, dispatched: Dispatched, rows: FloatRows) -> None:
         """Refuse a batch of probabilities in a run whose first batch held logits."""

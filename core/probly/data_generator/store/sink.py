@@ -60,6 +60,10 @@ class StoreSink:
         """Return whether several batches may be added as one: if all that follow the first are missing."""
         return isinstance(batches, ArrayBatches) and len(self.writer.missing(0, 2**62)) == 1
 
+    def room(self) -> FloatRows | None:
+        """Return None: rows are written in the store's representation, not to memory of ours."""
+        return None
+
     def pending(self, batches: Iterable[Batch], skip: Callable[[int], Any]) -> Iterator[Batch]:
         """Yield the batches that hold a missing row.
 
