@@ -127,19 +127,28 @@ def sink_with(count, capacity):
     return sink
 
 
-def test_rows_are_written_once_to_where_they_stay():
+def test_rows_of_another_number_of_classes_are_not_added():
     sink = sink_with(10, 40)
-    group = next(in_groups([Collected(0, np.arange(10, 40), None, [ROWS[10:20], ROWS[20:40]])], sink.room))
+    with pytest.raises(InvalidOutputError, match="index 10: expected 3 classes as before, got 2"):
+        sink.add(np.arange(10, 20), ROWS[10:20, :2], None)
+    assert sink.count == 10
+
+
+@pytest.mark.parametrize("count", [0, 10])
+def test_rows_are_written_once_to_where_they_stay(count):
+    sink = sink_with(count, 40)
+    parts = [ROWS[count:20], ROWS[20:40]]
+    group = next(in_groups([Collected(0, np.arange(count, 40), None, parts)], sink.room))
     assert np.shares_memory(group.rows, sink.rows)
-    assert sink.count == 10  # what was written does not count before it has been checked and added
+    assert sink.count == count  # what was written does not count before it has been checked and added
     sink.add(group.joined().indices, group.rows, None)
     np.testing.assert_array_equal(sink.finish({}).probabilities, ROWS[:40])
 
 
 @pytest.mark.parametrize(
     ("sink", "rows"),
-    [(sink_with(0, 40), ROWS[:10]), (sink_with(10, 19), ROWS[:10]), (sink_with(10, 40), ROWS[:10, :2])],
-    ids=["nothing yet", "too little", "other classes"],
+    [(sink_with(0, 0), ROWS[:10]), (sink_with(10, 19), ROWS[:10]), (sink_with(10, 40), ROWS[:10, :2])],
+    ids=["none announced", "too little", "other classes"],
 )
 @pytest.mark.parametrize("parts", [1, 3])
 def test_where_there_is_no_room_rows_have_memory_of_their_own(sink, rows, parts):

@@ -104,8 +104,8 @@ def test_out_of_memory_is_said_once():
     ("kind", "expected"),
     [
         (list, ["dispatch", "dispatch", "collect", "dispatch", "collect", "collect"]),
-        # The first one of arrays tells how many may come at once.
-        (np.asarray, ["dispatch", "collect", "dispatch", "dispatch", "collect", "collect"]),
+        # The first one of arrays tells how many may come at once, and is collected again with them.
+        (np.asarray, ["dispatch", "collect", "dispatch", "dispatch", "collect", "collect", "collect"]),
     ],
 )
 def test_a_batch_is_collected_after_the_next_is_dispatched(kind, expected, monkeypatch):
@@ -329,8 +329,8 @@ def test_class_names_must_have_an_order(names):
         generator(class_names=names)
 
 
-@pytest.mark.parametrize(("quick", "most"), [(0, 2), (1e9, 65)], ids=["slow", "quick"])
-def test_a_wrong_number_of_class_names_is_known_after_the_step_that_follows_the_first_batch(quick, most, monkeypatch):
+@pytest.mark.parametrize(("quick", "most"), [(0, 2), (1e9, 129)], ids=["slow", "quick"])
+def test_a_wrong_number_of_class_names_is_known_after_the_second_step(quick, most, monkeypatch):
     monkeypatch.setattr("probly.data_generator.batches.QUICK", quick)
     batches = []
 
@@ -340,7 +340,7 @@ def test_a_wrong_number_of_class_names_is_known_after_the_step_that_follows_the_
 
     with pytest.raises(ValueError, match="expected 3 names, one per class, got 2"):
         generator(model, class_names=["a", "b"], output_mode="logits", batch_size=1).generate_distributions(
-            np.tile(LOGITS, (5, 1))
+            np.tile(LOGITS, (10, 1))
         )
     assert len(batches) == most
 

@@ -1,5 +1,6 @@
 """What a run says of itself: lines in a log, a bar on a terminal or in a notebook, calls of a function."""
 
+import contextlib
 import io
 import json
 import os
@@ -81,6 +82,31 @@ def test_a_function_gets_every_batch_and_the_end(clock):
     assert seen[-1].remaining == 0
     with pytest.raises(AttributeError, match="cannot assign"):
         seen[0].rows = 3
+
+
+class Screen:
+    """A display that notes what is shown."""
+
+    seconds = 0.0
+
+    def __init__(self):
+        self.seen = []
+
+    def show(self, progress, *, last):
+        self.seen.append((progress.rows, last))
+
+    def close(self):
+        self.seen.append("closed")
+
+
+def test_the_screen_is_let_go_of_and_only_a_good_end_is_shown():
+    done, failed = Screen(), Screen()
+    with progress.Tracker(5, done, lambda: 0) as tracker:
+        tracker.update(5)
+    with contextlib.suppress(RuntimeError), progress.Tracker(5, failed, lambda: 0) as tracker:
+        tracker.update(3)
+        raise RuntimeError
+    assert (done.seen, failed.seen) == ([(5, False), (5, True), "closed"], [(3, False), "closed"])
 
 
 def test_an_unknown_length_has_no_remaining_time(clock):

@@ -120,6 +120,23 @@ def test_an_estimator_that_fails_says_why_itself():
     assert caught.value.__notes__ == ["raised in backend 'numpy', batch 1"]
 
 
+def test_an_estimator_that_reshapes_its_inputs_gets_copies():
+    class Model(Estimator):
+        def predict_proba(self, inputs):
+            shape = inputs.shape
+            rows = super().predict_proba(inputs.copy())
+            if inputs.flags.writeable:
+                inputs.shape = (inputs.size, 1)
+            assert len(rows) == shape[0]
+            self.seen[-1] = inputs
+            return rows
+
+    model = Model()
+    given, rows = run(model)
+    np.testing.assert_allclose(rows, DOUBLED, rtol=0, atol=1e-6)
+    assert shared(model, given) == [False] * 4
+
+
 def test_nan_among_the_inputs_is_no_change():
     inputs = INPUTS.copy()
     inputs[3, 2] = np.nan

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from probly.data_generator import BrokenBackendError, FirstOrderDataGenerator, InvalidOutputError, batches
+from probly.data_generator.backends.listing import find_backend
+from probly.data_generator.backends.loading import load_backend
 from probly.data_generator.batches import ArrayBatches
 from probly.data_generator.hookspecs import HOST, hookimpl
+from probly.data_generator.run import Run
 from probly.data_generator.store import open_partial
 
 ROWS = np.random.default_rng(0).dirichlet(np.ones(3), 503).astype(np.float32)
@@ -195,6 +198,45 @@ def test_memory_that_does_not_suffice_for_one_of_them_halves_all_that_follow():
     assert set(sizes[42:]) == {1, 2}
 
 
+class OutOfMemory:
+    """A device that finds only when it is asked for the rows that more than two do not fit."""
+
+    @hookimpl(wrapper=True)
+    def to_device(self, data, device):
+        if device == HOST and len(data) > 2 and data.ndim == 2:
+            raise MemoryError
+        return (yield)
+
+
+def test_memory_that_does_not_suffice_for_the_first_one_halves_all_that_follow(cuts):
+    sizes = []
+    with pytest.warns(UserWarning, match="batch 0: the device ran out of memory"):
+        found = run(lambda inputs: sizes.append(len(inputs)) or inputs, ROWS[:502], wrappers=[OutOfMemory()])
+    np.testing.assert_array_equal(found.probabilities, ROWS[:502])
+    assert cuts[:2] == [1, 64]
+    assert sizes[0] == 5
+    assert set(sizes[1:]) == {1, 2}
+
+
+class Reversed(ArrayBatches):
+    """Batches that are not just what was cut."""
+
+    def __next__(self):
+        batch = super().__next__()
+        return batch._replace(inputs=batch.inputs[::-1])
+
+
+def test_what_a_subclass_makes_of_its_batches_is_what_the_model_gets():
+    class Wrapper:
+        @hookimpl(wrapper=True)
+        def iterate_batches(self, dataset, batch_size):
+            yield
+            return Reversed(dataset, batch_size)
+
+    found = run(lambda inputs: inputs, ROWS[:100], wrappers=[Wrapper()])
+    np.testing.assert_array_equal(found.probabilities, ROWS[:100].reshape(20, 5, 3)[:, ::-1].reshape(100, 3))
+
+
 def test_an_output_transform_gets_each_batch():
     sizes = []
 
@@ -290,6 +332,37 @@ def test_a_store_keeps_every_batch_before_a_sample_that_cannot_be_read(tmp_path)
     with pytest.raises(OSError, match="cannot be read"):
         generator.generate_distributions(Broken(ROWS), progress=False, out=tmp_path / "x.fod")
     assert list(open_partial(tmp_path / "x.fod")) == list(range(165))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError("cannot be read")])
+@pytest.mark.parametrize(("failing", "rows"), [(2, 5), (3, 325)])
+def test_a_store_keeps_every_batch_before_one_that_cannot_be_cut(tmp_path, monkeypatch, error, failing, rows):
+    calls, begin = [], ArrayBatches.__next__
+
+    def fail(cut):
+        calls.append(cut)
+        if len(calls) == failing:
+            raise error
+        return begin(cut)
+
+    monkeypatch.setattr(ArrayBatches, "__next__", fail)
+    with pytest.raises(type(error)):
+        stored(tmp_path / "x.fod", lambda inputs: inputs)
+    assert list(open_partial(tmp_path / "x.fod")) == list(range(rows))
+
+
+@pytest.mark.parametrize("row", [5, 165, 500])
+def test_no_row_comes_twice_before_an_error(row):
+    def fail(inputs):
+        raise RuntimeError
+
+    backend = load_backend(find_backend("numpy"))
+    cut = ArrayBatches(ROWS, batch_size=5)
+    model = backend.hook.load_model(source=at_row(row, fail), device="cpu", options={})
+    seen = []
+    with pytest.raises(RuntimeError):
+        seen += (batch.indices for batch, _ in Run(backend, model, "probs", join=True, arrays=cut).rows(cut))
+    assert np.concatenate(seen).tolist() == list(range(row))
 
 
 @pytest.mark.parametrize("wrong", [lambda inputs: inputs[1:], lambda inputs: 2 * inputs])

@@ -122,6 +122,10 @@ class ArrayBatches(Batches):
         if self._since is None:
             self._since = time.perf_counter()
         stop = self._start = min(start + self.together * self.batch_size, self.length)
+        return self.cut(start, stop)
+
+    def cut(self, start: int, stop: int) -> Batch:
+        """Return the rows from ``start`` to before ``stop``."""
         part = slice(start, stop)
         return Batch(np.arange(start, stop), self._cut_inputs(part), self._cut_labels(part))
 

@@ -15,8 +15,8 @@ LONGEST_WAIT = 0.05
 """The seconds between two groups, so that the rows of a slow model do not wait for the next batch."""
 
 
-Room = Callable[[], FloatRows | None]
-"""Returns the memory that rows are going to end in, if there is any yet: there they need not be copied again."""
+Room = Callable[[int], FloatRows | None]
+"""Returns the memory that rows of so many classes are going to end in, if any: there they need not be copied again."""
 
 
 class Collected(NamedTuple):
@@ -88,7 +88,7 @@ class Group:
     def _memory_for(self, rows: list[FloatRows], count: int) -> FloatRows:
         """Return memory for a first batch, and for others where it is not a large one."""
         classes = rows[0].shape[1]
-        lent = self._room() if self._room else None
+        lent = self._room(classes) if self._room else None
         if lent is not None and len(lent) >= count and lent.shape[1] == classes:
             return lent
         if count * max(classes, 1) >= MOST_NUMBERS:  # a large one brings its own

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -94,15 +94,25 @@ class Dispatcher:
         """Name a batch in messages: the one of this number, or that of a row among several from this number on."""
         return f"backend {self.backend.info.name!r}, batch {number + (row // self.cut if self.cut else 0)}"
 
-    def dispatch(self, number: int, batch: Batch, mode: str, labels: Any = None) -> Dispatched:
-        """Run the model over a batch without waiting for the device."""
+    def dispatch(
+        self, number: int, batch: Batch, mode: str, labels: Any = None, parts: Sequence[Any] = ()
+    ) -> Dispatched:
+        """Run the model over a batch without waiting for the device.
+
+        Args:
+            number: See Dispatched.
+            batch: The batch.
+            mode: See Dispatched.
+            labels: See Dispatched.
+            parts: The outputs of its first batches, if the model has been run over them.
+        """
         rows = len(batch.indices)
         whole = min(rows, self.cut or rows)
         self.full_batch = max(self.full_batch, whole)
         while True:
             size = min(whole, self.limit or whole)
             self._full_part = min(self.full_batch, self.limit or self.full_batch)
-            dispatched = Dispatched(number, batch, labels, mode, size, [])
+            dispatched = Dispatched(number, batch, labels, mode, size, list(parts))
             try:
                 sufficed = self._run_parts(dispatched)
             except BaseException:
@@ -110,18 +120,19 @@ class Dispatcher:
                 raise
             if sufficed:
                 return dispatched
+            parts = ()  # they come in another size now
 
     def _run_parts(self, dispatched: Dispatched) -> bool:
         """Run the model over each part; return False after memory did not suffice and the limit has been halved."""
         number, batch, _, mode, size, parts = dispatched
-        rows, start = len(batch.indices), 0
+        rows, start = len(batch.indices), len(parts) * size
         try:
             if size == rows:  # the inputs as they are
                 parts.append(self.forward(batch.inputs, mode))
                 return True
             take = cutter(batch.inputs, rows)
             with contextlib.nullcontext() if mode == "raw" else self._forward_context():
-                for start in range(0, rows, size):
+                for start in range(start, rows, size):  # noqa: B020  # it begins where it stands
                     parts.append(self.forward(take(slice(start, start + size)), mode))
         except Exception as error:
             # Leaving the block frees the failed attempt's arrays, which the traceback's frames keep alive.

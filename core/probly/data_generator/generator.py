@@ -198,7 +198,8 @@ class FirstOrderDataGenerator:
         """Run the model over all batches that the sink needs."""
         keep_freed_memory()
         run.join = not tracker.every_batch and sink.may_join(batches)
-        run.arrays = batches if run.join and isinstance(batches, ArrayBatches) else None
+        # A subclass may make something else of its batches than the rows that are cut.
+        run.arrays = batches if run.join and type(batches) is ArrayBatches else None
         try:
             names: Sequence[str] | None = self._class_names(run.model)
             for batch, rows in run.rows(sink.pending(batches, tracker.skip), sink.room):

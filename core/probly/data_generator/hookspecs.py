@@ -112,7 +112,8 @@ def forward(model: Any, inputs: Any, output_mode: OutputMode, batch_size: int) -
     """Return one row per input in new memory, without gradients and without a change of the model's state.
 
     Called per batch with inputs on the model's device. It should return before the device has finished, if the
-    framework can: the generator asks for the rows one batch later, and at once for the first batch only.
+    framework can: the generator asks for the rows one batch later. It asks for those of the first batch at once, to see
+    how long they take, and again with the others.
 
     Args:
         model: What ``load_model`` returned.

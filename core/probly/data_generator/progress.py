@@ -1,12 +1,11 @@
 """What a run reports of itself while it goes on: a bar, a line every 30 seconds, or calls of your own function."""
 
-import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 clock = time.monotonic
 SECONDS_PER_LINE = 30.0
@@ -49,7 +48,7 @@ class Display(Protocol):
 
 
 class Tracker:
-    """Counts rows and time.
+    """Counts rows and time; a context that shows its end if the block ends well.
 
     Args:
         total: See Progress.
@@ -86,10 +85,19 @@ class Tracker:
             self._shown = now
             self.display.show(self._progress(now), last=False)
 
-    def finish(self) -> None:
-        """Show that all rows are there."""
-        if self.display is not None:
-            self.display.show(self._progress(clock()), last=True)
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        """Show that all rows are there, if they are, and let go of the screen."""
+        if self.display is None:
+            return
+        try:
+            if kind is None:
+                self.display.show(self._progress(clock()), last=True)
+        finally:
+            self.display.close()
 
     def _progress(self, now: float) -> Progress:
         seconds = 0.0 if self._first is None else now - self._first
@@ -212,23 +220,15 @@ def check_progress(progress: bool | Callback) -> None:
         raise TypeError(message)
 
 
-@contextlib.contextmanager
-def tracked(total: int | None, progress: bool | Callback, safe_rows: Callable[[], int]) -> Iterator[Tracker]:
-    """Give a Tracker, and show its end if the block ends well.
+def tracked(total: int | None, progress: bool | Callback, safe_rows: Callable[[], int]) -> Tracker:
+    """Return a Tracker of one run.
 
     Args:
         total: The rows that the dataset announces, or None.
         progress: True for a bar on a terminal or in a notebook and lines elsewhere, False for silence, or a function.
         safe_rows: Returns the number of rows that are published.
     """
-    display = _display(total, progress)
-    tracker = Tracker(total, display, safe_rows)
-    try:
-        yield tracker
-        tracker.finish()
-    finally:
-        if display is not None:
-            display.close()
+    return Tracker(total, _display(total, progress), safe_rows)
 
 
 def _display(total: int | None, progress: bool | Callback) -> Display | None:

@@ -1,6 +1,6 @@
 """Where rows come from: what the metadata records, and what a later run on the same store must share with the first."""
 
-import datetime as dt
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ def run_metadata(
         "num_classes": num_classes,
         "class_names": class_names,
         "versions": dict(versions(generator.backend.info.distribution)),
-        "timestamp": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
     }
 
 

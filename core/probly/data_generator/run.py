@@ -1,10 +1,11 @@
 """One run: dispatch a batch, collect the one before it, check every row.
 
 A batch is collected after the next has been dispatched: frameworks compute asynchronously, so this alone overlaps
-computing with copying. The first one of arrays is waited for: its time tells how many quick ones may be cut at once.
+computing with copying. The first one of arrays is waited for: its time tells how many of those behind it are cut at
+once, as one step with it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +55,7 @@ class Run:
             batches: In the order in which they are yielded.
             room: See ``checking.Group``.
         """
-        for group in in_groups(self._collected(batches), room):
+        for group in in_groups(self._collected(iter(batches)), room):
             bad = find_bad_row(group.rows)
             whole = group.joined() if self.join and bad is None else None
             if whole is not None:
@@ -71,25 +72,27 @@ class Run:
                     raise InvalidOutputError(self._explain(part, bad.position - start, bad.reason))
                 yield Batch(part.indices, None, part.labels), group.rows[start:stop]
 
-    def _collected(self, batches: Iterable[Batch]) -> Iterator[Collected]:
+    def _collected(self, batches: Iterator[Batch]) -> Iterator[Collected]:
         """Yield the rows of each batch, one batch behind the device."""
         arrays = self.arrays
         self.dispatcher.cut = cut = None if arrays is None else arrays.batch_size
-        waiting: Dispatched | Collected | None = None
+        waiting: Dispatched | None = None
         number = 0
         try:
             for batch in batches:
                 rows = len(batch.indices)
                 if rows:
-                    dispatched: Dispatched | Collected = self._dispatch(number, batch)
+                    dispatched = self._dispatch(number, batch)
                     done, waiting = waiting, None
-                    if arrays is not None and arrays.lasts and number == 0:
-                        dispatched = self._collect(dispatched)
                     if done is not None:
                         yield self._collect(done)
                     waiting = dispatched
                     if arrays is not None:
-                        arrays.keep_pace(over=number == 0 or isinstance(done, Dispatched))
+                        more = self._behind_first(dispatched, batches, arrays) if number == 0 else None
+                        if more is not None:
+                            waiting, rows = None, len(more.indices)
+                            waiting = self._dispatch(number, more, dispatched.parts)
+                        arrays.keep_pace(over=done is not None)
                 number += -(-rows // cut) if cut else 1
             done, waiting = waiting, None
             if done is not None:
@@ -100,7 +103,16 @@ class Run:
             yield from self._before_error(waiting)
             raise
 
-    def _before_error(self, waiting: Dispatched | Collected | None) -> Iterator[Collected]:
+    def _behind_first(self, first: Dispatched, batches: Iterator[Batch], arrays: ArrayBatches) -> Batch | None:
+        """Return the first batch and those behind it that its time lets be cut at once, or None where none may."""
+        self.dispatcher.host_rows(first)  # waits for it, and raises what is wrong with it
+        arrays.keep_pace(over=True)
+        if arrays.together == 1 or self.dispatcher.limit is not None:
+            return None
+        others = next(batches, None)
+        return None if others is None else arrays.cut(int(first.indices[0]), int(others.indices[-1]) + 1)
+
+    def _before_error(self, waiting: Dispatched | None) -> Iterator[Collected]:
         """Yield the batches before one that failed, so that a store can keep them."""
         unfinished = self.dispatcher.before_error()
         for dispatched in (waiting, unfinished):
@@ -112,7 +124,7 @@ class Run:
             if collected is None or len(collected.indices) < len(dispatched.indices):
                 return  # what follows would leave a gap
 
-    def _collect_before_error(self, dispatched: Dispatched | Collected) -> Collected | None:
+    def _collect_before_error(self, dispatched: Dispatched) -> Collected | None:
         """Collect a batch, or those of several that come before another error, which is not the one to be raised."""
         try:
             return self._collect(dispatched)
@@ -123,12 +135,12 @@ class Run:
         except Exception:  # noqa: BLE001  # the device is in trouble
             return None
 
-    def _dispatch(self, number: int, batch: Batch) -> Dispatched:
-        if self.output_transform is not None:
-            return self.dispatcher.dispatch(number, batch, "raw", self._host_labels(batch.labels))
-        if self.output_mode == "auto":
+    def _dispatch(self, number: int, batch: Batch, parts: Sequence[Any] = ()) -> Dispatched:
+        """Run the model over a batch, of which some parts may be there already."""
+        if self.output_transform is None and self.output_mode == "auto":
             self._decide(number, batch)
-        return self.dispatcher.dispatch(number, batch, self.output_mode, self._host_labels(batch.labels))
+        mode = self.output_mode if self.output_transform is None else "raw"
+        return self.dispatcher.dispatch(number, batch, mode, self._host_labels(batch.labels), parts)
 
     def _host_labels(self, labels: Any) -> Any:
         """Copy labels at once: rows are collected a batch later, when a loader may have reused its memory."""
@@ -166,9 +178,7 @@ class Run:
             self.dispatcher.unfinished = None  # a look at a batch is no part of the run
             raise
 
-    def _collect(self, dispatched: Dispatched | Collected) -> Collected:
-        if isinstance(dispatched, Collected):
-            return dispatched
+    def _collect(self, dispatched: Dispatched) -> Collected:
         parts = self.dispatcher.host_rows(dispatched)
         if self.decided and self.output_mode == "logits":
             parts = [np.concatenate(parts)]

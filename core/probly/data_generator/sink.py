@@ -45,9 +45,15 @@ class MemorySink:
         """Return the batches that are needed: all of them."""
         return batches
 
-    def room(self) -> FloatRows | None:
+    def room(self, classes: int) -> FloatRows | None:
         """Return the memory of the rows that come next, where adding them then copies nothing."""
-        return None if self.rows is None else self.rows[self.count :]
+        return self._memory(classes)[self.count :]
+
+    def _memory(self, classes: int) -> FloatRows:
+        """Return the memory of all rows, which the first ones decide the classes of."""
+        if self.rows is None:
+            self.rows = np.empty((self.capacity, classes), np.float32)
+        return self.rows
 
     def add(self, indices: Indices, rows: FloatRows, labels: Any) -> None:
         """Append one batch.
@@ -55,15 +61,14 @@ class MemorySink:
         Raises:
             InvalidOutputError: It has another number of classes than the batches before.
         """
-        if self.rows is None:
-            self.rows = np.empty((self.capacity, rows.shape[1]), np.float32)
-        elif rows.shape[1] != self.rows.shape[1]:
-            message = f"index {indices[0]}: expected {self.rows.shape[1]} classes as before, got {rows.shape[1]}"
+        expected = self._memory(rows.shape[1]).shape[1]
+        if rows.shape[1] != expected:
+            message = f"index {indices[0]}: expected {expected} classes as before, got {rows.shape[1]}"
             raise InvalidOutputError(message)
         stop = self.count + len(rows)
         if stop > self.capacity:
             self._grow(stop)
-        self.rows[self.count : stop] = rows
+        self._memory(expected)[self.count : stop] = rows
         self.indices[self.count : stop] = indices
         self.count = stop
         self._add_labels(labels, len(rows))
@@ -91,7 +96,7 @@ class MemorySink:
         if self.rows is None:
             return Distributions(np.empty((0, 0), np.float32), meta=meta)
         rows, indices, labels = self.rows[: self.count], self.indices[: self.count], self._joined_labels()
-        if self.count > 1 and not (indices[1:] > indices[:-1]).all():
+        if self.count > 1 and not np.logical_and.reduce(indices[1:] > indices[:-1]):
             indices, first = np.unique(indices, return_index=True)
             if len(first) < self.count:
                 self._check_repeated()
@@ -113,4 +118,7 @@ class MemorySink:
             raise AlignmentError(message)
 
     def _joined_labels(self) -> npt.NDArray[Any] | None:
-        return np.concatenate(self.labels) if self.labels else None
+        if not self.labels:
+            return None
+        joined: npt.NDArray[Any] = self.labels[0] if len(self.labels) == 1 else np.concatenate(self.labels)
+        return joined

@@ -60,7 +60,7 @@ class StoreSink:
         """Return whether several batches may be added as one: if all that follow the first are missing."""
         return isinstance(batches, ArrayBatches) and len(self.writer.missing(0, 2**62)) == 1
 
-    def room(self) -> FloatRows | None:
+    def room(self, classes: int) -> FloatRows | None:  # noqa: ARG002
         """Return None: rows are written in the store's representation, not to memory of ours."""
         return None
 
