@@ -9,6 +9,7 @@ from probly.data_generator import BrokenBackendError, FirstOrderDataGenerator, I
 from probly.data_generator.backends.listing import find_backend
 from probly.data_generator.backends.loading import load_backend
 from probly.data_generator.batches import ArrayBatches
+from probly.data_generator.dispatching import Dispatcher
 from probly.data_generator.hookspecs import HOST, hookimpl
 from probly.data_generator.run import Run
 from probly.data_generator.store import open_partial
@@ -74,6 +75,19 @@ def test_what_may_read_into_a_buffer_is_cut_batch_by_batch():
     np.testing.assert_array_equal(run(lambda inputs: inputs.copy(), Reader()).probabilities, ROWS)
 
 
+def test_what_is_cut_batch_by_batch_is_not_waited_for():
+    events = []
+
+    class Watch:
+        @hookimpl(wrapper=True)
+        def to_device(self, device):
+            events.append(device == HOST)
+            return (yield)
+
+    run(lambda inputs: inputs.copy(), Reader(), wrappers=[Watch()])
+    assert events == [False, *[False, True] * 100, True]
+
+
 def test_the_model_gets_the_same_batches_as_ever():
     sizes = []
 
@@ -133,6 +147,37 @@ def test_batches_of_a_slow_asynchronous_device_come_one_by_one(monkeypatch, cuts
     monkeypatch.setattr(batches.time, "perf_counter", lambda: device.now)
     np.testing.assert_array_equal(run(lambda inputs: inputs, wrappers=[device]).probabilities, ROWS)
     assert set(cuts) == {1}
+
+
+class Queue:
+    """A device that works off its queue at a second per batch while who fetches rows waits; fetching again is free."""
+
+    def __init__(self):
+        self.now, self.queue, self.longest = 0.0, [], 0
+
+    @hookimpl(wrapper=True)
+    def forward(self):
+        outputs = yield
+        self.queue.append(outputs)
+        self.longest = max(self.longest, len(self.queue))
+        return outputs
+
+    @hookimpl(wrapper=True)
+    def to_device(self, data, device):
+        while device == HOST and any(data is outputs for outputs in self.queue):
+            self.queue.pop(0)
+            self.now += 1
+        return (yield)
+
+
+@pytest.mark.parametrize("output_mode", ["probs", "auto"])
+def test_a_slow_device_never_has_more_than_two_batches_in_its_queue(monkeypatch, output_mode):
+    device = Queue()
+    monkeypatch.setattr(batches, "QUICK", 0.5)
+    monkeypatch.setattr(batches.time, "perf_counter", lambda: device.now)
+    found = run(lambda inputs: inputs, wrappers=[device], output_mode=output_mode)
+    np.testing.assert_array_equal(found.probabilities, ROWS)
+    assert device.longest == 2
 
 
 def test_who_watches_every_batch_sees_every_batch():
@@ -226,15 +271,27 @@ class Reversed(ArrayBatches):
         return batch._replace(inputs=batch.inputs[::-1])
 
 
-def test_what_a_subclass_makes_of_its_batches_is_what_the_model_gets():
-    class Wrapper:
-        @hookimpl(wrapper=True)
-        def iterate_batches(self, dataset, batch_size):
-            yield
-            return Reversed(dataset, batch_size)
+class InReverse:
+    """A plugin that reverses the inputs of each batch."""
 
-    found = run(lambda inputs: inputs, ROWS[:100], wrappers=[Wrapper()])
-    np.testing.assert_array_equal(found.probabilities, ROWS[:100].reshape(20, 5, 3)[:, ::-1].reshape(100, 3))
+    @hookimpl(wrapper=True)
+    def iterate_batches(self, dataset, batch_size):
+        yield
+        return Reversed(dataset, batch_size)
+
+
+def test_what_a_subclass_makes_of_its_batches_is_what_the_model_gets(tmp_path):
+    generator = FirstOrderDataGenerator(
+        lambda inputs: inputs, batch_size=5, backend="numpy", output_mode="probs", wrappers=[InReverse()]
+    )
+    expected = ROWS[:100].reshape(20, 5, 3)[:, ::-1].reshape(100, 3)
+    found = generator.generate_distributions(ROWS[:100], progress=False)
+    np.testing.assert_array_equal(found.probabilities, expected)
+    store = generator.generate_distributions(
+        ROWS[:100], progress=False, out=tmp_path / "x.fod", shard_megabytes=10 * 3 * 4 / 2**20
+    )
+    np.testing.assert_array_equal(store.probabilities, expected)
+    assert len(shards(tmp_path / "x.fod")) == 10
 
 
 def test_an_output_transform_gets_each_batch():
@@ -351,6 +408,56 @@ def test_a_store_keeps_every_batch_before_one_that_cannot_be_cut(tmp_path, monke
     assert list(open_partial(tmp_path / "x.fod")) == list(range(rows))
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), KeyError("box")])
+@pytest.mark.parametrize(("row", "kept"), [(7, 5), (400, 325)])
+def test_a_store_keeps_every_batch_before_labels_that_cannot_be_copied(tmp_path, row, kept, error):
+    class Labels:
+        @hookimpl(wrapper=True)
+        def to_device(self, data):
+            if isinstance(data, Foreign) and row in data.values:
+                raise error
+            return (yield)
+
+    class Foreign:
+        """Labels of another library."""
+
+        dtype = np.dtype(int)
+
+        def __init__(self, values):
+            self.values, self.shape = values, values.shape
+
+        def __array__(self, dtype=None, copy=None):
+            return self.values
+
+        def __dlpack__(self):
+            raise NotImplementedError
+
+        def __getitem__(self, part):
+            return Foreign(self.values[part])
+
+    generator = FirstOrderDataGenerator(
+        lambda inputs: inputs, batch_size=5, backend="numpy", output_mode="probs", wrappers=[Labels()]
+    )
+    with pytest.raises(type(error)):
+        generator.generate_distributions((ROWS, Foreign(np.arange(503))), progress=False, out=tmp_path / "x.fod")
+    assert list(open_partial(tmp_path / "x.fod")) == list(range(kept))
+
+
+def test_a_store_keeps_the_first_batch_when_a_second_try_is_interrupted(tmp_path):
+    calls = []
+
+    def model(inputs):
+        calls.append(len(inputs))
+        if len(calls) > 1:
+            raise (MemoryError, KeyboardInterrupt)[len(calls) - 2]
+        return inputs
+
+    with pytest.warns(UserWarning, match="ran out of memory"), pytest.raises(KeyboardInterrupt):
+        stored(tmp_path / "x.fod", model)
+    assert calls == [5, 5, 2]
+    assert list(open_partial(tmp_path / "x.fod")) == list(range(5))
+
+
 @pytest.mark.parametrize("row", [5, 165, 500])
 def test_no_row_comes_twice_before_an_error(row):
     def fail(inputs):
@@ -363,6 +470,25 @@ def test_no_row_comes_twice_before_an_error(row):
     with pytest.raises(RuntimeError):
         seen += (batch.indices for batch, _ in Run(backend, model, "probs", join=True, arrays=cut).rows(cut))
     assert np.concatenate(seen).tolist() == list(range(row))
+
+
+def test_no_row_comes_twice_when_the_look_at_the_first_batch_is_interrupted(monkeypatch):
+    calls, check = [], Dispatcher._check_classes
+
+    def interrupt_once(dispatcher, hosted, dispatched):
+        calls.append(len(hosted))
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        check(dispatcher, hosted, dispatched)
+
+    monkeypatch.setattr(Dispatcher, "_check_classes", interrupt_once)
+    backend = load_backend(find_backend("numpy"))
+    cut = ArrayBatches(ROWS, batch_size=5)
+    model = backend.hook.load_model(source=lambda inputs: inputs, device="cpu", options={})
+    seen = []
+    with pytest.raises(KeyboardInterrupt):
+        seen += (batch.indices for batch, _ in Run(backend, model, "probs", join=True, arrays=cut).rows(cut))
+    assert np.concatenate(seen).tolist() == list(range(5))
 
 
 @pytest.mark.parametrize("wrong", [lambda inputs: inputs[1:], lambda inputs: 2 * inputs])

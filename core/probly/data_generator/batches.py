@@ -88,6 +88,7 @@ def _check_iterable(dataset: Any) -> None:
 QUICK = 0.03
 """The seconds that batches cut at once may take together: nothing else happens meanwhile, Ctrl-C excepted."""
 MOST_TOGETHER = 64
+"""The batches that are cut at once; in the first step of a run, behind the first one."""
 
 
 class ArrayBatches(Batches):

@@ -104,7 +104,7 @@ class Dispatcher:
             batch: The batch.
             mode: See Dispatched.
             labels: See Dispatched.
-            parts: The outputs of its first batches, if the model has been run over them.
+            parts: The outputs of its first batches, of ``cut`` rows each, if the model has been run over them.
         """
         rows = len(batch.indices)
         whole = min(rows, self.cut or rows)
@@ -125,14 +125,15 @@ class Dispatcher:
     def _run_parts(self, dispatched: Dispatched) -> bool:
         """Run the model over each part; return False after memory did not suffice and the limit has been halved."""
         number, batch, _, mode, size, parts = dispatched
-        rows, start = len(batch.indices), len(parts) * size
+        rows, begun = len(batch.indices), len(parts) * size
+        start = begun
         try:
             if size == rows:  # the inputs as they are
                 parts.append(self.forward(batch.inputs, mode))
                 return True
             take = cutter(batch.inputs, rows)
             with contextlib.nullcontext() if mode == "raw" else self._forward_context():
-                for start in range(start, rows, size):  # noqa: B020  # it begins where it stands
+                for start in range(begun, rows, size):
                     parts.append(self.forward(take(slice(start, start + size)), mode))
         except Exception as error:
             # Leaving the block frees the failed attempt's arrays, which the traceback's frames keep alive.

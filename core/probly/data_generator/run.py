@@ -88,11 +88,11 @@ class Run:
                         yield self._collect(done)
                     waiting = dispatched
                     if arrays is not None:
-                        more = self._behind_first(dispatched, batches, arrays) if number == 0 else None
-                        if more is not None:
-                            waiting, rows = None, len(more.indices)
-                            waiting = self._dispatch(number, more, dispatched.parts)
-                        arrays.keep_pace(over=done is not None)
+                        if number == 0 and arrays.lasts:
+                            waiting = self._with_those_behind(dispatched, batches, arrays)
+                            rows = len(waiting.indices)
+                        # The first one had been waited for, so that its rows were there at once.
+                        arrays.keep_pace(over=done is not None and done.number > 0)
                 number += -(-rows // cut) if cut else 1
             done, waiting = waiting, None
             if done is not None:
@@ -103,18 +103,21 @@ class Run:
             yield from self._before_error(waiting)
             raise
 
-    def _behind_first(self, first: Dispatched, batches: Iterator[Batch], arrays: ArrayBatches) -> Batch | None:
-        """Return the first batch and those behind it that its time lets be cut at once, or None where none may."""
+    def _with_those_behind(self, first: Dispatched, batches: Iterator[Batch], arrays: ArrayBatches) -> Dispatched:
+        """Return the first batch as one step with those behind it that its time lets be cut at once."""
         self.dispatcher.host_rows(first)  # waits for it, and raises what is wrong with it
         arrays.keep_pace(over=True)
-        if arrays.together == 1 or self.dispatcher.limit is not None:
-            return None
-        others = next(batches, None)
-        return None if others is None else arrays.cut(int(first.indices[0]), int(others.indices[-1]) + 1)
+        others = next(batches, None) if arrays.together > 1 and self.dispatcher.limit is None else None
+        if others is None:
+            return first
+        step = arrays.cut(int(first.indices[0]), int(others.indices[-1]) + 1)
+        return self._dispatch(first.number, step, first.parts)
 
     def _before_error(self, waiting: Dispatched | None) -> Iterator[Collected]:
         """Yield the batches before one that failed, so that a store can keep them."""
         unfinished = self.dispatcher.before_error()
+        if unfinished is not None and waiting is not None and unfinished.number == waiting.number:
+            waiting = None  # the first batch, which is part of the step that failed
         for dispatched in (waiting, unfinished):
             if dispatched is None:
                 continue

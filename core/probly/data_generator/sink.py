@@ -118,7 +118,4 @@ class MemorySink:
             raise AlignmentError(message)
 
     def _joined_labels(self) -> npt.NDArray[Any] | None:
-        if not self.labels:
-            return None
-        joined: npt.NDArray[Any] = self.labels[0] if len(self.labels) == 1 else np.concatenate(self.labels)
-        return joined
+        return np.concatenate(self.labels) if self.labels else None

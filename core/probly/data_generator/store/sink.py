@@ -58,7 +58,7 @@ class StoreSink:
 
     def may_join(self, batches: Iterable[Batch]) -> bool:
         """Return whether several batches may be added as one: if all that follow the first are missing."""
-        return isinstance(batches, ArrayBatches) and len(self.writer.missing(0, 2**62)) == 1
+        return type(batches) is ArrayBatches and len(self.writer.missing(0, 2**62)) == 1
 
     def room(self, classes: int) -> FloatRows | None:  # noqa: ARG002
         """Return None: rows are written in the store's representation, not to memory of ours."""
