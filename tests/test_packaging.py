@@ -1,6 +1,5 @@
 """The distributions as users get them: built wheels, installed alone into fresh environments."""
 
-import functools
 import os
 import re
 import shutil
@@ -78,22 +77,15 @@ class Environment(NamedTuple):
     installed: set[str]
 
 
-@pytest.fixture(scope="session")
-def alone(wheels, tmp_path_factory):
-    """Return a function from a backend's name to an environment with the core and this backend alone."""
-
-    @functools.cache
-    def environment(name):
-        folder = tmp_path_factory.mktemp(name) / "env"
-        venv.create(folder, with_pip=True, symlinks=True)
-        python = folder / "bin" / "python"
-        plugin = [wheels[f"probly_data_generator_{name}"]] if name in PLUGINS else []
-        floors = FLOORS if name == "floors" else []
-        install_into(python, wheels["probly_data_generator"], *plugin, *floors, pinned=not floors)
-        names = run(python, "import importlib.metadata as m; print(*(d.name for d in m.distributions()))")
-        return Environment(python, {name.lower().replace("_", "-") for name in names.split()})
-
-    return environment
+def environment(name, wheels, folder):
+    """Return a new environment with the core and this backend alone; with the floors, the core in its oldest libraries."""
+    venv.create(folder / "env", with_pip=True, symlinks=True)
+    python = folder / "env" / "bin" / "python"
+    plugin = [wheels[f"probly_data_generator_{name}"]] if name in PLUGINS else []
+    floors = FLOORS if name == "floors" else []
+    install_into(python, wheels["probly_data_generator"], *plugin, *floors, pinned=not floors)
+    names = run(python, "import importlib.metadata as m; print(*(d.name for d in m.distributions()))")
+    return Environment(python, {name.lower().replace("_", "-") for name in names.split()})
 
 
 def run_conformance(python, name):
@@ -149,8 +141,8 @@ def test_every_plugin_has_the_same_files():
         assert (ROOT / "plugins" / plugin / "README.md").exists()
 
 
-def test_the_core_installs_alone_and_needs_four_libraries(alone):
-    python, installed = alone("numpy")
+def test_the_core_installs_alone_and_needs_four_libraries(wheels, tmp_path):
+    python, installed = environment("numpy", wheels, tmp_path)
     assert installed - {"pip", "setuptools", "probly-data-generator"} == {
         "numpy",
         "pluggy",
@@ -172,8 +164,8 @@ def test_the_core_installs_alone_and_needs_four_libraries(alone):
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_each_backend_installs_alone_and_passes_the_suite(name, alone):
-    python = alone(name).python
+def test_each_backend_installs_alone_and_passes_the_suite(name, wheels, tmp_path):
+    python = environment(name, wheels, tmp_path).python
     absent = [module for other, module in FRAMEWORKS.items() if other != name]
     imported = run(python, RUN.format(name=name, absent=absent)).strip()
     assert Path(imported).is_relative_to(python.parents[1]), "the installed one"
@@ -206,12 +198,12 @@ def test_beside_the_host_library(wheels, tmp_path):
     assert run(sys.executable, code).strip()
 
 
-def test_the_declared_floors_are_enough(alone):
+def test_the_declared_floors_are_enough(wheels, tmp_path):
     """The oldest versions that pyproject.toml admits pass the suite, too, pluggy's silent defaults included."""
     declared = (ROOT / "pyproject.toml").read_text()
     for floor in FLOORS:
         assert f'"{floor.removesuffix(".0").replace("==", ">=")}"' in declared
-    python = alone("floors").python
+    python = environment("floors", wheels, tmp_path).python
     code = """
 import numpy as np, pluggy, importlib_metadata
 assert pluggy.__version__ == "1.2.0" and np.__version__ == "1.26.0"
@@ -243,8 +235,8 @@ except TypeError as error:
     run_conformance(python, "numpy")
 
 
-def test_the_newest_pluggy_passes_the_suite(alone):
-    python = alone("numpy").python
+def test_the_newest_pluggy_passes_the_suite(wheels, tmp_path):
+    python = environment("numpy", wheels, tmp_path).python
     install_into(python, "pytest")
     install_into(python, "pluggy", pinned=False)
     run_conformance(python, "numpy")
