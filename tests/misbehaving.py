@@ -585,6 +585,11 @@ BACKENDS = {
         "test_another_container_is_refused_with_the_way_out",
         (),
     ),
+    "drops-imaginary": (
+        scores_in_place_of_forward(lambda outputs, mode: np.real(outputs)),
+        "test_complex_outputs_are_refused",
+        ("probs",),
+    ),
     "flattens": (
         after_forward(lambda rows: rows.reshape(len(rows), -1)),
         "test_more_axes_are_refused",

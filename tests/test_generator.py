@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError
 from probly.data_generator.numpy_arrays import OPERATIONS
@@ -152,6 +153,26 @@ def test_ctrl_c_closes_the_dataset_and_passes():
 def test_labels_that_are_no_array_do_not_matter():
     samples = [(row, {"boxes": np.zeros(index)}) for index, row in enumerate(LOGITS)]
     assert generator(output_mode="logits").generate_distributions(samples).labels is None
+
+
+@pytest.mark.parametrize("common", [{"box": 1, "area": 2}, (1, 2), None])
+@pytest.mark.parametrize("other", [None, {"box": 1}, {"box": 1, "area": 2, "crowd": 0}, (1,), 3])
+@pytest.mark.parametrize("out", [None, "run.fod"])
+def test_labels_of_several_kinds_in_a_batch_end_no_run(common, other, out, tmp_path):
+    samples = [(row, other if index % 8 == 3 else common) for index, row in enumerate(LOGITS)]
+    made = generator(output_mode="logits", batch_size=8)
+    distributions = made.generate_distributions(samples, out=out and tmp_path / out)
+    assert len(distributions) == 20
+    assert distributions.labels is None
+
+
+@pytest.mark.parametrize("other", [{"left": LOGITS[0]}, {"left": LOGITS[0], "right": 0, "more": 1}, LOGITS[0]])
+def test_samples_with_other_keys_are_refused(other):
+    """Taking those of the first sample would drop the others without a word."""
+    samples = [{"left": row, "right": 0} for row in LOGITS[:5]] + [other]
+    with pytest.raises(ValueError, match=r"expected samples with the keys \['left', 'right'\], got ") as caught:
+        generator(lambda batch: batch["left"], output_mode="logits").generate_distributions(samples)
+    assert any("the samples 0 to 5" in note for note in caught.value.__notes__)
 
 
 def test_progress_is_quiet_where_nobody_watches(capsys):
@@ -468,6 +489,14 @@ def test_no_scores_become_no_rows(output_mode, shape):
 def test_what_are_no_real_numbers_is_refused(dtype, output_mode):
     model = generator(lambda batch: np.zeros((len(batch), 3), dtype), output_mode=output_mode)
     with pytest.raises(
-        TypeError, match=r"Model must return numbers, got ndarray of shape \(20, 3\) of .*output_transform"
+        TypeError, match=r"Model must return real numbers, got an array of shape \(20, 3\) and dtype .*output_transform"
     ):
+        model.generate_distributions(LOGITS)
+
+
+@pytest.mark.parametrize("output_mode", ["auto", "logits", "probs"])
+@pytest.mark.parametrize("wrap", [lambda matrix: matrix, lambda matrix: {"logits": matrix}])
+def test_a_sparse_matrix_is_refused_with_the_way_out(wrap, output_mode):
+    model = generator(lambda batch: wrap(scipy.sparse.csr_array(batch)), output_mode=output_mode)
+    with pytest.raises(TypeError, match=r"an array, got csr_array of shape \(20, 3\); return its toarray\(\)"):
         model.generate_distributions(LOGITS)

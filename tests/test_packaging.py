@@ -78,7 +78,7 @@ class Environment(NamedTuple):
 
 
 def environment(name, wheels, folder):
-    """Return a new environment with the core and this backend alone; with the floors, the core in its oldest libraries."""
+    """Return a new environment with the core and this backend alone, or with the oldest libraries (floors)."""
     venv.create(folder / "env", with_pip=True, symlinks=True)
     python = folder / "env" / "bin" / "python"
     plugin = [wheels[f"probly_data_generator_{name}"]] if name in PLUGINS else []

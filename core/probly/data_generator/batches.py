@@ -10,7 +10,17 @@ import numpy as np
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.loaders import is_loader, loader_batches
-from probly.data_generator.nests import collate, columns, count_rows, is_array, is_table, leaves, map_leaves, take_rows
+from probly.data_generator.nests import (
+    collate,
+    collate_labels,
+    columns,
+    count_rows,
+    is_array,
+    is_table,
+    leaves,
+    map_leaves,
+    take_rows,
+)
 from probly.data_generator.samples import (
     Batch,
     Batches,
@@ -178,7 +188,7 @@ class _SamplePicker(NamedTuple):
             indices: Any = np.arange(start, start + len(samples))
         else:
             indices = checked_indices([self.index_getter(sample) for sample in samples], len(samples))
-        return Batch(indices, self._stacked(inputs, indices), None if labels[0] is None else collate(labels))
+        return Batch(indices, self._stacked(inputs, indices), None if labels[0] is None else collate_labels(labels))
 
     def _split(self, samples: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
         """Do what ``split_sample`` does, at once where all samples are pairs."""

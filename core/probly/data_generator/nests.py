@@ -150,6 +150,9 @@ def collate(samples: Sequence[Any]) -> Any:
 
     Samples that do not stack (other shapes, other objects) come back as a list.
 
+    Raises:
+        ValueError: Samples of mappings or tuples do not all have the same parts.
+
     Examples:
         >>> collate([(np.zeros(3), 0), (np.ones(3), 1)])[1]
         array([0, 1])
@@ -158,6 +161,7 @@ def collate(samples: Sequence[Any]) -> Any:
     """
     first = samples[0]
     if isinstance(first, Mapping):
+        _check_keys(samples, first)
         return {key: collate([sample[key] for sample in samples]) for key in first}
     if isinstance(first, tuple):
         columns = [collate(column) for column in zip(*samples, strict=True)]
@@ -171,3 +175,24 @@ def collate(samples: Sequence[Any]) -> Any:
         return list(samples)
     stacks = arrays[0].dtype != object and all(array.shape == arrays[0].shape for array in arrays)
     return np.stack(arrays) if stacks else list(samples)
+
+
+def _check_keys(samples: Sequence[Any], first: Mapping[Any, Any]) -> None:
+    for sample in samples:
+        if not isinstance(sample, Mapping) or sample.keys() != first.keys():
+            got = f"the keys {list(sample)}" if isinstance(sample, Mapping) else type(sample).__name__
+            message = f"expected samples with the keys {list(first)}, got {got}"
+            raise ValueError(message)
+
+
+def collate_labels(labels: Sequence[Any]) -> Any:
+    """Stack labels as ``collate`` does; a run does not end for those whose parts differ, which come back as a list.
+
+    Examples:
+        >>> collate_labels([{"box": 1}, None])
+        [{'box': 1}, None]
+    """
+    try:
+        return collate(labels)
+    except (TypeError, ValueError):
+        return list(labels)

@@ -139,8 +139,6 @@ def forward(model: NumpyModel, inputs: Any, output_mode: OutputMode, batch_size:
     # In memory of its own: the model may return the same array for every batch.
     if output_mode == "probs" and answers.dtype is FLOAT32 and answers.ndim == 2 and answers.shape[1] > 1:
         return answers.copy()  # what rows_of_scores would come to
-    if answers.dtype.kind not in "fiubO":  # complex numbers, dates and text would be cast without a word
-        answers = _rows(answers)
     return outputs.rows_of_scores(answers, output_mode, OPERATIONS).astype(FLOAT32)
 
 
@@ -148,7 +146,14 @@ def _array(answers: Any) -> npt.NDArray[Any]:
     """Return what a model answered as an array: pure Python, tables, and what holds logits."""
     if isinstance(answers, list | tuple) or hasattr(answers, "__array__"):
         return _rows(answers)
-    return np.asarray(outputs.unwrap(answers))
+    found = outputs.unwrap(answers)
+    array = np.asarray(found)
+    if array.ndim == 0 and array.dtype.kind == "O":  # a sparse matrix
+        message = (
+            f"Model must return an array, got {outputs.describe(found)}; return its toarray() or set output_transform"
+        )
+        raise TypeError(message)
+    return array
 
 
 def _rows(answers: Any) -> npt.NDArray[Any]:

@@ -1,5 +1,6 @@
 """From what a model returns to checked rows: unwrapping, softmax, validity."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -101,7 +102,7 @@ def as_probabilities(outputs: Any, output_mode: Literal["logits", "probs"], ops:
         ops: The framework's operations.
 
     Raises:
-        TypeError: The outputs are class labels, or no array.
+        TypeError: The outputs are class labels, no real numbers, or no array.
 
     Returns:
         The framework's float32 array of shape ``(N, classes)``, or ``(N, 2)`` for single scores. Other shapes are
@@ -112,6 +113,10 @@ def as_probabilities(outputs: Any, output_mode: Literal["logits", "probs"], ops:
 
 def rows_of_scores(raw: Any, output_mode: Literal["logits", "probs"], ops: Operations) -> Any:
     """Do what ``as_probabilities`` does to outputs that are known to be one array."""
+    if not is_real(raw.dtype):
+        got = f"an array of shape {tuple(raw.shape)} and dtype {raw.dtype}"
+        message = f"Model must return real numbers, got {got}; set output_transform"
+        raise TypeError(message)
     shape = raw.shape
     if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
         return _two_classes(raw, output_mode, ops)
@@ -120,6 +125,17 @@ def rows_of_scores(raw: Any, output_mode: Literal["logits", "probs"], ops: Opera
         return ops.softmax(scores)
     # bfloat16 keeps 8 bits, so a rounded row may miss 1 by about 2**-8; a larger miss is no rounding and stays visible.
     return ops.renormalise(scores, 2.0**-7) if shape and scores is not raw and ops.is_half(raw) else scores
+
+
+@functools.cache
+def is_real(dtype: Any) -> bool:
+    """Return whether the numbers of a framework's dtype are real: a cast would drop the other part of complex ones.
+
+    Examples:
+        >>> is_real(np.dtype(np.float32)), is_real(np.dtype(np.complex64))
+        (True, False)
+    """
+    return any(word in str(dtype) for word in ("float", "int", "bool", "object"))
 
 
 def _two_classes(raw: Any, output_mode: str, ops: Operations) -> Any:

@@ -17,7 +17,7 @@ from probly.data_generator.checking import Collected, Room, in_groups
 from probly.data_generator.dispatching import Dispatched, Dispatcher
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.hookspecs import HOST
-from probly.data_generator.nests import collate, take_rows
+from probly.data_generator.nests import collate_labels, take_rows
 from probly.data_generator.outputs import FloatRows, find_bad_row, may_be_probabilities, mostly_probabilities
 from probly.data_generator.samples import Batch
 
@@ -152,7 +152,7 @@ class Run:
         if not isinstance(labels, np.ndarray):
             labels = self.dispatcher.to_device(data=labels, device=HOST)
         if isinstance(labels, list | tuple) or (isinstance(labels, np.ndarray) and labels.dtype.kind == "O"):
-            labels = collate(list(labels))  # text in a table is an array of objects
+            labels = collate_labels(list(labels))  # text in a table is an array of objects
         return labels.copy() if isinstance(labels, np.ndarray) else labels
 
     def probabilities(self, batch: Batch) -> Any:

@@ -71,6 +71,14 @@ class MisuseChecks(Suite):
             self.run(self.function(lambda batch: {"scores": batch}), probabilities(), batch_size=4)
 
     @needs("functions")
+    @pytest.mark.parametrize("output_mode", ["auto", "probs", "logits"])
+    def test_complex_outputs_are_refused(self, output_mode: str) -> None:
+        """A cast would drop the imaginary part; a backend may say so itself or leave it to ``as_probabilities``."""
+        answers = self.array(probabilities(4).astype(np.complex64))
+        with pytest.raises((TypeError, InvalidOutputError), match=r"numbers.*complex"):
+            self.run(self.function(lambda _: answers), probabilities(4), output_mode=output_mode, batch_size=4)
+
+    @needs("functions")
     def test_more_axes_are_refused(self) -> None:
         model = self.function(lambda batch: batch[:, None, :])
         with pytest.raises(InvalidOutputError, match=r"\(rows, classes\)"):
