@@ -489,7 +489,7 @@ def test_no_scores_become_no_rows(output_mode, shape):
 def test_what_are_no_real_numbers_is_refused(dtype, output_mode):
     model = generator(lambda batch: np.zeros((len(batch), 3), dtype), output_mode=output_mode)
     with pytest.raises(
-        TypeError, match=r"Model must return real numbers, got an array of shape \(20, 3\) and dtype .*output_transform"
+        TypeError, match=r"Model must return numbers, got ndarray of shape \(20, 3\) of .*output_transform"
     ):
         model.generate_distributions(LOGITS)
 

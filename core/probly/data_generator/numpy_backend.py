@@ -139,6 +139,8 @@ def forward(model: NumpyModel, inputs: Any, output_mode: OutputMode, batch_size:
     # In memory of its own: the model may return the same array for every batch.
     if output_mode == "probs" and answers.dtype is FLOAT32 and answers.ndim == 2 and answers.shape[1] > 1:
         return answers.copy()  # what rows_of_scores would come to
+    if answers.dtype.kind not in "fiubO":  # complex numbers, dates and text would be cast without a word
+        answers = _rows(answers)
     return outputs.rows_of_scores(answers, output_mode, OPERATIONS).astype(FLOAT32)
 
 

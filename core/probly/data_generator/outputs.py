@@ -102,7 +102,7 @@ def as_probabilities(outputs: Any, output_mode: Literal["logits", "probs"], ops:
         ops: The framework's operations.
 
     Raises:
-        TypeError: The outputs are class labels, no real numbers, or no array.
+        TypeError: The outputs are class labels, complex numbers, or no array.
 
     Returns:
         The framework's float32 array of shape ``(N, classes)``, or ``(N, 2)`` for single scores. Other shapes are
@@ -113,7 +113,7 @@ def as_probabilities(outputs: Any, output_mode: Literal["logits", "probs"], ops:
 
 def rows_of_scores(raw: Any, output_mode: Literal["logits", "probs"], ops: Operations) -> Any:
     """Do what ``as_probabilities`` does to outputs that are known to be one array."""
-    if not is_real(raw.dtype):
+    if is_complex(raw.dtype):
         got = f"an array of shape {tuple(raw.shape)} and dtype {raw.dtype}"
         message = f"Model must return real numbers, got {got}; set output_transform"
         raise TypeError(message)
@@ -128,14 +128,14 @@ def rows_of_scores(raw: Any, output_mode: Literal["logits", "probs"], ops: Opera
 
 
 @functools.cache
-def is_real(dtype: Any) -> bool:
-    """Return whether the numbers of a framework's dtype are real: a cast would drop the other part of complex ones.
+def is_complex(dtype: Any) -> bool:
+    """Return whether a framework's dtype is one of complex numbers, of which a cast would drop a part.
 
     Examples:
-        >>> is_real(np.dtype(np.float32)), is_real(np.dtype(np.complex64))
-        (True, False)
+        >>> is_complex(np.dtype(np.float32)), is_complex(np.dtype(np.complex64))
+        (False, True)
     """
-    return any(word in str(dtype) for word in ("float", "int", "bool", "object"))
+    return "complex" in str(dtype)
 
 
 def _two_classes(raw: Any, output_mode: str, ops: Operations) -> Any:
