@@ -167,9 +167,10 @@ def test_labels_of_several_kinds_in_a_batch_end_no_run(common, other, out, tmp_p
 
 
 @pytest.mark.parametrize("other", [{"left": LOGITS[0]}, {"left": LOGITS[0], "right": 0, "more": 1}, LOGITS[0]])
-def test_samples_with_other_keys_are_refused(other):
+@pytest.mark.parametrize("wrap", [lambda sample: sample, lambda sample: {"views": sample}])
+def test_samples_with_other_keys_are_refused(other, wrap):
     """Taking those of the first sample would drop the others without a word."""
-    samples = [{"left": row, "right": 0} for row in LOGITS[:5]] + [other]
+    samples = [wrap(sample) for sample in [*({"left": row, "right": 0} for row in LOGITS[:5]), other]]
     with pytest.raises(ValueError, match=r"expected samples with the keys \['left', 'right'\], got ") as caught:
         generator(lambda batch: batch["left"], output_mode="logits").generate_distributions(samples)
     assert any("the samples 0 to 5" in note for note in caught.value.__notes__)

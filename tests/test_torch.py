@@ -183,6 +183,29 @@ def test_samples_of_different_shapes_name_indices_and_shapes():
     assert "the samples 16 to 20 of the shapes (5,), (6,) do not stack" in caught.value.__notes__[0]
 
 
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("other", [{"left": TENSORS[0][0]}, {"left": TENSORS[0][0], "right": 0, "more": 1}])
+@pytest.mark.parametrize("wrap", [lambda sample: sample, lambda sample: {"views": sample}])
+def test_samples_with_other_keys_are_refused(wrap, other, num_workers):
+    class Left(torch.nn.Module):
+        def forward(self, left=None, right=None, more=None, views=None):
+            return views["left"] if left is None else left
+
+    samples = [wrap(sample) for sample in [{"left": TENSORS[0][0], "right": 0}] * 20 + [other]]
+    model = TorchGenerator(Left(), batch_size=8, options={"num_workers": num_workers})
+    with pytest.raises(ValueError, match=r"expected samples with the keys \['left', 'right'\], got the keys .*getter"):
+        model.generate_distributions(samples, progress=False)
+
+
+def test_logits_that_are_no_tensor_are_refused():
+    class Lists(torch.nn.Module):
+        def forward(self, batch):
+            return {"logits": batch.tolist()}
+
+    with pytest.raises(TypeError, match=r"its scores in one array, got list of 8; set output_transform"):
+        TorchGenerator(Lists(), batch_size=8).generate_distributions(TENSORS[0], progress=False)
+
+
 def test_the_loaders_own_workers_stay():
     loader = DataLoader(PAIRS, batch_size=7, shuffle=True)
     sampler = loader.batch_sampler

@@ -162,8 +162,9 @@ class FirstOrderDataGenerator:
                 names; ``Store.sample_keys`` returns them.
 
         Returns:
-            The rows with labels, where the samples carry them, and metadata. Empty for an empty dataset. With ``out``,
-            a ``store.Store``: the same, read from the disk when asked for.
+            The rows with labels, where all samples carry one that stacks with the others (boxes and other nests do
+            not), and metadata. Empty for an empty dataset. With ``out``, a ``store.Store``: the same, read from the
+            disk when asked for.
 
         Raises:
             InvalidOutputError: The model returned something that is not one distribution per input.

@@ -161,7 +161,7 @@ def collate(samples: Sequence[Any]) -> Any:
     """
     first = samples[0]
     if isinstance(first, Mapping):
-        _check_keys(samples, first)
+        check_keys(samples)
         return {key: collate([sample[key] for sample in samples]) for key in first}
     if isinstance(first, tuple):
         columns = [collate(column) for column in zip(*samples, strict=True)]
@@ -177,12 +177,25 @@ def collate(samples: Sequence[Any]) -> Any:
     return np.stack(arrays) if stacks else list(samples)
 
 
-def _check_keys(samples: Sequence[Any], first: Mapping[Any, Any]) -> None:
+def check_keys(samples: Sequence[Any]) -> None:
+    """Refuse mappings, in mappings too, with other keys than the first: stacking by its keys would drop theirs.
+
+    Raises:
+        ValueError: There is one.
+
+    Examples:
+        >>> check_keys([{"pixels": 1}, {"pixels": 2}])
+    """
+    first = samples[0]
+    if not isinstance(first, Mapping):
+        return
     for sample in samples:
         if not isinstance(sample, Mapping) or sample.keys() != first.keys():
             got = f"the keys {list(sample)}" if isinstance(sample, Mapping) else type(sample).__name__
-            message = f"expected samples with the keys {list(first)}, got {got}"
+            message = f"expected samples with the keys {list(first)}, got {got}; pick common ones in input_getter"
             raise ValueError(message)
+    for key in first:
+        check_keys([sample[key] for sample in samples])
 
 
 def collate_labels(labels: Sequence[Any]) -> Any:

@@ -113,6 +113,9 @@ def as_probabilities(outputs: Any, output_mode: Literal["logits", "probs"], ops:
 
 def rows_of_scores(raw: Any, output_mode: Literal["logits", "probs"], ops: Operations) -> Any:
     """Do what ``as_probabilities`` does to outputs that are known to be one array."""
+    if not hasattr(raw, "dtype"):
+        message = f"Model must return its scores in one array, got {describe(raw)}; set output_transform"
+        raise TypeError(message)
     if is_complex(raw.dtype):
         got = f"an array of shape {tuple(raw.shape)} and dtype {raw.dtype}"
         message = f"Model must return real numbers, got {got}; set output_transform"

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate, get_worker_info
 
-from probly.data_generator.nests import map_leaves
+from probly.data_generator.nests import check_keys, map_leaves
 from probly_data_generator_torch.devices import resolve_device
 from probly_data_generator_torch.purity import SHARED
 from probly_data_generator_torch.transfers import received, to_cuda
@@ -105,6 +105,7 @@ def stack_samples(samples: Any) -> Any:
         samples = [torch.from_numpy(plain(sample)) for sample in samples]
     if all(type(sample) is torch.Tensor for sample in samples):
         return torch.stack(samples) if get_worker_info() is None else _stacked_in_worker(samples)
+    check_keys(samples)  # which default_collate does not
     return default_collate([map_leaves(plain, sample) for sample in samples])
 
 
