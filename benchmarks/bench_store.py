@@ -19,7 +19,7 @@ import numpy as np
 
 from probly.data_generator import Distributions
 from probly.data_generator.store import fod, open_store
-from probly.data_generator.store.writer import Limits, StoreWriter
+from probly_data_generator_store.writer import Limits, StoreWriter
 
 BATCH = 256
 TARGETS = {
@@ -164,7 +164,7 @@ def training(folder, rows, classes):
     """One epoch of the guide's distillation loop in random order, from the store and from memory."""
     import torch
 
-    from probly_data_generator_torch.dataset import output_dataloader
+    from probly_data_generator_torch.data import output_dataloader
 
     store = open_store(folder / "a.fod")
     base = torch.utils.data.TensorDataset(torch.zeros(rows, 32), torch.zeros(rows, dtype=torch.int64))

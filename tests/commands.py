@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from probly.data_generator.cli import main
+from probly_data_generator_command_line import main
 
 # A shell that runs the tests in the background has set SIGINT to be ignored.
 START = (
     "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from probly.data_generator.cli import main; sys.exit(main(sys.argv[1:]))"
+    "from probly_data_generator_command_line import main; sys.exit(main(sys.argv[1:]))"
 )
 
 

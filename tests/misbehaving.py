@@ -7,8 +7,8 @@ import numpy as np
 
 from probly.data_generator import numpy_backend as honest
 from probly.data_generator.hookspecs import HOST, hookimpl
-from probly.data_generator.outputs import unwrap
-from probly.data_generator.samples import Batch
+from probly.data_generator.rows import unwrap
+from probly.data_generator.toolkit.samples import Batch
 from probly.data_generator.testing import reference
 from tests.frameworks.numpy import TestNumpy as Suite
 

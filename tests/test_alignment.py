@@ -340,7 +340,7 @@ def test_numpy_scalars_of_a_sampler_are_single_indices(kind):
 
 
 def test_the_twin_of_a_loader_reads_in_order_and_leaves_no_workers():
-    from probly.data_generator.loaders import record_indices
+    from probly.data_generator.toolkit.loaders import record_indices
 
     loader = Loader([[0]])
     loader.in_order, loader.persistent_workers, loader._iterator = False, True, object()

@@ -9,7 +9,7 @@ import pytest
 
 import probly.data_generator as fod
 from probly.data_generator import hookspecs
-from probly.data_generator.backends import listing
+from probly.data_generator.discovery import listing
 from tests.tiny import GOOD_BACKEND, build_wheel, install
 
 RULE_BREAKERS = {

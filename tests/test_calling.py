@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from probly.data_generator.backends.contract import new_manager
+from probly.data_generator.discovery.rules import new_manager
 from probly.data_generator.calling import direct
 from probly.data_generator.hookspecs import hookimpl
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError, checking
 from probly.data_generator.checking import Collected, Group, in_groups
-from probly.data_generator.sink import MemorySink
+from probly.data_generator.run.sinks import MemorySink
 
 ROWS = np.random.default_rng(0).dirichlet(np.ones(3), 90).astype(np.float32)
 

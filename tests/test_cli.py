@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from probly.data_generator.backends.listing import known_backends, list_backends
-from probly.data_generator.cli.group import COMMANDS
+from probly.data_generator.discovery.listing import known_backends, list_backends
+from probly_data_generator_command_line.group import COMMANDS
 from probly.data_generator.store import FORMATS, load, open_store
 from tests.commands import shell as shell  # noqa: PLC0414  # a fixture is found by its name
 
@@ -188,7 +188,7 @@ def test_backends_lists_each_name_as_installed_or_not(shell):
     hidden = (
         "import importlib_metadata as m; found = m.distributions; m.distributions = lambda: [one for one in found() "
     )
-    hidden += "if not one.name.startswith('probly-data-generator-')]; from probly.data_generator.cli import main; "
+    hidden += "if not one.name.startswith('probly-data-generator-')]; from probly_data_generator_command_line import main; "
     done = subprocess.run(
         [sys.executable, "-c", f"{hidden}main(['backends', '--names'])"], capture_output=True, text=True, check=True
     )
@@ -211,7 +211,7 @@ def test_what_is_parsed_is_checked(shell):
 
 def test_completion_and_version_work_in_the_shell(tmp_path):
     environment = {"_FIRST_ORDER_COMPLETE": "bash_complete", "COMP_WORDS": "first-order con", "COMP_CWORD": "1"}
-    code = "import sys; from probly.data_generator.cli import main; sys.exit(main())"
+    code = "import sys; from probly_data_generator_command_line import main; sys.exit(main())"
 
     def printed(environment, *arguments):
         done = subprocess.run([sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from probly.data_generator.cli.group import COMMANDS
+from probly_data_generator_command_line.group import COMMANDS
 from probly.data_generator.store import open_store
 
 TEXT = (Path(__file__).parents[1] / "docs/command_line.md").read_text(encoding="utf-8")

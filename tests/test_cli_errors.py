@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from probly.data_generator.store import open_store
-from probly.data_generator.store.lock import Lock
+from probly_data_generator_store.lock import Lock
 from tests.commands import command, contents, finished
 from tests.commands import shell as shell  # noqa: PLC0414  # a fixture is found by its name
 
@@ -121,7 +121,7 @@ def test_a_read_only_folder_is_named(demo):
     line = f"{BACKEND} --model mine:model --data demo/test.npz --quiet --out"
     first, second = ([*line.split(), f"{name}.fod"] for name in ("first", "teacher"))
     code = (
-        "import os, sys; from probly.data_generator.cli import main; "
+        "import os, sys; from probly_data_generator_command_line import main; "
         f"assert main({first}) == 0; os.chmod('.', 0o555); "
         f"os.getuid() or (os.setgid(65534), os.setuid(65534)); sys.exit(main({second}))"
     )
@@ -355,7 +355,7 @@ def test_permissions_are_explained_for_reading_and_writing(demo):
     read = f"{BACKEND} --model mine:model --data secret.npz --out second.fod".split()
     shutil.copy("demo/test.npz", "secret.npz")
     code = (
-        "import os, sys; from probly.data_generator.cli import main; "
+        "import os, sys; from probly_data_generator_command_line import main; "
         f"assert main({line}) == 0; assert main({write.format('a').split()}) == 0; "
         "os.chmod('secret.npz', 0); os.chmod('.', 0o555); os.getuid() or (os.setgid(65534), os.setuid(65534)); "
         f"sys.exit(10 * main({write.format('b').split()}) + main({read}))"

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from probly.data_generator.cli.group import COMMANDS
+from probly_data_generator_command_line.group import COMMANDS
 from probly.data_generator.store import open_partial, open_store
 from tests.commands import contents, finished, stopped
 
@@ -40,7 +40,7 @@ GENERATE = "generate --backend numpy --model slow:build --data slow:data --batch
 @pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=" ".join)
 def test_help_imports_no_framework(arguments):
     code = (
-        "import sys; from probly.data_generator.cli import main; assert main([*sys.argv[1:], '--help']) == 0; "
+        "import sys; from probly_data_generator_command_line import main; assert main([*sys.argv[1:], '--help']) == 0; "
         f"print(sorted(set(sys.modules) & set({HEAVY!r})), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
@@ -68,7 +68,7 @@ class Hidden(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError("No module named 'click'", name="click")
 
 sys.meta_path.insert(0, Hidden())
-from probly.data_generator.cli import main
+from probly_data_generator_command_line import main
 sys.exit(main(["--help"]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

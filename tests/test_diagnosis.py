@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import probly.data_generator as fod
-from probly.data_generator.backends.requirements import fulfils
+from probly.data_generator.discovery.requirements import fulfils
 from tests.conftest import BACKENDS
 from tests.test_backends import RULE_BREAKERS, SAYS
 from tests.tiny import GOOD_BACKEND, build_wheel, install

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from probly.data_generator import Distributions, StoreError
-from probly.data_generator.backends import listing
+from probly.data_generator.discovery import listing
 from probly.data_generator.store import json as json_format
 from probly.data_generator.store import load, save
 from probly.data_generator.store import npz as npz_format

@@ -9,8 +9,8 @@ import pytest
 import scipy.sparse
 
 from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError
-from probly.data_generator.numpy_arrays import OPERATIONS
-from probly.data_generator.outputs import as_probabilities, find_bad_row
+from probly.data_generator.toolkit.arrays import OPERATIONS
+from probly.data_generator.rows import as_probabilities, find_bad_row
 from probly.data_generator.testing import reference
 
 LOGITS = reference.samples(rows=20, shape=(3,))[0]
@@ -110,7 +110,7 @@ def test_out_of_memory_is_said_once():
     ],
 )
 def test_a_batch_is_collected_after_the_next_is_dispatched(kind, expected, monkeypatch):
-    monkeypatch.setattr("probly.data_generator.batches.QUICK", 1e9)
+    monkeypatch.setattr("probly.data_generator.toolkit.batches.QUICK", 1e9)
     events = []
 
     class Watch:
@@ -353,7 +353,7 @@ def test_class_names_must_have_an_order(names):
 
 @pytest.mark.parametrize(("quick", "most"), [(0, 2), (1e9, 129)], ids=["slow", "quick"])
 def test_a_wrong_number_of_class_names_is_known_after_the_second_step(quick, most, monkeypatch):
-    monkeypatch.setattr("probly.data_generator.batches.QUICK", quick)
+    monkeypatch.setattr("probly.data_generator.toolkit.batches.QUICK", quick)
     batches = []
 
     def model(batch):

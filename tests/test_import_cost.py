@@ -14,7 +14,7 @@ SLOW = {"asyncio", "concurrent", "http", "multiprocessing", "sqlite3", "ssl", "t
 IMPORT = "import probly.data_generator"
 LIST = f"{IMPORT}; probly.data_generator.list_backends()"
 HELP = """
-from probly.data_generator.cli import main
+from probly_data_generator_command_line import main
 try:
     main(["--help"])
 except SystemExit as end:

@@ -16,7 +16,7 @@ from probly.data_generator import SimpleDataLoader, hookimpl
 from probly.data_generator.jax_first_order_generator import FirstOrderDataGenerator
 from probly.data_generator.testing import reference
 from probly_data_generator_jax import backend, compiling
-from probly_data_generator_jax.dataset import jax_batches
+from probly_data_generator_jax.data import jax_batches
 from probly_data_generator_jax.devices import Staged
 from probly_data_generator_jax.jaxprs import UnknownParameterError, signature
 from tests.frameworks import suite

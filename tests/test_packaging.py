@@ -208,7 +208,7 @@ def test_the_declared_floors_are_enough(wheels, tmp_path):
 import numpy as np, pluggy, importlib_metadata
 assert pluggy.__version__ == "1.2.0" and np.__version__ == "1.26.0"
 from probly.data_generator import FirstOrderDataGenerator, hookimpl, numpy_backend
-from probly.data_generator.backends import contract
+from probly.data_generator.discovery import rules
 
 class Timing:
     calls = 0

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from probly.data_generator import FirstOrderDataGenerator, progress
-from probly.data_generator.progress import Progress, describe
+from probly.data_generator.run.progress import Progress, describe
 from tests import stores
 
 LOGITS = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
@@ -41,7 +41,7 @@ def clock(monkeypatch):
     found = Clock(12.0)
     monkeypatch.setattr(progress, "clock", found)
     monkeypatch.setattr("probly.data_generator.checking.LONGEST_WAIT", 0.0)
-    monkeypatch.setattr("probly.data_generator.batches.QUICK", 0.0)
+    monkeypatch.setattr("probly.data_generator.toolkit.batches.QUICK", 0.0)
     return found
 
 
@@ -256,7 +256,7 @@ def test_the_command_line_writes_lines_to_a_log_and_is_silent_if_asked_to(tmp_pa
         "        return inputs\n    return model\n\n\ndef data():\n    return np.zeros((100, 3))\n"
     )
     line = "generate --backend numpy --model slow:build --data slow:data --batch-size 10 --out"
-    code = "import sys; from probly.data_generator.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; from probly_data_generator_command_line import main; sys.exit(main(sys.argv[1:]))"
     words = [sys.executable, "-c", code, *line.split()]
     done = subprocess.run([*words, "a.fod", "--json"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert re.search(r"^\d+ of 100 rows \(\d+ %\), ", done.stderr, re.MULTILINE)

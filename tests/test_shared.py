@@ -230,7 +230,7 @@ class Hide:
         if name.startswith("probly_data_generator_{absent}"):
             raise ModuleNotFoundError(name=name)
 sys.meta_path.insert(0, Hide())
-from probly.data_generator.backends import listing
+from probly.data_generator.discovery import listing
 real = listing.claims
 listing.claims = lambda: {{k: v for k, v in real().items() if v[0].distribution != "probly-data-generator-{absent}"}}
 try:

@@ -28,8 +28,8 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from probly.data_generator import FirstOrderDataGenerator, create_data_generator
-from probly.data_generator.backends.listing import find_backend
-from probly.data_generator.backends.loading import load_backend
+from probly.data_generator.discovery.listing import find_backend
+from probly.data_generator.discovery.loading import load_backend
 from probly.data_generator.testing import reference
 from tests.frameworks.sklearn import Identity
 

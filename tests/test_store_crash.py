@@ -10,7 +10,7 @@ import pytest
 
 from probly.data_generator import StoreError
 from probly.data_generator.store import files, layout, open_partial
-from probly.data_generator.store.shards import list_shards
+from probly_data_generator_store.shards import list_shards
 from tests import stores
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from probly.data_generator import StoreError
 from probly.data_generator.store import layout, load, open_partial, open_store, save
-from probly.data_generator.store.spec import seal
+from probly_data_generator_store.spec import seal
 from tests import stores
 
 ROOT = Path(__file__).parent.parent

@@ -14,9 +14,9 @@ from safetensors.numpy import load_file
 
 from probly.data_generator import Distributions, StoreError
 from probly.data_generator.store import fod, layout, load, open_store, save
-from probly.data_generator.store.representations import representation
-from probly.data_generator.store.shards import key_array, label_tensor
-from probly.data_generator.store.writer import Limits, StoreWriter
+from probly_data_generator_store.encodings import representation
+from probly_data_generator_store.shards import key_array, label_tensor
+from probly_data_generator_store.writer import Limits, StoreWriter
 from tests import stores
 
 RANDOM = np.random.default_rng(0)

@@ -22,7 +22,7 @@ from probly.data_generator import (
 )
 from probly.data_generator.metrics import report
 from probly.data_generator.store import open_partial, open_store
-from probly.data_generator.store.writer import Limits, StoreWriter
+from probly_data_generator_store.writer import Limits, StoreWriter
 from tests import stores
 
 ROOT = Path(__file__).parent.parent
@@ -213,7 +213,7 @@ LOADER = """
     import numpy as np
     import torch
     from probly.data_generator.store import open_store
-    from probly_data_generator_torch.dataset import FirstOrderDataset
+    from probly_data_generator_torch.data import FirstOrderDataset
     from tests import stores
 
     if __name__ == "__main__":
@@ -241,7 +241,7 @@ def test_torch_loaders(path, how):
 def test_the_other_loaders(path):
     import jax
 
-    from probly_data_generator_jax.dataset import output_dataloader as jax_loader
+    from probly_data_generator_jax.data import output_dataloader as jax_loader
 
     store = open_store(path)
     assert FirstOrderDataset(stores.DATA, store)[12][2].tobytes() == stores.EXPECTED[12].tobytes()
@@ -313,7 +313,7 @@ MEMORY = """
     import numpy as np
     from pathlib import Path
     from probly.data_generator.store import open_store
-    from probly.data_generator.store.writer import Limits, StoreWriter
+    from probly_data_generator_store.writer import Limits, StoreWriter
 
     def peak():
         return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])

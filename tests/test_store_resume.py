@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from probly.data_generator import AlignmentError, InvalidOutputError, SimpleDataLoader, StoreError
 from probly.data_generator.hookspecs import hookimpl
 from probly.data_generator.store import load, open_partial, open_store
-from probly.data_generator.store.fingerprint import SAMPLES, describe_dataset, digest_state
+from probly.data_generator.run.identity import SAMPLES, describe_dataset, digest_state
 from tests import stores
 
 ROOT = Path(__file__).parent.parent
@@ -173,7 +173,7 @@ def test_no_backend_reads_again_what_is_published(tmp_path, backend):
 def test_a_pipeline_of_samples_goes_on_where_the_store_ends(tmp_path, getter):
     import tensorflow as tf
 
-    from probly_data_generator_tensorflow.pipelines import tf_batches
+    from probly_data_generator_tensorflow.data import tf_batches
 
     path, pipeline = tmp_path / "a.fod", tf.data.Dataset.from_tensor_slices(stores.DATA)
     batches = tf_batches(pipeline, 5, getter, None, batched=False, input_shapes={}, start=30)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError, StoreError
-from probly.data_generator.store.fingerprint import describe_function
+from probly.data_generator.run.identity import describe_function
 from probly.data_generator.temperature import Temperature
 from tests.conftest import BACKENDS
 

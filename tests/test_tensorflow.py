@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 
 from probly.data_generator import HOST, AlignmentError, InvalidOutputError, create_data_generator
-from probly.data_generator.backends.listing import find_backend
-from probly.data_generator.backends.loading import load_backend
+from probly.data_generator.discovery.listing import find_backend
+from probly.data_generator.discovery.loading import load_backend
 from probly.data_generator.tensorflow_generator import (
     FirstOrderDataGenerator,
     FirstOrderDataset,
@@ -528,8 +528,8 @@ def test_keras_on_another_framework_names_the_backend_to_choose(tmp_path):
 import h5py
 import keras
 from probly.data_generator import FirstOrderDataGenerator
-from probly.data_generator.backends.listing import find_backend
-from probly.data_generator.backends.loading import load_backend
+from probly.data_generator.discovery.listing import find_backend
+from probly.data_generator.discovery.loading import load_backend
 model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
 print(load_backend(find_backend("tensorflow")).hook.recognizes(model=model))
 for source in (model, {str(tmp_path / "model.keras")!r}):

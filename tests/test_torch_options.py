@@ -308,6 +308,6 @@ def test_a_store_is_resumed_with_workers(tmp_path):
 
 
 def test_tensors_are_sliced_whatever_the_number_of_workers(monkeypatch):
-    monkeypatch.setattr("probly_data_generator_torch.dataset.fetched_by_workers", None)
+    monkeypatch.setattr("probly_data_generator_torch.data.fetched_by_workers", None)
     dataset = TensorDataset(torch.tensor(INPUTS), torch.tensor(LABELS))
     np.testing.assert_allclose(run({"num_workers": 2}, dataset).probabilities, EXPECTED, rtol=0, atol=1e-6)

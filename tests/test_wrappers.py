@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import probly.data_generator as fod
-from probly.data_generator.backends.contract import new_manager
+from probly.data_generator.discovery.rules import new_manager
 from probly.data_generator.hookspecs import OPTIONAL, REQUIRED, hookimpl
 from tests.conftest import BACKENDS
 from tests.tiny import build_wheel, install

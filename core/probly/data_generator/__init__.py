@@ -7,9 +7,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from probly.data_generator.backends.diagnosis import BackendReport, check_backend
-    from probly.data_generator.backends.listing import BackendInfo, list_backends
-    from probly.data_generator.dataset import FirstOrderDataset, output_dataloader
+    from probly.data_generator.discovery.diagnosis import BackendReport, check_backend
+    from probly.data_generator.discovery.listing import BackendInfo, list_backends
+    from probly.data_generator.soft_targets import FirstOrderDataset, output_dataloader
     from probly.data_generator.distributions import Distributions
     from probly.data_generator.errors import (
         AlignmentError,
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
         StoreError,
         UnknownBackendError,
     )
-    from probly.data_generator.factory import BaseDataGenerator, create_data_generator
+    from probly.data_generator.bound_generator import BaseDataGenerator, create_data_generator
     from probly.data_generator.generator import FirstOrderDataGenerator
     from probly.data_generator.hookspecs import HOST, hookimpl
-    from probly.data_generator.loaders import SimpleDataLoader
-    from probly.data_generator.samples import Batch
+    from probly.data_generator.toolkit.loaders import SimpleDataLoader
+    from probly.data_generator.toolkit.samples import Batch
 
 __all__ = [
     "HOST",

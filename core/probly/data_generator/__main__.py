@@ -2,7 +2,7 @@
 
 import sys
 
-from probly.data_generator.cli import main
+from probly_data_generator_command_line import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import AlignmentError, InvalidOutputError
-from probly.data_generator.outputs import FloatRows, find_bad_row
-from probly.data_generator.samples import Indices
+from probly.data_generator.rows import FloatRows, find_bad_row
+from probly.data_generator.toolkit.samples import Indices
 
 
 class Distributions(Mapping[int, FloatRows]):
@@ -186,7 +186,7 @@ class Distributions(Mapping[int, FloatRows]):
 
     def _repr_html_(self) -> str:
         """Return the first rows as the table that notebooks show."""
-        from probly.data_generator.report.table import distributions_table  # noqa: PLC0415  # only notebooks need it
+        from probly_data_generator_report.table import distributions_table  # noqa: PLC0415  # only notebooks need it
 
         return distributions_table(self)
 

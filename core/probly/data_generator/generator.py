@@ -10,20 +10,20 @@ from typing import Any, ClassVar
 import numpy as np
 
 from probly.data_generator import store
-from probly.data_generator.backends.choosing import choose_backend
-from probly.data_generator.backends.listing import explain_missing, find_backend
-from probly.data_generator.backends.loading import Backend, load_backend
-from probly.data_generator.backends.requirements import required_modules
-from probly.data_generator.batches import ArrayBatches
+from probly.data_generator.discovery.choosing import choose_backend
+from probly.data_generator.discovery.listing import explain_missing, find_backend
+from probly.data_generator.discovery.loading import Backend, load_backend
+from probly.data_generator.discovery.requirements import required_modules
+from probly.data_generator.toolkit.batches import ArrayBatches
 from probly.data_generator.distributions import Distributions, class_name_list, ordered_names
 from probly.data_generator.errors import BrokenBackendError
 from probly.data_generator.memory import keep_freed_memory
-from probly.data_generator.outputs import check_output_mode, unwrap
-from probly.data_generator.progress import Callback, Tracker, check_progress, tracked
-from probly.data_generator.provenance import run_identity, run_metadata
-from probly.data_generator.run import Run
-from probly.data_generator.samples import Batch, check_batch_size, split_sample
-from probly.data_generator.sink import MemorySink
+from probly.data_generator.rows import check_output_mode, unwrap
+from probly.data_generator.run.progress import Callback, Tracker, check_progress, tracked
+from probly.data_generator.run.provenance import run_identity, run_metadata
+from probly.data_generator.run.loop import Run
+from probly.data_generator.toolkit.samples import Batch, check_batch_size, split_sample
+from probly.data_generator.run.sinks import MemorySink
 
 
 class FirstOrderDataGenerator:
@@ -222,7 +222,7 @@ class FirstOrderDataGenerator:
     ) -> tuple[Distributions, int | None]:
         """Run the model over what a store lacks; return it, and the number of rows that the dataset announces."""
         from probly.data_generator.store import sink as streaming  # noqa: PLC0415  # only runs that stream need them
-        from probly.data_generator.store.shards import key_array  # noqa: PLC0415
+        from probly_data_generator_store.shards import key_array  # noqa: PLC0415
 
         sample_keys = None if keys is None else key_array(keys)
         identity = run_identity(self, dataset, run.model, self._class_names(run.model), sample_keys)

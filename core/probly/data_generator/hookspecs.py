@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import pluggy
 
-from probly.data_generator.samples import Batch
+from probly.data_generator.toolkit.samples import Batch
 
 PROJECT: Final = "probly_data_generator"
 HOST: Final = "host"

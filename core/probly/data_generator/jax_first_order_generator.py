@@ -1,12 +1,12 @@
 """The promised import path of the JAX generator."""
 
-from probly.data_generator.backends.listing import explain_missing
-from probly.data_generator.factory import BaseDataGenerator
+from probly.data_generator.discovery.listing import explain_missing
+from probly.data_generator.bound_generator import BaseDataGenerator
 from probly.data_generator.generator import FirstOrderDataGenerator as _FirstOrderDataGenerator
-from probly.data_generator.samples import prepares_batch_inp
+from probly.data_generator.toolkit.samples import prepares_batch_inp
 
 try:
-    from probly_data_generator_jax.dataset import FirstOrderDataset, JaxDataLoader, output_dataloader
+    from probly_data_generator_jax.data import FirstOrderDataset, JaxDataLoader, output_dataloader
 except ImportError as error:
     raise explain_missing(error, "jax") from error
 

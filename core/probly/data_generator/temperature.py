@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from probly.data_generator.backends.choosing import choose_backend
-from probly.data_generator.backends.loading import Backend, load_backend
+from probly.data_generator.discovery.choosing import choose_backend
+from probly.data_generator.discovery.loading import Backend, load_backend
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.hookspecs import HOST
-from probly.data_generator.outputs import find_bad_row, unwrap
+from probly.data_generator.rows import find_bad_row, unwrap
 
 OUTPUT_MODES = ("auto", "logits")
 HALF = ("float16", "float8")

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from probly.data_generator.backends.listing import explain_missing
-from probly.data_generator.factory import BaseDataGenerator
+from probly.data_generator.discovery.listing import explain_missing
+from probly.data_generator.bound_generator import BaseDataGenerator
 from probly.data_generator.generator import FirstOrderDataGenerator as _FirstOrderDataGenerator
-from probly.data_generator.samples import Getter, split_sample
+from probly.data_generator.toolkit.samples import Getter, split_sample
 
 try:
-    from probly_data_generator_torch.dataset import FirstOrderDataset, output_dataloader
+    from probly_data_generator_torch.data import FirstOrderDataset, output_dataloader
     from probly_data_generator_torch.saving import load_distributions_pt, save_distributions_pt
     from probly_data_generator_torch.tensors import PAIRS
 except ImportError as error:

@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 
 from probly.data_generator.hookspecs import HOST, OPTIONAL, REQUIRED, hookimpl
-from probly.data_generator.samples import Batches
+from probly.data_generator.toolkit.samples import Batches
 
 logger = logging.getLogger(__name__)
 

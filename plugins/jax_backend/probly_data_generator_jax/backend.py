@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from probly.data_generator.hookspecs import HOST, OutputMode, hookimpl
-from probly.data_generator.options import checked_options
-from probly.data_generator.samples import Batch, Getter
+from probly.data_generator.toolkit.options import checked_options
+from probly.data_generator.toolkit.samples import Batch, Getter
 
 if TYPE_CHECKING:
-    from probly_data_generator_jax.step import JaxModel
+    from probly_data_generator_jax.forward import JaxModel
 
 
 @hookimpl
@@ -34,7 +34,7 @@ def iterate_batches(
     start: int,
 ) -> Iterator[Batch]:
     """Iterate over arrays, sequences, iterables and loaders, those of torch included."""
-    from probly_data_generator_jax.dataset import jax_batches
+    from probly_data_generator_jax.data import jax_batches
 
     return jax_batches(dataset, batch_size, input_getter, index_getter, batched, start)
 
@@ -67,7 +67,7 @@ def weight_digest(model: "JaxModel") -> str:
     import jax
     import numpy as np
 
-    from probly.data_generator.store.fingerprint import digest
+    from probly.data_generator.run.identity import digest
     from probly_data_generator_jax.devices import is_number
 
     leaves = jax.tree_util.tree_leaves_with_path(model.weights)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
-from probly.data_generator.nests import map_leaves
+from probly.data_generator.toolkit.nests import map_leaves
 
 ROWS = "rows"
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import jax
 
-from probly.data_generator.importing import import_model
+from probly.data_generator.toolkit.importing import import_model
 from probly_data_generator_jax.devices import Placement
-from probly_data_generator_jax.step import JaxModel
+from probly_data_generator_jax.forward import JaxModel
 
 
 def is_instance(value: Any, module: str, name: str) -> bool:

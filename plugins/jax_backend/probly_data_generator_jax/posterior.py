@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from probly.data_generator.posterior import pair_mu_rho
+from probly.data_generator.toolkit.posterior import pair_mu_rho
 from probly_data_generator_jax.models import is_instance
 
 

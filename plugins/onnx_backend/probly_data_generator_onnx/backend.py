@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from probly.data_generator.hookspecs import HOST, OutputMode, hookimpl
-from probly.data_generator.nests import map_leaves
-from probly.data_generator.samples import Batch, Getter
+from probly.data_generator.toolkit.nests import map_leaves
+from probly.data_generator.toolkit.samples import Batch, Getter
 
 if TYPE_CHECKING:
     from probly_data_generator_onnx.models import OnnxModel
@@ -39,7 +39,7 @@ def iterate_batches(
     start: int,
 ) -> Iterator[Batch]:
     """Iterate over arrays, tables, sequences, iterables and loaders; ONNX Runtime has no datasets of its own."""
-    from probly_data_generator_onnx.dataset import onnx_batches
+    from probly_data_generator_onnx.data import onnx_batches
 
     return onnx_batches(dataset, batch_size, input_getter, index_getter, batched, start)
 

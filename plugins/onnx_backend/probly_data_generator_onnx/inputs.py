@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from probly.data_generator.nests import is_table
+from probly.data_generator.toolkit.nests import is_table
 from probly_data_generator_onnx.arrays import DTYPES
 from probly_data_generator_onnx.casting import cast
 

@@ -10,8 +10,8 @@ from typing import Any
 import onnx
 import onnxruntime
 
-from probly.data_generator.importing import import_model, is_import_path
-from probly.data_generator.options import checked_options
+from probly.data_generator.toolkit.importing import import_model, is_import_path
+from probly.data_generator.toolkit.options import checked_options
 from probly_data_generator_onnx.classes import class_labels
 from probly_data_generator_onnx.devices import (
     Device,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from probly.data_generator.hookspecs import OutputMode
-from probly.data_generator.outputs import as_probabilities
+from probly.data_generator.rows import as_probabilities
 from probly_data_generator_onnx.arrays import OPERATIONS, run_session
 from probly_data_generator_onnx.chunks import run_in_chunks
 from probly_data_generator_onnx.inputs import feeds

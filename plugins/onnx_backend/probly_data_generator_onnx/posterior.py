@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from probly.data_generator.posterior import pair_mu_rho
+from probly.data_generator.toolkit.posterior import pair_mu_rho
 from probly_data_generator_onnx.files import Stored
 from probly_data_generator_onnx.weights import tensor_array
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from probly.data_generator.hookspecs import OutputMode, hookimpl
-from probly.data_generator.samples import Batch, Getter
+from probly.data_generator.toolkit.samples import Batch, Getter
 
 if TYPE_CHECKING:
     from probly_data_generator_sklearn.models import SklearnModel
@@ -16,7 +16,7 @@ OTHER_FRAMEWORKS = frozenset({"torch", "keras", "tensorflow", "jax", "flax", "eq
 @hookimpl
 def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> "SklearnModel":
     """Accept a fitted classifier, pipeline or search, a function, a .skops file, or ``"module:attribute"``."""
-    from probly_data_generator_sklearn.dataset import check_device
+    from probly_data_generator_sklearn.data import check_device
     from probly_data_generator_sklearn.models import load
 
     check_device(device)
@@ -33,7 +33,7 @@ def iterate_batches(
     start: int,
 ) -> Iterator[Batch]:
     """Iterate over arrays, data frames, sparse matrices, texts, sequences, iterables and loaders."""
-    from probly_data_generator_sklearn.dataset import sklearn_batches
+    from probly_data_generator_sklearn.data import sklearn_batches
 
     return sklearn_batches(dataset, batch_size, input_getter, index_getter, batched, start)
 
@@ -41,7 +41,7 @@ def iterate_batches(
 @hookimpl
 def to_device(data: Any, device: str) -> Any:
     """Return the nest as NumPy arrays; for ``"cpu"`` in memory of its own, data frames and sparse matrices as such."""
-    from probly_data_generator_sklearn.dataset import moved
+    from probly_data_generator_sklearn.data import moved
 
     return moved(data, device)
 

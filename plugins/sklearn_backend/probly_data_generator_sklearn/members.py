@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import InvalidOutputError
-from probly.data_generator.outputs import find_bad_row
+from probly.data_generator.rows import find_bad_row
 from probly_data_generator_sklearn.models import class_names
 
 

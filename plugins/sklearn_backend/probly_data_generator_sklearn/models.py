@@ -11,10 +11,10 @@ from sklearn.base import BaseEstimator, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from probly.data_generator.importing import import_model, is_import_path
-from probly.data_generator.numpy_arrays import OPERATIONS
-from probly.data_generator.options import checked_options
-from probly.data_generator.outputs import as_probabilities, describe, unwrap
+from probly.data_generator.toolkit.importing import import_model, is_import_path
+from probly.data_generator.toolkit.arrays import OPERATIONS
+from probly.data_generator.toolkit.options import checked_options
+from probly.data_generator.rows import as_probabilities, describe, unwrap
 from probly_data_generator_sklearn.files import open_file
 
 PROBABILITIES, DECISIONS = "predict_proba", "decision_function"

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from probly.data_generator.posterior import pair_mu_rho
+from probly.data_generator.toolkit.posterior import pair_mu_rho
 
 
 def posterior_arrays(source: Any) -> dict[str, dict[str, Any]]:

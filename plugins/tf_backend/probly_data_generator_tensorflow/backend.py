@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from probly.data_generator.hookspecs import HOST, OutputMode, hookimpl
-from probly.data_generator.nests import map_leaves
-from probly.data_generator.options import checked_options
-from probly.data_generator.samples import Batch, Getter
+from probly.data_generator.toolkit.nests import map_leaves
+from probly.data_generator.toolkit.options import checked_options
+from probly.data_generator.toolkit.samples import Batch, Getter
 
 if TYPE_CHECKING:
     from probly_data_generator_tensorflow.models import TensorFlowModel
@@ -33,7 +33,7 @@ def iterate_batches(
     start: int,
 ) -> Iterator[Batch]:
     """Iterate over a tf.data.Dataset, a Keras PyDataset, tensors or NumPy arrays."""
-    from probly_data_generator_tensorflow.pipelines import tf_batches
+    from probly_data_generator_tensorflow.data import tf_batches
 
     return tf_batches(dataset, batch_size, input_getter, index_getter, batched, model.input_shapes, start)
 
@@ -66,7 +66,7 @@ def posterior_params(model: "TensorFlowModel") -> dict[str, dict[str, Any]]:
 @hookimpl
 def weight_digest(model: "TensorFlowModel") -> str:
     """Return the digest of all variables in their order; what a plain function refers to cannot be seen."""
-    from probly.data_generator.store.fingerprint import digest
+    from probly.data_generator.run.identity import digest
 
     # Keras numbers its names per process, so the order has to tell the variables apart.
     variables = list(getattr(model.module, "variables", ()))

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from probly.data_generator.posterior import pair_mu_rho
+from probly.data_generator.toolkit.posterior import pair_mu_rho
 from probly_data_generator_tensorflow.models import is_keras
 
 

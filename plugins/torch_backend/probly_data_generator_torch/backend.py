@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from probly.data_generator.hookspecs import HOST, OutputMode, hookimpl
-from probly.data_generator.options import checked_options
-from probly.data_generator.samples import Batch, Getter
+from probly.data_generator.toolkit.options import checked_options
+from probly.data_generator.toolkit.samples import Batch, Getter
 
 if TYPE_CHECKING:
-    from probly_data_generator_torch.inference import TorchModel
+    from probly_data_generator_torch.forward import TorchModel
 
 
 @hookimpl
@@ -34,7 +34,7 @@ def iterate_batches(
     start: int,
 ) -> Iterator[Batch]:
     """Iterate over a Dataset, an IterableDataset, a DataLoader, tensors or NumPy arrays."""
-    from probly_data_generator_torch.dataset import torch_batches
+    from probly_data_generator_torch.data import torch_batches
 
     return torch_batches(dataset, batch_size, input_getter, index_getter, batched, start, model.num_workers)
 
@@ -64,7 +64,7 @@ def posterior_params(model: "TorchModel") -> dict[str, dict[str, Any]]:
 @hookimpl
 def weight_digest(model: "TorchModel") -> str:
     """Return the digest of all parameters and buffers; what a plain function refers to cannot be seen."""
-    from probly.data_generator.store.fingerprint import digest
+    from probly.data_generator.run.identity import digest
     from probly_data_generator_torch.models import byte_arrays
 
     return "" if model.module is None else digest(byte_arrays(model.module))

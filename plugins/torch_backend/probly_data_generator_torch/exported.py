@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils import _pytree as pytree  # what an exported program returns is a nest in its terms
 
-from probly.data_generator.nests import common_rows, map_leaves, take_rows
-from probly.data_generator.outputs import cut_rows, unwrap
+from probly.data_generator.toolkit.nests import common_rows, map_leaves, take_rows
+from probly.data_generator.rows import cut_rows, unwrap
 
 
 class Sizes(NamedTuple):

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from probly.data_generator.importing import import_model, is_import_path
+from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly_data_generator_torch.exported import runnable
-from probly_data_generator_torch.inference import TorchModel
+from probly_data_generator_torch.forward import TorchModel
 from probly_data_generator_torch.modes import module_behind
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import torch
 
-from probly_data_generator_torch.inference import TorchModel
+from probly_data_generator_torch.forward import TorchModel
 
 KNOWN: Final[Mapping[str, Collection[Any]]] = {
     "autocast": (None, "bfloat16", "float16"),

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from probly.data_generator.posterior import pair_mu_rho
+from probly.data_generator.toolkit.posterior import pair_mu_rho
 
 
 def posterior_tensors(module: torch.nn.Module | None) -> dict[str, dict[str, Any]]:

@@ -9,8 +9,8 @@ import torch
 
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
-from probly.data_generator.store.atomic import replacing
-from probly.data_generator.store.plain import decode_meta, encode_meta, label_array, room, simple_labels
+from probly.data_generator.formats.atomic import replacing
+from probly.data_generator.formats.shared import decode_meta, encode_meta, label_array, room, simple_labels
 
 
 def _checked(path: str | os.PathLike[str]) -> Path:

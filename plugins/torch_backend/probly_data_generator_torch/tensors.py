@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate, get_worker_info
 
-from probly.data_generator.nests import check_keys, map_leaves
+from probly.data_generator.toolkit.nests import check_keys, map_leaves
 from probly_data_generator_torch.devices import resolve_device
 from probly_data_generator_torch.purity import SHARED
 from probly_data_generator_torch.transfers import received, to_cuda

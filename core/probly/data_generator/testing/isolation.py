@@ -14,8 +14,8 @@ import importlib_metadata
 import pytest
 
 from probly.data_generator import hookspecs
-from probly.data_generator.backends.listing import BackendInfo, find_backend, list_backends
-from probly.data_generator.backends.loading import load_backend
+from probly.data_generator.discovery.listing import BackendInfo, find_backend, list_backends
+from probly.data_generator.discovery.loading import load_backend
 from probly.data_generator.testing import reference
 from probly.data_generator.testing.suite import Suite
 
@@ -54,8 +54,8 @@ class IsolationChecks(Suite):
         modules = sorted({*self.framework_modules, *modules_of_others(info, self.framework_modules)})
         code = (
             "import sys\n"
-            "from probly.data_generator.backends.listing import find_backend\n"
-            "from probly.data_generator.backends.loading import load_backend\n"
+            "from probly.data_generator.discovery.listing import find_backend\n"
+            "from probly.data_generator.discovery.loading import load_backend\n"
             f"load_backend(find_backend({self.backend!r}))\n"
             f"print([name for name in {modules!r} if name in sys.modules])"
         )

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from probly.data_generator import Distributions, FirstOrderDataGenerator, hookimpl
-from probly.data_generator.backends.listing import find_backend
-from probly.data_generator.backends.loading import load_backend
+from probly.data_generator.discovery.listing import find_backend
+from probly.data_generator.discovery.loading import load_backend
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.testing import reference
 from probly.data_generator.testing.capabilities import check_declarations

@@ -1,0 +1,64 @@
+"""Loading one backend into a manager of its own."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from probly.data_generator import hookspecs
+from probly.data_generator.discovery.rules import check_names, check_plugin, new_manager
+from probly.data_generator.discovery.listing import BackendInfo
+from probly.data_generator.discovery.wrapping import register_wrappers
+from probly.data_generator.calling import direct
+from probly.data_generator.errors import BrokenBackendError
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A loaded backend: its metadata and the hooks of a manager that holds it alone, plus wrappers.
+
+    Attributes:
+        info: What its distribution says of it.
+        hook: Its hooks, with the wrappers around them; called with keyword arguments.
+        wrappers: The registered wrapper plugins, the outermost last.
+    """
+
+    info: BackendInfo
+    hook: Any
+    wrappers: tuple[Any, ...] = ()
+
+    @functools.cached_property
+    def direct(self) -> Mapping[str, Callable[..., Any]]:
+        """The hooks that every backend has, by name, as what calls them with the least in between."""
+        return {name: direct(getattr(self.hook, name)) for name in hookspecs.REQUIRED}
+
+    def has(self, hook: str) -> bool:
+        """Return whether an optional hook is there; a wrapper around it is not enough."""
+        return any(not implementation.wrapper for implementation in getattr(self.hook, hook).get_hookimpls())
+
+
+def load_backend(info: BackendInfo, wrappers: Sequence[Any] = ()) -> Backend:
+    """Import one backend and register it in a fresh manager, with wrapper plugins around it.
+
+    Args:
+        info: Which one.
+        wrappers: See ``wrapping.register_wrappers``; the last one is outermost.
+
+    Raises:
+        BrokenBackendError: The import fails, or the plugin breaks a rule of the contract.
+        TypeError: A wrapper would replace a hook or names one that does not exist.
+    """
+    try:
+        plugin = info.entry_point.load()
+        manager = new_manager()
+        manager.register(plugin, name=info.name)
+        check_names(manager, plugin)
+        check_plugin(manager, plugin)
+    # A plugin may fail in any way while it is imported, sys.exit() included, and must take nobody else down.
+    except (Exception, SystemExit) as error:
+        message = (
+            f"backend {info.name!r} ({info.distribution} {info.version}) is installed but broken: "
+            f"{type(error).__name__}: {error}; reinstall or uninstall {info.distribution}"
+        )
+        raise BrokenBackendError(message) from error
+    return Backend(info, manager.hook, register_wrappers(manager, wrappers))

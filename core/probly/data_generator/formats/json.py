@@ -1,0 +1,144 @@
+"""The interchange format, readable by every backend and every language.
+
+``{"meta": {...}, "distributions": {"0": [...], ...}, "labels": {"0": ...}}`` in UTF-8; ``labels`` only where known.
+"""
+
+import importlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from probly.data_generator.distributions import Distributions
+from probly.data_generator.toolkit.samples import Indices
+from probly.data_generator.formats.atomic import replacing
+from probly.data_generator.formats.shared import (
+    Array,
+    blocks,
+    decode_json,
+    encode_meta,
+    label_array,
+    reading,
+    room,
+    row_blocks,
+)
+
+NUMBERS_AT_ONCE = 2**16
+
+Encode = Callable[[Indices, Array], bytes]
+
+
+def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> None:
+    """Write a file; a float32 value is written so that it reads back exactly.
+
+    Raises:
+        TypeError: The metadata is not JSON-serialisable.
+        ValueError: It holds NaN or infinity.
+    """
+    header = encode_meta(path, meta)
+    indices, labels = distributions.indices, distributions.labels
+    with replacing(path) as file:
+        file.write(b'{"meta": ' + header + b', "distributions": {')
+        _write_entries(file, indices, row_blocks(distributions, NUMBERS_AT_ONCE), _row_encoder())
+        if labels is not None:
+            file.write(b'}, "labels": {')
+            parts = blocks(distributions, NUMBERS_AT_ONCE)
+            _write_entries(file, indices, ((part, labels[part]) for part in parts), _encode)
+        file.write(b"}}\n")
+
+
+def _write_entries(file: BinaryIO, indices: Indices, values: Iterable[tuple[slice, Array]], encode: Encode) -> None:
+    for part, block in values:
+        entries = encode(indices[part], block)
+        file.write((b", " if part.start else b"") + entries[1:-1])
+
+
+def _encode(keys: Indices, values: Array) -> bytes:
+    return json.dumps(dict(zip(keys.tolist(), values.tolist(), strict=True)), allow_nan=False).encode()
+
+
+def _row_encoder() -> Encode:
+    """Return the fast encoder where orjson is installed; both write the same float64 numbers.
+
+    It never gets labels or metadata, since it would write NaN as null. It does not read either: of two equal keys it
+    would silently keep the last.
+    """
+    try:
+        orjson: Any = importlib.import_module("orjson")
+    except ImportError:
+        return _encode
+
+    def encode(keys: Indices, values: Array) -> bytes:
+        # As float32, orjson would write fewer digits, which not every reader that parses float64 rounds back.
+        rows = np.ascontiguousarray(values, dtype=np.float64)
+        return _with_keys(keys, orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY))
+
+    return encode
+
+
+def _with_keys(keys: Indices, rows: bytes) -> bytes:
+    """Turn ``[[...], [...]]`` into ``{"0": [...], "1": [...]}`` without an object per row.
+
+    Examples:
+        >>> _with_keys(np.array([7, 12]), b"[[0.5,0.5],[1.0,0.0]]")
+        b'{"7":[0.5,0.5],"12":[1.0,0.0]}'
+    """
+    text = np.frombuffer(rows, np.uint8)[1:-1]
+    # Texts of one width, filled with zero bytes.
+    names = np.char.add(np.char.add(b'"', keys.astype("S19")), b'":')
+    letters = names.view(np.uint8).reshape(len(keys), -1)
+    written = letters != 0
+    starts = np.repeat(np.flatnonzero(text == ord("[")), written.sum(axis=1))
+    return b"{" + np.insert(text, starts, letters[written]).tobytes() + b"}"
+
+
+def read(path: Path) -> Distributions:
+    """Read a file and check everything in it.
+
+    Raises:
+        FileNotFoundError: There is none.
+        StoreError: It is truncated, has NaN, repeated or wrong keys, rows of different lengths, or no distributions.
+    """
+    content = path.read_bytes()
+    with reading(path):
+        return _distributions(decode_json(content), room(len(content)))
+
+
+def _distributions(document: Any, label_room: int) -> Distributions:
+    if not isinstance(document, dict) or not isinstance(document.get("distributions"), dict):
+        message = 'expected {"meta": {...}, "distributions": {"0": [...], ...}}'
+        raise ValueError(message)  # noqa: TRY004  # a wrong file is a wrong value
+    meta = document.get("meta") or {}
+    if not isinstance(meta, dict):
+        message = f'expected an object as "meta", got {type(meta).__name__}'
+        raise ValueError(message)  # noqa: TRY004
+    rows = document["distributions"]
+    indices = [_index(key) for key in rows]
+    width = {len(row) if isinstance(row, list) else -1 for row in rows.values()}
+    if len(width) > 1 or -1 in width:
+        message = f"expected lists of one length as rows, got the lengths {sorted(width)}"
+        raise ValueError(message)
+    values = np.asarray(list(rows.values()))
+    if rows and values.dtype.kind not in "fiu":
+        message = f"expected numbers in the rows, got {values.dtype}"
+        raise ValueError(message)
+    return Distributions(values, indices, _labels(document.get("labels"), rows, label_room), meta)
+
+
+def _labels(labels: Any, rows: Mapping[str, Any], label_room: int) -> Array | None:
+    if labels is None:
+        return None
+    if not isinstance(labels, dict) or labels.keys() != rows.keys():
+        message = 'expected the same keys in "labels" as in "distributions"'
+        raise ValueError(message)
+    return label_array([labels[key] for key in rows], label_room)
+
+
+def _index(key: str) -> int:
+    # int() would also take "1_0", " 1" and "٣".
+    if not (key.isascii() and key.isdigit()) or len(key) > 19 or int(key) >= 2**63:
+        message = f"expected dataset indices as keys, got {key[:40]!r}"
+        raise ValueError(message)
+    return int(key)

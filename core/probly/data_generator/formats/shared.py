@@ -1,0 +1,185 @@
+"""What the formats share: metadata as JSON, labels as numbers or text, blocks of rows, and one error for damage."""
+
+import contextlib
+import importlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from probly.data_generator.distributions import Distributions
+from probly.data_generator.errors import StoreError
+from probly.data_generator.rows import FloatRows
+
+Array = npt.NDArray[Any]
+
+# Snappy, which our Parquet files use, shrinks at most 21-fold, and booleans from bits 8-fold more: ours always load.
+EXPANSION = 250
+FREE_BYTES = 2**25
+
+
+@contextlib.contextmanager
+def reading(path: Path, *damage: type[Exception]) -> Iterator[None]:
+    """Raise StoreError for whatever damaged content makes a reader raise."""
+    # JSON and Unicode errors, and those of Distributions, are ValueErrors; RecursionError is a RuntimeError.
+    expected: tuple[type[Exception], ...] = (ValueError, RuntimeError, OverflowError, *damage)
+    try:
+        yield
+    except expected as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk failed, not the content
+        message = f"{path}: not a file of distributions: {error}"
+        raise StoreError(message) from error
+
+
+def room(file_bytes: int) -> int:
+    """Return the most bytes that the contents of a file of this size may take in memory."""
+    return FREE_BYTES + EXPANSION * file_bytes
+
+
+def check_size(needed: int, file_bytes: int) -> None:
+    """Refuse contents that only a forged file can have, before any memory is taken for them.
+
+    Raises:
+        ValueError: They need more than ``EXPANSION`` times the size of their file.
+    """
+    if needed > room(file_bytes):
+        message = (
+            f"its {file_bytes} bytes claim to hold {needed}, more than {EXPANSION} times as much; "
+            "if that is true, write it again without compression"
+        )
+        raise ValueError(message)
+
+
+def blocks(distributions: Distributions, numbers: int) -> Iterator[slice]:
+    """Yield the slices that cut all rows into blocks of about so many numbers."""
+    step = max(1, numbers // max(1, distributions.num_classes))
+    for start in range(0, len(distributions), step):
+        yield slice(start, start + step)
+
+
+def row_blocks(distributions: Distributions, numbers: int) -> Iterator[tuple[slice, FloatRows]]:
+    """Yield each of ``blocks`` with its rows; those of a store are read only now."""
+    for part in blocks(distributions, numbers):
+        yield part, distributions.gather(distributions.indices[part])
+
+
+def encode_meta(path: Path, meta: Mapping[str, Any]) -> bytes:
+    """Return metadata as UTF-8 JSON that ``decode_meta`` reads.
+
+    Raises:
+        TypeError: It is not JSON-serialisable.
+        ValueError: It holds NaN or infinity, or keys that JSON cannot tell apart, such as 1 and "1".
+    """
+    try:
+        text = json.dumps(dict(meta), ensure_ascii=False, allow_nan=False, default=_simple).encode()
+        decode_meta(text)
+    except (TypeError, ValueError) as error:
+        error.add_note(
+            f"{path}: meta must hold only strings, numbers, booleans, None, lists and dicts; nothing written"
+        )
+        raise
+    return text
+
+
+def _simple(value: Any) -> Any:
+    """Return NumPy scalars and arrays, and paths, as what JSON knows."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    message = f"{value!r} is of type {type(value).__name__}"
+    raise TypeError(message)
+
+
+def decode_meta(text: bytes) -> dict[str, Any]:
+    """Return metadata from JSON.
+
+    Raises:
+        ValueError: It is not JSON, or no object.
+    """
+    meta = decode_json(text)
+    if not isinstance(meta, dict):
+        message = f'expected an object as "meta", got {type(meta).__name__}'
+        raise ValueError(message)  # noqa: TRY004  # a wrong file is a wrong value
+    return meta
+
+
+def decode_json(text: bytes) -> Any:
+    """Parse JSON, refusing what the standard library lets pass: NaN, infinities and repeated keys.
+
+    Examples:
+        >>> decode_json(b'{"a": [1, 2.5]}')
+        {'a': [1, 2.5]}
+    """
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        [(repeated, _)] = Counter(name for name, _ in pairs).most_common(1)
+        message = f"the key {repeated!r} stands twice"
+        raise ValueError(message)
+    return found
+
+
+def _no_constant(name: str) -> None:
+    message = f"expected finite numbers, got {name}"
+    raise ValueError(message)
+
+
+def label_array(labels: Sequence[Any], room: int) -> Array:
+    """Return labels as an array without turning one type into another.
+
+    Args:
+        labels: One per row.
+        room: The bytes that fixed-width text may take; where a few long ones would need more, it stays objects.
+
+    Examples:
+        >>> label_array(["cat", "horse"], 1000), label_array(["cat", 1], 1000), label_array(["cat", "horse"], 30)
+        (array(['cat', 'horse'], dtype='<U5'), array(['cat', 1], dtype=object), array(['cat', 'horse'], dtype=object))
+    """
+    objects = np.asarray(labels, dtype=object)
+    lengths = [len(label) for label in objects.flat if isinstance(label, str)]
+    if not lengths:
+        return np.asarray(labels)
+    fits = 4 * len(lengths) * max(lengths) <= room
+    return np.asarray(labels) if fits and len(lengths) == objects.size else objects
+
+
+def simple_labels(path: Path, labels: Array | None) -> Array | None:
+    """Return labels as an array of numbers or fixed-width text, in this machine's byte order.
+
+    Raises:
+        TypeError: They are something else.
+    """
+    if labels is None:
+        return None
+    if labels.dtype.kind in "OT":  # what pandas and NumPy make of text
+        labels = label_array(labels.tolist(), sys.maxsize)
+    if labels.dtype.kind not in "biufU" or (labels.dtype.kind == "f" and labels.dtype.itemsize > 8):
+        message = f"{path}: expected labels that are numbers or text, got {labels.dtype}; nothing written"
+        raise TypeError(message)
+    return labels.astype(labels.dtype.newbyteorder("="), copy=False)
+
+
+def optional_library(module: str, extra: str) -> Any:
+    """Import a library that only one format needs.
+
+    Raises:
+        ImportError: It is not installed; the message names the extra that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        message = (
+            f"this format needs {module.partition('.')[0]}, which cannot be imported ({error}); "
+            f'run: pip install "probly-data-generator[{extra}]"'
+        )
+        raise ImportError(message) from error

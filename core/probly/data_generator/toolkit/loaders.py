@@ -1,0 +1,192 @@
+"""Loaders hand out whole batches; their samplers know which rows those are."""
+
+import copy
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from probly.data_generator.errors import AlignmentError
+from probly.data_generator.toolkit.nests import collate, columns, count_rows, map_leaves, take_rows
+from probly.data_generator.toolkit.samples import Batch, Getter, check_batch_size, checked_indices, fetch, split_sample
+
+
+def is_loader(dataset: Any) -> bool:
+    """Return whether an object hands out batches whose sampler can be asked for indices."""
+    return hasattr(dataset, "batch_sampler") and hasattr(dataset, "dataset")
+
+
+def loader_batches(
+    loader: Any, input_getter: Getter | None, index_getter: Getter | None, pairs: tuple[type, ...] = (tuple,)
+) -> Iterator[Batch]:
+    """Iterate over a loader of batches; its sampler, where it has one, tells the indices.
+
+    Raises:
+        AlignmentError: The indices cannot be known, or a batch has another number of rows than its sampler chose.
+    """
+    # A list is a pair here too: loaders that collate tuples commonly hand out lists.
+    pairs = pairs if isinstance(loader, SimpleDataLoader) else (*pairs, list)
+    recorded: deque[Any] | None = None
+    if is_loader(loader) and index_getter is None:
+        loader, recorded = record_indices(loader)
+    return _loader_batches(loader, recorded, input_getter, index_getter, pairs)
+
+
+def _loader_batches(
+    loader: Any,
+    recorded: deque[Any] | None,
+    input_getter: Getter | None,
+    index_getter: Getter | None,
+    pairs: tuple[type, ...],
+) -> Iterator[Batch]:
+    start = 0
+    for number, item in enumerate(loader):
+        inputs, labels = split_sample(item, input_getter, pairs)
+        if not isinstance(loader, SimpleDataLoader):
+            inputs = map_leaves(_own_copy, inputs)
+        rows = _count(inputs, recorded)
+        indices = np.arange(start, start + rows)
+        if index_getter is not None:
+            indices = checked_indices(index_getter(item), rows, f"batch {number}")
+        elif recorded is not None:
+            if not recorded:
+                raise AlignmentError(_bypassed(loader, f"batch {number} did not come from its sampler"))
+            chosen = recorded.popleft()
+            _check_chosen(chosen, number, loader)
+            if not _in_order_of_arrival(chosen):
+                indices = checked_indices(chosen, rows, f"batch {number}")
+        yield Batch(indices, inputs, labels)
+        start += rows
+    if recorded and not _in_order_of_arrival(recorded[0]):
+        raise AlignmentError(_bypassed(loader, f"{len(recorded)} batches of its sampler were not handed out"))
+
+
+def _own_copy(leaf: Any) -> Any:
+    """Copy an array: a loader may fill it again before the batch has been computed, or computed a second time."""
+    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
+
+
+def _bypassed(loader: Any, what: str) -> str:
+    return (
+        f"{type(loader).__name__}: {what}, so its rows have no index; pass the dataset or a loader that follows its "
+        "sampler, or let the samples carry their index and set index_getter"
+    )
+
+
+def _count(inputs: Any, recorded: deque[Any] | None) -> int:
+    # Samples that do not stack come as a list, whose arrays may share a length of their own.
+    if isinstance(inputs, list) and recorded and isinstance(recorded[0], list) and len(inputs) == len(recorded[0]):
+        return len(inputs)
+    return count_rows(inputs)
+
+
+def _in_order_of_arrival(chosen: Any) -> bool:
+    """Return whether a sampler counts only, as the one of an iterable dataset does: it has no indices to give."""
+    return chosen is None or (isinstance(chosen, list) and bool(chosen) and chosen[0] is None)
+
+
+def _check_chosen(chosen: Any, number: int, loader: Any) -> None:
+    if _in_order_of_arrival(chosen):
+        if getattr(loader, "num_workers", 0) > 1:
+            message = (
+                f"an iterable dataset read by {loader.num_workers} workers arrives in no defined order; "
+                "use num_workers=1, or let the samples carry their index and set index_getter"
+            )
+            raise AlignmentError(message)
+    elif not isinstance(chosen, list):
+        message = (
+            f"batch {number}: the loader has batch_size=None, so sample {chosen} of its dataset is a whole batch whose "
+            "rows have no index; pass the dataset itself, or a sampler that yields lists of indices"
+        )
+        raise AlignmentError(message)
+
+
+class _RecordingSampler:
+    def __init__(self, sampler: Iterable[Any], recorded: deque[Any]) -> None:
+        self.sampler = sampler
+        self.recorded = recorded
+
+    def __iter__(self) -> Iterator[Any]:
+        for chosen in self.sampler:
+            # A NumPy or tensor scalar has __iter__, too, but is one index.
+            single = not hasattr(chosen, "__iter__") or getattr(chosen, "ndim", 1) == 0
+            kept = chosen if single else list(chosen)
+            self.recorded.append(kept)
+            yield kept
+
+    def __len__(self) -> int:
+        return len(self.sampler)  # type: ignore[arg-type]  # asked only where the loader's own sampler has a length
+
+
+def record_indices(loader: Any) -> tuple[Any, deque[Any]]:
+    """Return a twin of a loader and the queue to which its sampler's choices will be appended, batch by batch.
+
+    The twin shares the dataset and all settings; the caller's loader, its workers and its iterator are not touched.
+    """
+    recorded: deque[Any] = deque()
+    twin = copy.copy(loader)
+    which = "sampler" if loader.batch_sampler is None else "batch_sampler"
+    settings = vars(twin)
+    settings[which] = _RecordingSampler(getattr(loader, which), recorded)
+    # in_order=False would let batches overtake each other; persistent workers would outlive the twin.
+    for name, value in {"in_order": True, "persistent_workers": False, "_iterator": None}.items():
+        if name in settings:
+            settings[name] = value
+    return twin, recorded
+
+
+class _IndexBatches:
+    def __init__(self, rows: int, batch_size: int, shuffle: bool, seed: int | None) -> None:
+        self.rows = rows
+        self.batch_size = batch_size
+        self.random = np.random.default_rng(seed) if shuffle else None
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.arange(self.rows) if self.random is None else self.random.permutation(self.rows)
+        for start in range(0, self.rows, self.batch_size):
+            yield order[start : start + self.batch_size].tolist()
+
+    def __len__(self) -> int:
+        return (self.rows + self.batch_size - 1) // self.batch_size
+
+
+class SimpleDataLoader:
+    """Hand out a dataset in batches, without any framework.
+
+    Args:
+        dataset: Arrays, or a sequence of samples.
+        batch_size: Rows per batch; the last batch may have fewer.
+        shuffle: Whether to draw a new order at each iteration.
+        seed: Makes the orders reproducible.
+
+    Examples:
+        >>> loader = SimpleDataLoader([(np.zeros(2), 0), (np.ones(2), 1), (np.ones(2), 1)], batch_size=2)
+        >>> [labels.tolist() for inputs, labels in loader]
+        [[0, 1], [1]]
+    """
+
+    def __init__(self, dataset: Any, batch_size: int = 64, shuffle: bool = False, *, seed: int | None = None) -> None:
+        self.dataset = dataset
+        self.batch_size = check_batch_size(batch_size)
+        self._arrays = columns(dataset)
+        if self._arrays is None and (isinstance(dataset, Mapping) or not hasattr(dataset, "__getitem__")):
+            message = f"expected arrays of equal length or a sequence of samples, got {type(dataset).__name__}"
+            raise TypeError(message)
+        rows = len(dataset) if self._arrays is None else count_rows(self._arrays)
+        self.batch_sampler = _IndexBatches(rows, self.batch_size, shuffle, seed)
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return len(self.batch_sampler)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield batches: stacked arrays in the structure of a sample, or lists where samples do not stack."""
+        for indices in self.batch_sampler:
+            yield self.collate(indices)
+
+    def collate(self, indices: list[int]) -> Any:
+        """Return the batch of these indices."""
+        if self._arrays is not None:
+            return take_rows(self._arrays, np.asarray(indices))
+        return collate(fetch(self.dataset, indices))

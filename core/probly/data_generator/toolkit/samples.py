@@ -1,0 +1,146 @@
+"""Samples and batches: which part is the input, which the label, and which dataset index each row has."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from probly.data_generator.errors import AlignmentError
+from probly.data_generator.toolkit.nests import columns, common_rows
+
+Indices = npt.NDArray[np.int64]
+Getter = Callable[[Any], Any]
+
+
+class Batch(NamedTuple):
+    """The rows of one step of a run.
+
+    Attributes:
+        indices: int64, shape ``(N,)``: the dataset index of each row.
+        inputs: What the model gets: a nest of arrays with ``N`` rows, or a list of ``N`` samples that do not stack.
+        labels: An array with ``N`` rows, or None.
+    """
+
+    indices: Indices
+    inputs: Any
+    labels: Any = None
+
+
+class Batches(Iterator[Batch]):
+    """An iterator over batches that also knows how many rows its dataset announces.
+
+    Args:
+        batches: The batches.
+        length: The announced number of rows, or None; the generator reports a difference.
+    """
+
+    def __init__(self, batches: Iterator[Batch], length: int | None = None) -> None:
+        self.batches = batches
+        self.length = length
+
+    def __next__(self) -> Batch:
+        """Return the next batch."""
+        return next(self.batches)
+
+    def close(self) -> None:
+        """Stop early, and with it the workers of a loader."""
+        close = getattr(self.batches, "close", None)
+        if close is not None:
+            close()
+
+
+def announced_length(dataset: Any) -> int | None:
+    """Return ``len(dataset)``, or None where it has none."""
+    arrays = columns(dataset)
+    if arrays is not None:
+        return common_rows(arrays)
+    try:
+        return len(dataset)
+    except (TypeError, NotImplementedError):  # what datasets of unknown length answer
+        return None
+
+
+def check_batch_size(batch_size: int) -> int:
+    """Return the batch size.
+
+    Raises:
+        ValueError: It is not an integer of at least 1.
+    """
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        message = f"batch_size: expected an integer of at least 1, got {batch_size!r}"
+        raise ValueError(message)
+    return int(batch_size)
+
+
+def split_sample(sample: Any, input_getter: Getter | None = None, pairs: tuple[type, ...] = (tuple,)) -> Any:
+    """Return (input, label) of a sample or a batch; the label is None where there is none.
+
+    Args:
+        sample: ``(input, label, ...)``, or an input alone.
+        input_getter: Picks the input; by default the first element if ``sample`` is one of ``pairs``, else all of it.
+        pairs: The types that hold an input and a label.
+
+    Examples:
+        >>> split_sample(("image", 3))
+        ('image', 3)
+        >>> split_sample({"image": 1, "target": 2}, lambda sample: sample["image"])
+        (1, None)
+    """
+    pair: Any = sample if isinstance(sample, pairs) else ()
+    label = pair[1] if len(pair) > 1 else None
+    if input_getter is not None:
+        return input_getter(sample), label
+    return (pair[0] if len(pair) else sample), label
+
+
+def prepares_batch_inp(sample: Any, input_getter: Getter | None = None) -> Any:
+    """Return the model's input of a sample or a batch.
+
+    Examples:
+        >>> prepares_batch_inp(("image", 3))
+        'image'
+    """
+    return split_sample(sample, input_getter)[0]
+
+
+def fetch(dataset: Any, indices: Iterable[int]) -> list[Any]:
+    """Return the samples of these indices, by one ``__getitems__`` where the dataset has it.
+
+    Raises:
+        AlignmentError: ``__getitems__`` returned another number of samples.
+    """
+    wanted = [int(index) for index in indices]
+    if hasattr(dataset, "__getitems__"):
+        samples = list(dataset.__getitems__(wanted))
+        if len(samples) != len(wanted):
+            message = f"{type(dataset).__name__}.__getitems__: expected {len(wanted)} samples, got {len(samples)}"
+            raise AlignmentError(message)
+        return samples
+    samples = []
+    for index in wanted:
+        try:
+            samples.append(dataset[index])
+        except Exception as error:
+            error.add_note(f"raised by the dataset's sample {index}")
+            raise
+    return samples
+
+
+def checked_indices(indices: Any, rows: int, where: str = "index_getter") -> Indices:
+    """Return indices as an int64 array of shape ``(rows,)``.
+
+    Raises:
+        AlignmentError: There are more or fewer, or they are not integers of at least 0.
+    """
+    array = np.asarray(indices)
+    if array.shape != (rows,):
+        message = (
+            f"{where}: expected {rows} indices, one per row, got the shape {array.shape}; "
+            "a collate_fn must neither drop nor add samples"
+        )
+        raise AlignmentError(message)
+    if array.dtype.kind not in "iu" or (rows and array.min() < 0):
+        message = f"{where}: expected integers of at least 0 as indices, got {array[:5].tolist()}"
+        raise AlignmentError(message)
+    return array.astype(np.int64)  # a copy: a loader may use its memory again

@@ -1,0 +1,54 @@
+"""``first-order backends``."""
+
+from dataclasses import asdict
+
+import click
+
+from probly.data_generator.discovery.diagnosis import check_backend
+from probly.data_generator.discovery.listing import known_backends, list_backends
+from probly_data_generator_command_line.arguments import json_option, subcommand
+from probly_data_generator_command_line.printing import emit
+
+
+@subcommand("backends", "first-order backends numpy\nfirst-order backends --names")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--names", "only_names", is_flag=True, help="Only list what is installed; import nothing.")
+@json_option
+def backends(names: tuple[str, ...], only_names: bool, as_json: bool) -> int:
+    """Check backends: what each runs on, its devices, or what is wrong and what to install.
+
+    Without NAME all installed ones are checked, each in a process of its own, which imports its framework and so takes
+    some seconds. The exit code is 1 if one of those that were checked does not work.
+    """
+    installed = list_backends()
+    if only_names:
+        infos = {name: f"{info.distribution} {info.version}" for name, info in installed.items()}
+        emit({"installed": infos, "not_installed": _missing()}, [*_names(infos), *_missing_lines()], as_json)
+        return 0
+    chosen = list(names) or sorted({info.name for info in installed.values()})
+    reports = [check_backend(name) for name in chosen]
+    broken = any(report.problem for report in reports)
+    missing = {} if names else _missing()
+    result = {"backends": [{**asdict(report), "works": not report.problem} for report in reports]}
+    lines = [str(report) for report in reports] + ([] if names else _missing_lines())
+    emit({**result, "not_installed": missing}, lines, as_json)
+    return int(broken)
+
+
+def _names(infos: dict[str, str]) -> list[str]:
+    return [f"{name}: {distribution}" for name, distribution in sorted(infos.items())]
+
+
+def _missing() -> dict[str, str]:
+    """Return the backend distributions of ours that are not installed, by the names they would answer to."""
+    installed = {alias for info in list_backends().values() for alias in info.aliases}
+    return {name: distribution for name, distribution in known_backends().items() if name not in installed}
+
+
+def _missing_lines() -> list[str]:
+    missing = _missing()
+    lines = []
+    for distribution in sorted(set(missing.values())):
+        names = ", ".join(name for name in sorted(missing) if missing[name] == distribution)
+        lines.append(f"{names}: not installed; run: pip install {distribution}")
+    return lines

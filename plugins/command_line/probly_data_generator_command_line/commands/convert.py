@@ -1,0 +1,87 @@
+"""``first-order convert``."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
+from probly_data_generator_command_line.errors import InputError
+from probly_data_generator_command_line.opening import bytes_text, open_complete, size_on_disk
+from probly_data_generator_command_line.printing import emit
+from probly_data_generator_command_line.replacing import check_place, check_replaceable, replace
+from probly.data_generator.distributions import Distributions
+from probly.data_generator.store import FORMATS, Store, fod, save
+
+
+@subcommand(
+    "convert", "first-order convert teacher.fod teacher.npz\nfirst-order convert teacher.npz small.fod --top-k 2"
+)
+@file_argument("source")
+@file_argument("target")
+@click.option("--top-k", type=click.IntRange(1), help="Keep only the K largest numbers of a row (.fod).")
+@click.option("--dtype", type=click.Choice(["float32", "float16"]), help="How a store keeps numbers (.fod).")
+@click.option("--overwrite", is_flag=True, help="Replace TARGET; it stays as it is until the new one is complete.")
+@json_option
+def convert(source: Path, target: Path, top_k: int | None, dtype: str | None, overwrite: bool, as_json: bool) -> None:
+    """Write SOURCE, a store or a file of distributions, to TARGET; both suffixes name their format.
+
+    Formats: .fod (the store), .json, .npz, .parquet (with `pip install "probly-data-generator[parquet]"`) and
+    .safetensors. Rows, labels and metadata are kept; sample keys stay in the store they were written to. A store is
+    read block by block, so memory does not grow with its rows, except for .json.
+    """
+    form = representation(top_k, dtype)
+    _check_target(source, target, form, overwrite)
+    distributions = open_complete(source)
+    if target.suffix.lower() == ".fod":
+        _write_store(target, distributions, form or "float32")
+    else:
+        save(target, distributions)
+    size = size_on_disk(target)
+    lines = [f"{target}: {len(distributions):,} rows x {distributions.num_classes:,} classes, {bytes_text(size)}"]
+    left_out = isinstance(distributions, Store) and distributions.sample_keys is not None
+    if left_out:
+        lines.append(f"  the sample keys of {source} are not in it")
+    result = {"path": str(target), "rows": len(distributions), "classes": distributions.num_classes, "bytes": size}
+    emit({**result, "sample_keys_left_out": left_out}, lines, as_json)
+
+
+def representation(top_k: int | None, dtype: str | None) -> str | None:
+    """Return the name of a store's representation, or None if nothing was asked for.
+
+    Raises:
+        InputError: Both were.
+    """
+    if top_k is not None and dtype is not None:
+        message = "--top-k has a dtype of its own (float16); leave out --dtype"
+        raise InputError(message)
+    return dtype if top_k is None else f"top-{top_k}"
+
+
+def _check_target(source: Path, target: Path, form: str | None, overwrite: bool) -> None:
+    if target.suffix.lower() not in FORMATS:
+        message = f"{target}: expected one of the suffixes {', '.join(FORMATS)}, got {target.suffix!r}"
+        raise InputError(message)
+    if form is not None and target.suffix.lower() != ".fod":
+        message = f"{target}: --top-k and --dtype are for stores, which end in .fod"
+        raise InputError(message)
+    check_place(target)
+    if os.path.lexists(target) and not overwrite:
+        message = f"{target}: exists, and was left as it is; choose another path, or pass --overwrite"
+        raise InputError(message)
+    if os.path.lexists(target) and source.exists() and target.resolve() == source.resolve():
+        message = f"{target}: is also the source; choose another path"
+        raise InputError(message)
+
+
+def _write_store(target: Path, distributions: Distributions, form: str) -> None:
+    check_replaceable(target)
+    if not os.path.lexists(target):
+        fod.write(target, distributions, distributions.meta, form)
+        return
+    # A folder of its own: beside the target, a run of `generate --fresh` may be at work.
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.absolute().parent) as folder:
+        fresh = Path(folder) / target.name
+        fod.write(fresh, distributions, distributions.meta, form)
+        replace(target, fresh)

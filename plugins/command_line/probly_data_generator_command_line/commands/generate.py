@@ -1,0 +1,221 @@
+"""``first-order generate``."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from probly.data_generator.discovery.listing import list_backends
+from probly_data_generator_command_line.arguments import json_option, key_values, subcommand
+from probly_data_generator_command_line.commands.convert import representation
+from probly_data_generator_command_line.data.loading import Data, DataSettings, PictureSettings, check_source, load_data
+from probly_data_generator_command_line.errors import InputError
+from probly_data_generator_command_line.commands.generate_options import generate_options
+from probly_data_generator_command_line.resuming import going_on, of_another_run, safe_rows
+from probly_data_generator_command_line.notices import notice
+from probly_data_generator_command_line.opening import bytes_text, size_on_disk
+from probly_data_generator_command_line.printing import apart, emit, named, shortened
+from probly_data_generator_command_line.replacing import beside, check_place, check_replaceable, discard, replace
+from probly.data_generator.errors import StoreError
+from probly.data_generator.generator import FirstOrderDataGenerator
+from probly.data_generator.toolkit.importing import import_model
+from probly.data_generator.store import Store
+from probly.data_generator.temperature import Temperature
+
+EXAMPLE = """\
+first-order generate --backend numpy --model demo.model:build --data demo/test.npz --out teacher.fod
+first-order generate --backend numpy --model demo.model:build --data demo/test.npz --temperature 4 --out soft.fod"""
+
+
+@subcommand("generate", EXAMPLE)
+@generate_options
+@json_option
+def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Run a model over a dataset and write one checked class distribution per sample to a store.
+
+    A run that was stopped, in whatever way, goes on where it ended when the same command is given again; its rows are
+    those of an uninterrupted run. Other weights, data or settings are refused by name: choose another --out, or
+    replace the store with --fresh, which makes the new one beside it and removes the old one when the new one is
+    complete.
+
+    \b
+    --model takes
+      pkg.module:build      your own code: a model, or a function or class without
+                            arguments that makes one; the current directory is
+                            importable
+      a file or folder      of the formats that the backend opens without running
+                            code from them; pass --backend
+    --weights fills the model that pkg.module:build makes, if the backend takes
+    weights apart from their model; in other frameworks, let your function load
+    them.
+
+    \b
+    --data takes
+      pkg.module:test_set   your own code: a dataset or loader of your framework, or
+                            a function or class without arguments that makes one
+      file.npz              the arrays inputs (or x) and labels (or label, y)
+      file.npy              the inputs
+      file.parquet          a column label (or labels, y), and the inputs: a column
+                            of lists called inputs or x, or else all other columns
+      a folder              one subfolder of pictures per class, or a dataset that
+                            Hugging Face datasets saved to disk
+    Nothing is run from a file. Labels that have names count the columns of
+    --class-names, where these are given; else their own names are recorded as
+    those of the columns, which must be as many.
+    """  # noqa: D301  # Click reads the control character \b as "do not wrap"
+    target = out if resume else beside(out)
+    form = representation(options["top_k"], options["dtype"]) or "float32"
+    _check_early(out, resume, options)
+    with going_on(target), apart(as_json):
+        generator = _generator(options)
+        data = _data(options, generator)
+        _print_start(data, quiet or as_json)
+        before = safe_rows(target)[0]
+        try:
+            store = _run(generator, data, target, form, options, quiet)
+        except StoreError as error:
+            if resume or not of_another_run(error):
+                raise
+            discard(target)
+            before = 0
+            store = _run(generator, data, target, form, options, quiet)
+        notice(store, options["data"])
+        if not resume:
+            replace(out, target)
+    result = _result(out, store, data, before) | {"temperature": options["temperature"]}
+    if not quiet or as_json:
+        emit(result, _lines(result), as_json)
+
+
+def _check_early(out: Path, resume: bool, options: dict[str, Any]) -> None:
+    """Refuse what can be refused before a framework is imported.
+
+    Raises:
+        InputError: The message says what to do.
+    """
+    if out.suffix.lower() != ".fod":
+        message = (
+            f"--out {out}: expected a store's path, which ends in .fod; other formats are made of it: "
+            f"first-order convert {out.with_suffix('.fod')} {out if out.suffix else out.with_suffix('.parquet')}"
+        )
+        raise InputError(message)
+    if options["temperature"] is not None and options["output_mode"].lower() == "probs":
+        message = "--temperature divides logits, which a model with --output-mode probs does not return"
+        raise InputError(message)
+    check_place(out)
+    if not resume:
+        check_replaceable(out)
+    check_source(options["data"], "--data")
+    path = check_source(options["model"], "--model")
+    if options["backend"] == "auto" and (path is not None or options["weights"] is not None):
+        message = f"--backend: a file does not tell its framework; name one of {', '.join(sorted(list_backends()))}"
+        raise InputError(message)
+    if options["weights"] is not None and not options["weights"].exists():
+        message = f"--weights {options['weights']}: there is no such file in {Path.cwd()}"
+        raise InputError(message)
+
+
+def _generator(options: dict[str, Any]) -> FirstOrderDataGenerator:
+    model, weights, temperature = options["model"], options["weights"], options["temperature"]
+    named_by = [Path(text).name if Path(text).exists() else text for text in filter(None, (model, weights))]
+    transform = None if temperature is None else Temperature(temperature, options["output_mode"].lower())
+    try:
+        return FirstOrderDataGenerator(
+            model if weights is None else (model, str(weights)),
+            options["device"],
+            options["batch_size"],
+            options["output_mode"],
+            transform,
+            model_name=options["model_name"] or " with ".join(map(str, named_by)),
+            backend=options["backend"],
+            options=key_values(options["option"]),
+        )
+    except TypeError as error:
+        error.add_note(f"raised while --model {model} was loaded")
+        if weights is not None:
+            error.add_note(
+                "if this backend takes no --weights, let --model name a function that loads them, or a file with both"
+            )
+        raise
+
+
+def _run(
+    generator: FirstOrderDataGenerator, data: Data, target: Path, form: str, options: dict[str, Any], quiet: bool
+) -> Store:
+    # What the columns mean: said by the user or known by the model, else the names that the labels count.
+    generator.class_names = _columns(options, generator) or data.class_names
+    try:
+        store = generator.generate_distributions(
+            data.samples,
+            out=target,
+            representation=form,
+            progress=not quiet,
+            keys=data.keys,
+            shard_seconds=options["shard_seconds"],
+        )
+    except ValueError as error:
+        if str(error).startswith("class_names:") and generator.class_names is data.class_names:
+            error.add_note(f"they are those of the labels in {options['data']}; pass --class-names, one per column")
+        raise
+    assert isinstance(store, Store)
+    return store
+
+
+def _columns(options: dict[str, Any], generator: FirstOrderDataGenerator) -> list[str] | None:
+    names = options["class_names"] or getattr(generator._loaded, "class_names", None)  # noqa: SLF001  # of one package
+    return None if names is None else list(names)
+
+
+def _data(options: dict[str, Any], generator: FirstOrderDataGenerator) -> Data:
+    transform = options["transform"]
+    pictures = PictureSettings(
+        options["image_size"],
+        options["resize"],
+        options["mean"],
+        options["std"],
+        options["channels"] or getattr(generator._loaded, "channels", None),  # noqa: SLF001  # of one package
+        options["colour"],
+        None if transform is None else import_model(transform),
+    )
+    settings = DataSettings(
+        options["inputs_key"], options["labels_key"], options["input_dtype"], _columns(options, generator), pictures
+    )
+    return load_data(options["data"], settings)
+
+
+def _print_start(data: Data, silent: bool) -> None:
+    if silent:
+        return
+    with contextlib.suppress(BrokenPipeError):  # a run goes on where nobody reads what it prints
+        for line in named(data.description):
+            click.echo(line)
+
+
+def _result(out: Path, store: Store, data: Data, before: int) -> dict[str, Any]:
+    return {
+        "path": str(out),
+        "rows": len(store),
+        "classes": store.num_classes,
+        "class_names": store.class_names,
+        "representation": store.spec.representation,
+        "bytes": size_on_disk(out),
+        "rows_before": before,
+        "data": data.description,
+        "meta": store.meta,
+    }
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    meta = found["meta"]
+    before = found["rows_before"]
+    resumed = f"{before:,} of the rows were there already" if before else None
+    lines = {
+        "model": f"{meta['model_name']} (backend {meta['backend']}, {meta['device']})",
+        "output mode": meta["output_mode"] if found["temperature"] is None else None,
+        "temperature": found["temperature"],
+        "class names": shortened(found["class_names"] or []),
+        "resumed": "it was complete already" if before == found["rows"] and before else resumed,
+    }
+    size = f"{found['rows']:,} rows x {found['classes']:,} classes, {found['representation']}"
+    return [f"{found['path']}: {size}, {bytes_text(found['bytes'])}, complete", *named(lines)]

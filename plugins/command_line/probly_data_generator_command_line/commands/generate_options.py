@@ -1,0 +1,81 @@
+"""The options of ``first-order generate``."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from probly_data_generator_command_line.arguments import names, numbers
+
+MODEL_OPTIONS = (
+    click.option(
+        "--backend", default="auto", show_default=True, help="Who runs the model; see `first-order backends`."
+    ),
+    click.option("--model", required=True, help="MODULE:ATTRIBUTE, or a file that the backend opens."),
+    click.option(
+        "--weights", type=click.Path(path_type=Path), help="The weights, where --model only builds the model."
+    ),
+    click.option("--model-name", help="Recorded in the store.  [default: from --model]"),
+    click.option("--device", help="A device of the framework.  [default: the best one]"),
+    click.option("--batch-size", default=64, show_default=True, type=click.IntRange(1), help="Rows per forward pass."),
+    click.option(
+        "--output-mode",
+        default="auto",
+        show_default=True,
+        type=click.Choice(["auto", "logits", "probs"], case_sensitive=False),
+        help="What the model returns; auto decides once, from the first batch.",
+    ),
+    click.option("--temperature", type=float, metavar="T", help="Return softmax(logits / T)."),
+    click.option(
+        "--class-names",
+        callback=names,
+        metavar="NAMES",
+        help="One name per column: a,b,c or a text file with one per line.",
+    ),
+    click.option("--option", multiple=True, metavar="NAME=VALUE", help="What only the backend knows; see its README."),
+)
+DATA_OPTIONS = (
+    click.option("--data", required=True, help="MODULE:ATTRIBUTE, a file or a folder; see above."),
+    click.option("--inputs-key", help="The array or columns of the inputs, separated by commas.  [default: inputs, x]"),
+    click.option("--labels-key", help="The array or column of the labels.  [default: labels, label, y]"),
+    click.option("--input-dtype", metavar="DTYPE", help="Cast inputs, as to float32.  [default: as they are]"),
+    click.option("--image-size", type=click.IntRange(1), metavar="N", help="Scale pictures, cut out the centre N x N."),
+    click.option("--resize", type=click.IntRange(1), metavar="M", help="Scale the shorter side to M.  [default: N]"),
+    click.option(
+        "--mean", callback=numbers, metavar="NUMBERS", help="Subtract this per channel from pictures in [0, 1]."
+    ),
+    click.option("--std", callback=numbers, metavar="NUMBERS", help="Divide by this per channel after that."),
+    click.option(
+        "--colour", "--color", "colour", type=click.Choice(["rgb", "grayscale"]), default="rgb", show_default=True
+    ),
+    click.option(
+        "--channels", type=click.Choice(["first", "last"]), help="The axis of the channels.  [default: the model's]"
+    ),
+    click.option("--transform", metavar="MODULE:FUNCTION", help="Your own way from a Pillow image to an array."),
+)
+STORE_OPTIONS = (
+    click.option("--out", required=True, type=click.Path(path_type=Path), help="The store, a folder ending in .fod."),
+    click.option("--top-k", type=click.IntRange(1), metavar="K", help="Keep only the K largest numbers of a row."),
+    click.option(
+        "--dtype", type=click.Choice(["float32", "float16"]), help="How numbers are kept.  [default: float32]"
+    ),
+    click.option(
+        "--resume/--fresh", default=True, show_default=True, help="Go on with the store at --out, or replace it."
+    ),
+    click.option(
+        "--shard-seconds",
+        default=30.0,
+        show_default=True,
+        type=click.FloatRange(0, min_open=True),
+        help="A crash costs no more work than this.",
+    ),
+    click.option("--quiet", is_flag=True, help="Print nothing but errors."),
+)
+
+
+def generate_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a function all of the options."""
+    for option in reversed((*MODEL_OPTIONS, *DATA_OPTIONS, *STORE_OPTIONS)):
+        function = option(function)
+    return function

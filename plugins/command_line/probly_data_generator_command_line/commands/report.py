@@ -1,0 +1,119 @@
+"""``first-order report``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
+from probly_data_generator_command_line.errors import InputError
+from probly_data_generator_command_line.opening import open_complete
+from probly_data_generator_command_line.printing import apart, emit
+from probly_data_generator_command_line.replacing import check_place
+from probly.data_generator.distributions import Distributions
+from probly.data_generator.store import Store
+from probly.data_generator.run.identity import describe_dataset
+
+
+@subcommand("report", "first-order report teacher.fod --out report.html")
+@file_argument("file")
+@click.argument("other", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    default="report.html",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The page; replaces an older report.",
+)
+@click.option("--data", help="What FILE was generated from, for the pictures of its samples; see `generate`.")
+@click.option("--inputs-key", help="See `generate`.")
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path),
+    help="A folder for figures (PNG, SVG) and numbers (JSON); replaces those of before.",
+)
+@click.option("--title", help="The heading of the page.")
+@click.option("--bins", default=15, show_default=True, type=click.IntRange(1), help="Bins of the reliability diagram.")
+@click.option("--samples", default=12, show_default=True, type=click.IntRange(0), help="How many samples are listed.")
+@json_option
+def report(
+    file: Path, other: Path | None, out: Path, data: str | None, inputs_key: str | None, as_json: bool, **options: Any
+) -> None:
+    """Write a page about FILE, a store or a file of distributions, and about what OTHER does differently.
+
+    One self-contained file with its pictures: provenance, uncertainty, classes, the most uncertain samples and, with
+    labels, calibration. Needs Matplotlib: `pip install "probly-data-generator[report]"`.
+    """
+    if out.suffix.lower() not in (".html", ".htm"):
+        message = f"{out}: expected a page's path, which ends in .html, as --out"
+        raise InputError(message)
+    figures = options["figures"]
+    for path in (out,) if figures is None else (out, figures / "report.json"):
+        check_place(path)
+    _check_report(out)
+    distributions = open_complete(file)
+    second = None if other is None else open_complete(other)
+    with apart(as_json):
+        inputs = None if data is None else _pictures(data, inputs_key, distributions)
+    from probly.data_generator.report import write_report  # noqa: PLC0415  # it has much to import
+
+    with apart(as_json):
+        numbers = write_report(out, distributions, second, inputs=inputs, **options)
+    lines = [f"{out}: {len(distributions):,} rows", *([] if figures is None else [f"{figures}: its figures"])]
+    if numbers["labels"] not in ("used", "none"):
+        click.echo(f"Warning: the labels were not used, so there are no scores: {numbers['labels']}", err=True)
+    emit(numbers, lines, as_json)
+
+
+def _check_report(path: Path) -> None:
+    """Refuse to replace a page that is none of ours."""
+    from probly_data_generator_report.page import POLICY  # noqa: PLC0415  # it has much to import
+
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        if POLICY.encode() not in file.read(1024):
+            message = f"{path}: exists, and is no report, so it is not replaced; choose another --out, or remove it"
+            raise InputError(message)
+
+
+def _pictures(data: str, inputs_key: str | None, distributions: Distributions) -> Any:
+    """Return the samples as they are, so that pictures look as they do in their files."""
+    from probly_data_generator_command_line.data.loading import DataSettings, load_data  # noqa: PLC0415  # only where it is asked for
+
+    loaded = load_data(data, DataSettings(inputs_key=inputs_key, raw=True))
+    rows = len(distributions)
+    if loaded.length not in (None, rows):
+        message = f"--data {data}: expected the {rows:,} samples that the rows belong to, got {loaded.length:,}"
+        raise InputError(message)
+    stored = getattr(distributions, "sample_keys", None)
+    if stored is not None and loaded.keys is not None:
+        _compare_keys(data, [str(key) for key in stored], loaded.keys)
+    if isinstance(distributions, Store):
+        _compare_arrays(data, distributions.spec.identity.get("dataset"), loaded.samples)
+    return loaded.samples
+
+
+def _compare_keys(data: str, stored: list[str], found: list[str]) -> None:
+    """Refuse other samples than those that the rows were made from: a picture would stand beside another's row."""
+    for index, (old, new) in enumerate(zip(stored, found, strict=True)):
+        if old != new:
+            message = (
+                f"--data {data}: is not what the rows were made from: at index {index} the store has {old!r}, the data "
+                f"has {new!r}; pass the folder as it was, or leave out --data"
+            )
+            raise InputError(message)
+
+
+def _compare_arrays(data: str, stored: Any, samples: Any) -> None:
+    """Warn of other arrays than the rows were made from; the same ones before they were normalised may be meant."""
+    found = describe_dataset(samples) if isinstance(stored, Mapping) and stored.get("type") == "arrays" else {}
+    if found.get("type") == "arrays" and _first(found["content"]) != _first(stored["content"]):
+        message = "its inputs are not the arrays that the rows were made from; see that their order is the same"
+        click.echo(f"Warning: --data {data}: {message}", err=True)
+
+
+def _first(content: Any) -> Any:
+    """Return what is said of the inputs, where labels may follow them."""
+    return content.get("0", content) if isinstance(content, Mapping) else content

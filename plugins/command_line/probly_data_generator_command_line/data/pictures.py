@@ -1,0 +1,225 @@
+"""From pictures to arrays, the way that image classifiers are usually evaluated, once for all backends."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from probly_data_generator_command_line.data.loading import PictureSettings
+from probly_data_generator_command_line.errors import InputError
+
+THREADS = 8
+"""Pillow decodes without holding the interpreter."""
+
+
+def pillow() -> Any:
+    """Import Pillow.
+
+    Raises:
+        ImportError: It is not installed; the message says what to run.
+    """
+    try:
+        from PIL import Image  # noqa: PLC0415  # an optional library
+    except ImportError as error:
+        message = f"pictures need Pillow, which cannot be imported ({error}); run: pip install pillow"
+        raise ImportError(message) from error
+    return Image
+
+
+def check_settings(settings: PictureSettings) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        InputError: The message names them.
+    """
+    others = {
+        "--image-size": settings.size, "--resize": settings.resize, "--mean": settings.mean, "--std": settings.std,
+    }  # fmt: skip
+    given = [name for name, value in others.items() if value]
+    if settings.transform is not None and given:
+        message = f"--transform does all that happens to a picture; leave out {', '.join(given)}"
+        raise InputError(message)
+    if settings.resize is not None and (settings.size is None or settings.resize < settings.size):
+        message = f"--resize {settings.resize}: expected --image-size beside it, not larger than it"
+        raise InputError(message)
+    channels = 1 if settings.colour == "grayscale" else 3
+    for name, values in (("--mean", settings.mean), ("--std", settings.std)):
+        if len(values) not in (0, channels):
+            message = f"{name}: expected {channels} numbers, one per channel, got {len(values)}"
+            raise InputError(message)
+    if 0 in settings.std:
+        message = "--std: expected numbers other than 0"
+        raise InputError(message)
+    if settings.transform is None and settings.channels is None:
+        message = (
+            "--channels: this backend's models take pictures of either order; say first for (channels, height, width) "
+            "or last for (height, width, channels)"
+        )
+        raise InputError(message)
+
+
+def describe_settings(settings: PictureSettings) -> str:
+    """Say what happens to a picture.
+
+    Examples:
+        >>> describe_settings(PictureSettings(224, 256, channels="first"))
+        'RGB, shorter side to 256, centre 224 x 224, float32 in [0, 1], (channels, height, width)'
+    """
+    if settings.transform is not None:
+        return "your own --transform"
+    parts = ["RGB" if settings.colour == "rgb" else "grayscale"]
+    if settings.size is not None:
+        parts += [f"shorter side to {settings.resize or settings.size}", f"centre {settings.size} x {settings.size}"]
+    parts.append("float32 in [0, 1]")
+    if settings.mean:
+        parts.append(f"minus {', '.join(f'{value:g}' for value in settings.mean)}")
+    if settings.std:
+        parts.append(f"divided by {', '.join(f'{value:g}' for value in settings.std)}")
+    parts.append("(channels, height, width)" if settings.channels == "first" else "(height, width, channels)")
+    return ", ".join(parts)
+
+
+def to_array(image: Any, settings: PictureSettings) -> Any:
+    """Return the array of a picture.
+
+    With ``size``: the shorter side is scaled to ``resize`` (bilinear, antialiased), the longer one in proportion, and
+    the centre square is cut out. Then bytes are divided by 255,
+    ``mean`` is subtracted, and the result is divided by ``std``.
+
+    Args:
+        image: A Pillow image of any mode.
+        settings: What to do.
+
+    Returns:
+        float32, ``(channels, height, width)`` or ``(height, width, channels)``; or what ``transform`` returns.
+
+    Raises:
+        ValueError: It has more than 8 bits per channel, and there is no ``transform``.
+    """
+    if settings.transform is not None:
+        return settings.transform(image)
+    if _is_wide(image):
+        message = (
+            f"it has more than 8 bits per channel (Pillow mode {image.mode}), and what its numbers range over is not "
+            "said; pass a --transform that scales it"
+        )
+        raise ValueError(message)
+    image = image.convert("RGB" if settings.colour == "rgb" else "L")
+    if settings.size is not None:
+        image = _square(image, settings.size, settings.resize or settings.size)
+    array: npt.NDArray[Any] = np.asarray(image, np.float32) / np.float32(255)
+    array = array[:, :, None] if array.ndim == 2 else array
+    if settings.mean:
+        array = array - np.asarray(settings.mean, np.float32)
+    if settings.std:
+        array = array / np.asarray(settings.std, np.float32)
+    return np.ascontiguousarray(array.transpose(2, 0, 1)) if settings.channels == "first" else array
+
+
+def to_look_at(image: Any) -> npt.NDArray[np.uint8]:
+    """Return a picture as it is, uint8 of shape ``(height, width, 3)``; more than 8 bits are scaled by their range."""
+    if not _is_wide(image):
+        return np.asarray(image.convert("RGB"))
+    array = np.nan_to_num(np.asarray(image, np.float64), posinf=0.0, neginf=0.0)
+    low, high = array.min(), array.max()
+    grey = ((array - low) * (255 / (high - low or 1))).astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def _is_wide(image: Any) -> bool:
+    """Return whether Pillow would clip its numbers at 255, so that most of it becomes white."""
+    return image.mode in ("I", "F") or image.mode.startswith("I;")
+
+
+def _square(image: Any, size: int, shorter: int) -> Any:
+    width, height = image.size
+    tall, wide = (shorter, int(shorter * height / width)), (int(shorter * width / height), shorter)
+    scaled = tall if width <= height else wide
+    image = image.resize(scaled, pillow().Resampling.BILINEAR)
+    left, top = (round((side - size) / 2) for side in scaled)
+    return image.crop((left, top, left + size, top + size))
+
+
+class PictureFiles:
+    """A dataset of picture files, each with its label.
+
+    Args:
+        paths: The files.
+        labels: The label of each.
+        settings: See ``to_array``; None gives pictures as they are, uint8 of shape ``(height, width, 3)``.
+    """
+
+    def __init__(
+        self, paths: list[Path], labels: npt.NDArray[np.int64], settings: PictureSettings | None = None
+    ) -> None:
+        self.paths, self.labels, self.settings = paths, labels, settings
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> tuple[Any, np.int64]:
+        """Return the array and the label of one picture."""
+        return self.read(self.paths[index]), self.labels[index]
+
+    def __getitems__(self, indices: list[int]) -> list[tuple[Any, np.int64]]:
+        """Return those of several, decoded by threads."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            arrays = list(pool.map(self.read, (self.paths[index] for index in indices)))
+        return [(array, self.labels[index]) for array, index in zip(arrays, indices, strict=True)]
+
+    def read(self, path: Path) -> Any:
+        """Return the array of a file.
+
+        Raises:
+            InputError: It is no picture that Pillow can read.
+        """
+        try:
+            with pillow().open(path) as image:
+                image.load()
+                return to_look_at(image) if self.settings is None else to_array(image, self.settings)
+        except pillow().DecompressionBombError as error:
+            raise _too_large(path, error) from error
+        except (OSError, SyntaxError, ValueError) as error:
+            if self.settings is not None and self.settings.transform is not None:
+                raise
+            message = f"{path}: cannot be read as a picture: {error}"
+            raise InputError(message) from error
+
+
+def check_sizes(paths: list[Path]) -> str:
+    """Return the size that all pictures have; only their headers are read.
+
+    Raises:
+        InputError: Two differ; the message names them.
+    """
+    with ThreadPoolExecutor(THREADS) as pool:
+        sizes = pool.map(_size, paths)
+        first = next(sizes)
+        for path, size in zip(paths[1:], sizes, strict=True):
+            if size != first:
+                message = (
+                    f"the pictures have different sizes: {paths[0]} is {first[0]} x {first[1]}, {path} is "
+                    f"{size[0]} x {size[1]} (width x height); pass --image-size N, or a --transform of your own"
+                )
+                raise InputError(message)
+    return f"{first[0]} x {first[1]} (width x height)"
+
+
+def _size(path: Path) -> tuple[int, int]:
+    try:
+        with pillow().open(path) as image:
+            size: tuple[int, int] = image.size
+            return size
+    except pillow().DecompressionBombError as error:
+        raise _too_large(path, error) from error
+    except (OSError, SyntaxError) as error:
+        message = f"{path}: cannot be read as a picture: {error}"
+        raise InputError(message) from error
+
+
+def _too_large(path: Path, error: Exception) -> InputError:
+    message = f"{path}: is larger than Pillow opens ({error}); make the picture smaller"
+    return InputError(message)

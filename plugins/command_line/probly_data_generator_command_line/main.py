@@ -1,0 +1,154 @@
+"""From the arguments to an exit code: what is raised becomes one readable paragraph on standard error."""
+
+import contextlib
+import errno
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from probly_data_generator_command_line.errors import (
+    CLOSED,
+    FAILED,
+    INTERRUPTED,
+    USAGE,
+    HiddenError,
+    InputError,
+    StoppedError,
+)
+from probly_data_generator_command_line.group import first_order
+from probly.data_generator.errors import AlignmentError, BackendError, InvalidOutputError, StoreError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+PACKAGE = Path(__file__).parents[1]
+LIBRARIES = (Path(os.__file__).parent, Path(click.__file__).parent)
+REMEDIES = {
+    PermissionError: "choose another path, or have its permissions changed",
+    IsADirectoryError: "a file is expected there; choose another path",
+    NotADirectoryError: "a folder is expected there; choose another path",
+    FileExistsError: "a folder is expected there; choose another path",
+    FileNotFoundError: "check the path",
+}
+PARAMETERS = {
+    "output_transform": "on the command line, pick it in the model that --model names (output_transform)",
+    "input_getter": "on the command line, pick them in the dataset that --data names (input_getter)",
+}
+"""What stands here for a parameter that the message of an error may name."""
+PROGRAM = "python -m probly.data_generator" if Path(sys.argv[0]).name == "__main__.py" else "first-order"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code; errors go to standard error."""
+    # As with `python -m`, models and datasets named "module:attribute" may lie in the current directory.
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            own = (PROGRAM, list(arguments))  # for the message that says how to go on
+            answer = first_order.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=own)
+            return answer if isinstance(answer, int) else 0
+    except SystemExit as ended:  # Click's, as after shell completion
+        return ended.code if isinstance(ended.code, int) else FAILED
+    except HiddenError as hidden:
+        return _report_hidden(hidden.__cause__, debug="--debug" in arguments)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Stopped.", err=True)
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001  # whatever it is, a user gets a paragraph
+        if "--debug" in arguments:
+            traceback.print_exc()
+        return _report(error)
+
+
+def _show_warning(message: Any, category: Any, *_: Any, **__: Any) -> None:
+    text = " ".join(str(message).split())
+    if category is not DeprecationWarning:
+        click.echo(f"Warning: {text}", err=True)
+
+
+def _report_exit(ended: SystemExit) -> int:
+    """Say who wanted to end the program, which is no way to return a model or a row."""
+    frame = _own_code(ended) or traceback.extract_tb(ended.__traceback__)[-1]
+    asked = "" if ended.code is None else f"({ended.code!r})"
+    text = f"{frame.filename}, line {frame.lineno}, ended the program: SystemExit{asked}; it has to return or to raise"
+    click.echo(f"Error: {' '.join('; '.join([text, *getattr(ended, '__notes__', ())]).split())}", err=True)
+    return FAILED
+
+
+def _report_hidden(error: BaseException | None, *, debug: bool) -> int:
+    if isinstance(error, SystemExit):
+        return _report_exit(error)
+    assert isinstance(error, Exception)
+    if isinstance(error, BrokenPipeError) and _own_code(error) is None:
+        with contextlib.suppress(OSError, ValueError):  # what is left in the buffer would be another error at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED
+    if debug:
+        traceback.print_exception(error)
+    return _report(error)
+
+
+def _report(error: Exception) -> int:
+    """Print what went wrong and return the exit code."""
+    if isinstance(error, click.ClickException) and not isinstance(error, InputError):
+        error.show()
+        return USAGE
+    if isinstance(error, StoppedError):
+        click.echo(str(error), err=True)
+        return error.code
+    ours = isinstance(error, InputError | BackendError | StoreError | AlignmentError | InvalidOutputError)
+    own_code = _own_code(error)
+    # The message of an error of the system names the file; where user code met it, that code has to be named, too.
+    told = ours or _is_ours(error) or (isinstance(error, OSError) and own_code is None)
+    text = "; ".join([_text(error, told), *getattr(error, "__notes__", ())])
+    text += "".join(f"; {here}" for word, here in PARAMETERS.items() if word in text)
+    if not told:
+        frame = own_code or traceback.extract_tb(error.__traceback__)[-1]
+        text = f"{text} (raised in {frame.filename}, line {frame.lineno}; --debug shows the traceback)"
+    click.echo(f"Error: {' '.join(text.split())}", err=True)
+    return USAGE if told and not _disk_failed(error) else FAILED
+
+
+def _text(error: Exception, told: bool) -> str:
+    if isinstance(error, InputError):
+        return error.message
+    if told and isinstance(error, OSError) and error.errno and error.filename:
+        remedy = next((text for kind, text in REMEDIES.items() if isinstance(error, kind)), None)
+        return f"{error.filename}: {'; '.join(filter(None, (error.strerror, remedy)))}"
+    message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return message if told and message else f"{type(error).__name__}: {message}"
+
+
+def _disk_failed(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        error = error.__cause__
+    return False
+
+
+def _is_ours(error: Exception) -> bool:
+    """Return whether an error was raised by this package or a backend of ours: then its message says what to do."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and _in_ours(Path(frames[-1].filename))
+
+
+def _in_ours(path: Path) -> bool:
+    return path.is_relative_to(PACKAGE) or any(part.startswith("probly_data_generator_") for part in path.parts)
+
+
+def _own_code(error: BaseException) -> traceback.FrameSummary | None:
+    """Return the last line of the user's own code that an error passed, or None."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    return next((frame for frame in frames if _is_users(Path(frame.filename))), None)
+
+
+def _is_users(path: Path) -> bool:
+    installed = any(part in ("site-packages", "dist-packages") for part in path.parts)
+    return path.is_absolute() and not (installed or _in_ours(path) or any(map(path.is_relative_to, LIBRARIES)))

@@ -1,0 +1,98 @@
+"""Opening what earlier commands have written, with the remedies of the command line."""
+
+import os
+from pathlib import Path
+
+from probly_data_generator_command_line.errors import InputError
+from probly.data_generator.distributions import Distributions
+from probly.data_generator.errors import StoreError
+from probly.data_generator.store import FORMATS, Store, load, open_partial
+from probly_data_generator_store.spec import MANIFEST, SPEC
+
+
+def check_there(path: Path) -> None:
+    """Refuse a path with nothing at it, or with a suffix that names no format.
+
+    Raises:
+        InputError: The message says what is expected.
+    """
+    if path.suffix.lower() not in FORMATS:
+        message = f"{path}: expected one of the suffixes {', '.join(FORMATS)}, got {path.suffix!r}"
+        raise InputError(message)
+    if not os.path.lexists(path):
+        message = f"{path}: there is no such store or file in {Path.cwd()}"
+        raise InputError(message)
+    if path.suffix.lower() == ".fod" and not path.is_dir():
+        message = f"{path}: expected a store, which is a folder, got a file"
+        raise StoreError(message)
+    if path.suffix.lower() == ".fod" and not os.path.lexists(path / SPEC):
+        message = (
+            f"{path}: no store, or one whose run was stopped before its first rows: it has no {SPEC}; the "
+            "`first-order generate` command that made it begins it again"
+        )
+        raise StoreError(message)
+
+
+def open_any(path: Path) -> Distributions:
+    """Open a store, complete or not, or a file.
+
+    Raises:
+        InputError: See ``check_there``.
+        StoreError: It is damaged.
+    """
+    check_there(path)
+    return open_partial(path) if path.suffix.lower() == ".fod" else load(path)[0]
+
+
+def open_complete(path: Path) -> Distributions:
+    """Open a complete store, or a file.
+
+    Raises:
+        InputError: See ``check_there``.
+        StoreError: Rows are missing, or it is damaged.
+    """
+    found = open_any(path)
+    if isinstance(found, Store) and not found.complete:
+        message = f"{path}: {missing_rows(found)}; run the `first-order generate` command that made it once more"
+        raise StoreError(message)
+    return found
+
+
+def missing_rows(store: Store) -> str:
+    """Say how many rows of an incomplete store are there.
+
+    Examples:
+        >>> import tempfile
+        >>> from probly.data_generator.store import open_store, save
+        >>> path = tempfile.mkdtemp() + "/teacher.fod"
+        >>> save(path, {0: [0.25, 0.75], 1: [0.5, 0.5]})
+        >>> missing_rows(open_store(path))
+        'incomplete, all 2 rows are there, but manifest.json is not, which is written last'
+    """
+    if len(store) == store.spec.rows:
+        return f"incomplete, all {len(store):,} rows are there, but {MANIFEST} is not, which is written last"
+    total = "an unknown number of" if store.spec.rows is None else f"{store.spec.rows:,}"
+    return f"incomplete, {len(store):,} of {total} rows are there"
+
+
+def size_on_disk(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def bytes_text(count: int) -> str:
+    """Return a number of bytes to read.
+
+    Examples:
+        >>> bytes_text(900), bytes_text(5_300_000)
+        ('900 bytes', '5.3 MB')
+    """
+    if count < 1000:
+        return f"{count} bytes"
+    size = float(count)
+    for unit in ("kB", "MB", "GB", "TB"):
+        size /= 1000
+        if size < 1000 or unit == "TB":
+            break
+    return f"{size:.3g} {unit}"

@@ -1,0 +1,71 @@
+"""What is safe when a run ends before its time, and how to go on."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from probly_data_generator_command_line.errors import INTERRUPTED, TERMINATED, StoppedError
+from probly.data_generator.errors import StoreError
+from probly.data_generator.store import open_partial
+
+
+@contextmanager
+def going_on(target: Path) -> Iterator[None]:
+    """Say how to go on with a store if the block ends before its time.
+
+    Raises:
+        StoppedError: Ctrl-C or SIGTERM came.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise StoppedError(_how(target), INTERRUPTED) from error
+    except SystemExit as error:  # what SIGTERM becomes while a store is written
+        if error.code != TERMINATED:  # the user's own code called it
+            _add_safe_rows(error, target)
+            raise
+        raise StoppedError(_how(target), TERMINATED) from error
+    except StoreError as error:
+        if of_another_run(error):
+            error.add_note("--fresh replaces it")
+        raise
+    except Exception as error:
+        _add_safe_rows(error, target)
+        raise
+
+
+def of_another_run(error: StoreError) -> bool:
+    """Return whether a store was refused because other weights, data or settings began it."""
+    return "begun by another run" in str(error)
+
+
+def _add_safe_rows(error: BaseException, target: Path) -> None:
+    safe = safe_rows(target)[0]
+    if safe:
+        error.add_note(
+            f"{safe:,} rows are safe in {target}, and the same command goes on from there; if data, weights or "
+            "settings have to change, pass --fresh, too, which begins anew"
+        )
+
+
+def _how(target: Path) -> str:
+    safe, total = safe_rows(target)
+    rows = f"{safe:,} of {total:,} rows are" if total is not None else f"{safe:,} rows are"
+    program, arguments = click.get_current_context().obj
+    command = f"{program} {shlex.join(arguments)}"
+    return f"Stopped. {rows} safe in {target}. To go on, run the same command again: {command}"
+
+
+def safe_rows(target: Path) -> tuple[int, int | None]:
+    """Return how many rows a store has published, and how many it will have, if that is known."""
+    if not os.path.lexists(target):
+        return 0, None
+    try:
+        store = open_partial(target)
+    except (StoreError, OSError):
+        return 0, None
+    return len(store), store.spec.rows

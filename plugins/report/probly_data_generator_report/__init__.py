@@ -1,0 +1,25 @@
+"""Looking at first-order data: a page of pictures and numbers, and the plots behind it for notebooks.
+
+Needs Matplotlib, ``pip install "probly-data-generator[report]"``, which is imported when something is drawn.
+"""
+
+from probly_data_generator_report.class_plots import plot_class_balance, plot_confusion, plot_mean_distribution
+from probly_data_generator_report.plots import plot_confidence, plot_entropy, plot_reliability
+from probly_data_generator_report.sample_plots import plot_samples
+from probly_data_generator_report.simplex_plot import plot_simplex
+from probly_data_generator_report.summary import Summary, summarise
+from probly_data_generator_report.writing import write_report
+
+__all__ = [
+    "Summary",
+    "plot_class_balance",
+    "plot_confidence",
+    "plot_confusion",
+    "plot_entropy",
+    "plot_mean_distribution",
+    "plot_reliability",
+    "plot_samples",
+    "plot_simplex",
+    "summarise",
+    "write_report",
+]

@@ -1,0 +1,113 @@
+"""What scikit-learn's models take as inputs: arrays, data frames, sparse matrices, texts, feature mappings."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse  # type: ignore[import-untyped]
+from sklearn.utils import Bunch
+
+from probly.data_generator import batches, nests
+from probly.data_generator.hookspecs import HOST
+from probly.data_generator.toolkit.samples import Batches, Getter
+
+
+def sklearn_batches(
+    dataset: Any,
+    batch_size: int,
+    input_getter: Getter | None,
+    index_getter: Getter | None,
+    batched: bool | None,
+    start: int,
+) -> Batches:
+    """Iterate over a dataset in batches of the kind that the estimator was fitted with.
+
+    Data frames stay data frames with their columns and dtypes, and rows are taken by position, whatever their index
+    says. Sparse matrices of any format become CSR, the format that is cut by rows.
+
+    Raises:
+        TypeError: ``dataset`` is a scikit-learn ``Bunch``, or nothing to iterate over.
+    """
+    if isinstance(dataset, Bunch):
+        message = "expected a dataset, got a scikit-learn Bunch; pass (bunch.data, bunch.target)"
+        raise TypeError(message)
+    rowwise = tuple(map(_rowwise, dataset)) if isinstance(dataset, tuple) else _rowwise(dataset)
+    return batches.iterate_batches(rowwise, batch_size, input_getter, index_getter, batched, start, stack=stack)
+
+
+def _rowwise(part: Any) -> Any:
+    return part.tocsr() if scipy.sparse.issparse(part) and part.format != "csr" else part
+
+
+def stack(samples: Sequence[Any]) -> Any:
+    """Make a batch of samples: rows of a data frame become one again, sparse rows a CSR matrix.
+
+    Mappings of features stay a list of them, which is what ``DictVectorizer`` and ``FeatureHasher`` take.
+
+    Examples:
+        >>> stack([{"town": "Ulm", "size": 3}, {"size": 5}])
+        [{'town': 'Ulm', 'size': 3}, {'size': 5}]
+        >>> stack([[1.0, 2.0], [3.0, 4.0]]).shape
+        (2, 2)
+    """
+    first = samples[0]
+    if scipy.sparse.issparse(first):
+        return scipy.sparse.vstack([sample.reshape(1, -1) for sample in samples], format="csr")
+    if nests.is_table(first) and first.ndim == 1:
+        return _frame(samples)
+    if all(_is_features(sample) for sample in samples):
+        return list(samples)
+    return nests.collate(samples)
+
+
+def _frame(rows: Sequence[Any]) -> Any:
+    import pandas as pd  # type: ignore[import-untyped]
+
+    # A row of columns with different dtypes holds objects; pandas gives each column its own dtype back.
+    return pd.DataFrame(list(rows))
+
+
+def _is_features(sample: Any) -> bool:
+    kinds = (str, int, float, np.generic)
+    return isinstance(sample, Mapping) and all(isinstance(value, kinds) for value in sample.values())
+
+
+def check_device(device: str | None) -> None:
+    """Refuse every device but the host.
+
+    Raises:
+        ValueError: It is another one.
+    """
+    if device not in (None, "cpu", HOST):
+        message = f"device {device!r} is not available to backend 'sklearn'; available: 'cpu'"
+        raise ValueError(message)
+
+
+def moved(data: Any, device: str) -> Any:
+    """Return a nest as NumPy arrays for ``HOST``, or as the model's own copy for ``"cpu"``.
+
+    Raises:
+        ValueError: The device is another one.
+    """
+    check_device(device)
+    return nests.map_leaves(_to_numpy if device == HOST else _own_copy, data)
+
+
+def _own_copy(leaf: Any) -> Any:
+    """Return memory of its own: ``StandardScaler(copy=False)`` in a pipeline writes into its input."""
+    if nests.is_table(leaf) or scipy.sparse.issparse(leaf):
+        return leaf.copy()
+    return np.array(leaf) if _is_array(leaf) else leaf
+
+
+def _to_numpy(leaf: Any) -> Any:
+    if not _is_array(leaf):
+        return leaf
+    array = np.asarray(leaf)
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
+def _is_array(leaf: Any) -> bool:
+    """Return whether NumPy can read a leaf; a number or text of NumPy's own stays what it is."""
+    speaks_numpy = hasattr(leaf, "__array__") or hasattr(leaf, "__array_interface__")
+    return speaks_numpy and not isinstance(leaf, np.generic)

@@ -1,0 +1,168 @@
+"""How a row is stored: as it is, in half precision, or by its largest entries."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from probly.data_generator.rows import FloatRows
+
+Tensors = Mapping[str, npt.NDArray[Any]]
+
+
+class Representation(ABC):
+    """From checked float32 rows to tensors with one row each, and back.
+
+    Attributes:
+        name: What ``representation()`` knows it by.
+        exact: Whether rows come back bit by bit, as views of the tensor ``probs``.
+    """
+
+    name: str
+    exact = False
+
+    @abstractmethod
+    def encode(self, rows: FloatRows) -> dict[str, npt.NDArray[Any]]:
+        """Return the tensors of some rows."""
+
+    @abstractmethod
+    def decode(self, tensors: Tensors, rows: Any, classes: int) -> FloatRows:
+        """Return the float32 rows that a slice or an integer array selects, each with the sum 1."""
+
+    @abstractmethod
+    def columns(self, classes: int) -> dict[str, tuple[str, int]]:
+        """Return the dtype and the number of columns of each tensor; 0 columns stand for a tensor of one axis."""
+
+    def row_bytes(self, classes: int) -> int:
+        """Return the bytes that a row takes."""
+        return sum(np.dtype(dtype).itemsize * max(width, 1) for dtype, width in self.columns(classes).values())
+
+    def check(self, tensors: Tensors, rows: int, classes: int) -> None:
+        """Check the tensors of a file.
+
+        Raises:
+            ValueError: They are not of this representation.
+        """
+        for name, (dtype, width) in self.columns(classes).items():
+            shape = (rows, width) if width else (rows,)
+            found = tensors.get(name)
+            if found is None or found.dtype != np.dtype(dtype) or found.shape != shape:
+                got = "nothing" if found is None else f"{found.dtype}{list(found.shape)}"
+                message = f"tensor {name!r}: expected {dtype}{list(shape)}, got {got}"
+                raise ValueError(message)
+
+
+class Dense(Representation):
+    """All entries, in float32 or float16.
+
+    Examples:
+        >>> Dense("float16").decode({"probs": np.array([[0.25, 0.75]], np.float16)}, slice(None), 2)
+        array([[0.25, 0.75]], dtype=float32)
+    """
+
+    def __init__(self, dtype: str) -> None:
+        self.name = dtype
+        self.exact = dtype == "float32"
+        self.dtype = np.dtype(dtype).newbyteorder("<")
+
+    def encode(self, rows: FloatRows) -> dict[str, npt.NDArray[Any]]:
+        """Return the rows in the dtype."""
+        return {"probs": rows.astype(self.dtype, copy=False)}
+
+    def decode(self, tensors: Tensors, rows: Any, classes: int) -> FloatRows:  # noqa: ARG002
+        """Return the rows; those of float16 are divided by their sum, which rounding has moved."""
+        chosen = tensors["probs"][rows]
+        return chosen if self.exact else _normalised(chosen.astype(np.float32))
+
+    def columns(self, classes: int) -> dict[str, tuple[str, int]]:
+        """Return one tensor, ``probs``."""
+        return {"probs": (self.name, classes)}
+
+
+class TopK(Representation):
+    """The ``k`` largest entries in float16 with their classes, largest first, and the sum of the others.
+
+    Examples:
+        >>> top = TopK(1).encode(np.array([[0.125, 0.5, 0.375]], np.float32))
+        >>> top["classes"], top["tail"]
+        (array([[1]], dtype=uint16), array([0.5], dtype=float32))
+        >>> TopK(1).decode(top, slice(None), 3)
+        array([[0.25, 0.5 , 0.25]], dtype=float32)
+    """
+
+    def __init__(self, k: int) -> None:
+        self.k = k
+        self.name = f"top-{k}"
+
+    def encode(self, rows: FloatRows) -> dict[str, npt.NDArray[Any]]:
+        """Return ``classes``, ``probs`` and ``tail``.
+
+        Raises:
+            ValueError: There are fewer classes than ``k``.
+        """
+        classes = rows.shape[1]
+        if self.k > classes:
+            message = f"representation {self.name!r}: expected at least {self.k} classes, got {classes}"
+            raise ValueError(message)
+        largest = np.argpartition(rows, classes - self.k, axis=1)[:, classes - self.k :]
+        order = np.argsort(-np.take_along_axis(rows, largest, axis=1), axis=1, kind="stable")
+        largest = np.take_along_axis(largest, order, axis=1)
+        kept = np.take_along_axis(rows, largest, axis=1)
+        tail = np.maximum(1.0 - kept.sum(axis=1, dtype=np.float64), 0.0)
+        if self.k == classes:
+            tail[:] = 0
+        return {
+            "classes": largest.astype(_class_dtype(classes)),
+            "probs": kept.astype("<f2"),
+            "tail": tail.astype("<f4"),
+        }
+
+    def decode(self, tensors: Tensors, rows: Any, classes: int) -> FloatRows:
+        """Return rows whose other classes share the tail mass evenly."""
+        kept, tail = tensors["probs"][rows].astype(np.float32), tensors["tail"][rows]
+        others = (tail / np.float32(max(classes - self.k, 1))).astype(np.float32)
+        dense = np.repeat(others[:, None], classes, axis=1)
+        np.put_along_axis(dense, tensors["classes"][rows].astype(np.int64), kept, axis=1)
+        return _normalised(dense)
+
+    def columns(self, classes: int) -> dict[str, tuple[str, int]]:
+        """Return ``classes``, ``probs`` and ``tail``."""
+        return {"classes": (_class_dtype(classes), self.k), "probs": ("float16", self.k), "tail": ("float32", 0)}
+
+    def check(self, tensors: Tensors, rows: int, classes: int) -> None:
+        """Check the tensors of a file, and that the classes exist."""
+        super().check(tensors, rows, classes)
+        if self.k > classes or (rows and int(tensors["classes"].max()) >= classes):
+            message = f"tensor 'classes': expected indices below {classes}"
+            raise ValueError(message)
+
+
+def _class_dtype(classes: int) -> str:
+    return "uint16" if classes <= 2**16 else "uint32"
+
+
+def _normalised(rows: FloatRows) -> FloatRows:
+    rows /= rows.sum(axis=1, keepdims=True)
+    return rows
+
+
+def representation(name: str) -> Representation:
+    """Return the representation of a name: ``"float32"``, ``"float16"`` or ``"top-<k>"``.
+
+    Raises:
+        ValueError: It is none of these.
+
+    Examples:
+        >>> representation("top-10").k
+        10
+    """
+    if name in ("float32", "float16"):
+        return Dense(name)
+    match = re.fullmatch(r"top-([1-9][0-9]{0,8})", name) if isinstance(name, str) else None
+    if match is None:
+        message = f'representation: expected "float32", "float16" or "top-<k>", got {name!r}'
+        raise ValueError(message)
+    return TopK(int(match[1]))

@@ -1,0 +1,110 @@
+"""The shards of an open store: each is verified when it is first read, and mapped while it is in use."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from probly.data_generator.errors import StoreError
+from probly.data_generator.rows import FloatRows
+from probly_data_generator_store.encodings import representation
+from probly_data_generator_store.shards import Range, Shard, read_shard
+from probly_data_generator_store.spec import SHARDS, SPEC, Spec
+
+MAPPED_AT_ONCE = 256
+"""A map keeps its file open, and a process may have about a thousand open files."""
+
+
+class MappedShards:
+    """Shards by number; the one that was mapped first gives way to the next.
+
+    Args:
+        path: The store.
+        spec: Its spec.
+        shards: The ranges, ascending, with the checksums that the manifest lists.
+
+    Attributes:
+        ranges: The ranges.
+        form: How rows are stored.
+        views: The rows of mapped shards that need no decoding: what makes a single row cheap.
+
+    Raises:
+        StoreError: The spec names an unknown representation.
+    """
+
+    def __init__(self, path: Path, spec: Spec, shards: dict[Range, str | None]) -> None:
+        self.path, self.spec = path, spec
+        try:
+            self.form = representation(spec.representation)
+        except ValueError as error:
+            message = f"{path / SPEC}: {error}"
+            raise StoreError(message) from error
+        self.ranges, self._checksums = list(shards), list(shards.values())
+        self.views: list[FloatRows | None] = [None] * len(self.ranges)
+        self._mapped: dict[int, Shard] = {}
+        self._verified: set[int] = set()
+
+    def __len__(self) -> int:
+        """Return the number of shards."""
+        return len(self.ranges)
+
+    def shard(self, number: int) -> Shard:
+        """Return a shard, verified if it has not been before.
+
+        Raises:
+            StoreError: It is damaged, missing, or not the one that the manifest lists.
+        """
+        shard = self._mapped.get(number)
+        if shard is None:
+            shard = self._map(number)
+        return shard
+
+    def _map(self, number: int) -> Shard:
+        # Without a lock, which a forked loader worker might inherit held: two threads may map a shard twice, no more.
+        for oldest in list(self._mapped)[: max(0, len(self._mapped) - MAPPED_AT_ONCE + 1)]:
+            self.views[oldest] = None
+            self._mapped.pop(oldest, None)
+        shard = self.read(number, checked=number not in self._verified)
+        self._verified.add(number)
+        self._mapped[number] = shard
+        if self.form.exact:
+            self.views[number] = shard.tensors["probs"]
+        return shard
+
+    def read(self, number: int, *, checked: bool = True, writable: bool = False) -> Shard:
+        """Map a shard for the caller alone; see ``read_shard``."""
+        rows = self.ranges[number]
+        shard = read_shard(self.path, self.spec, rows, self.form, checked=checked, writable=writable)
+        if self._checksums[number] not in (None, shard.data_checksum):
+            message = f"{self.path / SHARDS / rows.file_name}: is not the one that the manifest lists"
+            raise StoreError(message)
+        return shard
+
+    def writable(self, number: int) -> Shard:
+        """Map a shard so that its arrays may be written to, which never changes the file."""
+        return self.read(number, checked=number not in self._verified, writable=True)
+
+    def rows(self, number: int, rows: Any) -> FloatRows:
+        """Return some rows of a shard, decoded to float32 if need be."""
+        view = self.views[number]
+        if view is None and self.form.exact:
+            view = self.shard(number).tensors["probs"]
+        if view is not None:
+            part: FloatRows = view[rows]
+            return part
+        return self.form.decode(self.shard(number).tensors, rows, self.spec.classes)
+
+    def column(self, name: str) -> npt.NDArray[Any] | None:
+        """Return what stands beside the rows under a name, as a copy; None if not every shard has it."""
+        parts: list[npt.NDArray[Any]] = []
+        for number in range(len(self)):
+            part = self.shard(number).column(name)
+            if part is None or (parts and part.shape[1:] != parts[0].shape[1:]):
+                return None
+            parts.append(part.copy())
+        if not parts:
+            return None
+        joined = np.concatenate(parts)
+        joined.flags.writeable = False
+        return joined

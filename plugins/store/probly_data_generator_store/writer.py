@@ -1,0 +1,263 @@
+"""Writing a store: rows are collected to shards, shards are published whole, and the published shards are the journal.
+
+Whatever happens, what is published stays: the next writer with the same identity goes on from there.
+"""
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from probly.data_generator.errors import InvalidOutputError, StoreError
+from probly.data_generator.rows import FloatRows
+from probly.data_generator.store import files, layout
+from probly_data_generator_store.held import Held
+from probly_data_generator_store.lock import Lock
+from probly_data_generator_store.manifest import manifest_bytes
+from probly.data_generator.formats.shared import decode_meta, encode_meta
+from probly_data_generator_store.publisher import Publisher
+from probly_data_generator_store.encodings import representation
+from probly_data_generator_store.shards import Range, gaps, label_tensor, list_shards, read_shard
+from probly_data_generator_store.spec import MANIFEST, SHARDS, SPEC, Spec, refuse_differences
+
+LOCK = "lock"
+clock = time.monotonic
+
+
+class Limits(NamedTuple):
+    """When a shard is closed: at the first batch after either limit."""
+
+    megabytes: float = 64
+    seconds: float = 30
+
+
+class StoreWriter:
+    """The one writer of a store; a context manager that publishes the rows it holds when the block ends, however.
+
+    Args:
+        path: The store; it is made if need be.
+        identity: What every run on this store must have in common, as JSON.
+        form: The name of the representation.
+        limits: When a shard is closed; at 64 megabytes or 30 seconds by default.
+        sample_keys: What to write beside the rows, shape ``(samples,)``, or None; see ``key_array``.
+
+    Attributes:
+        spec: What the store is, or None until ``begin``.
+        published: The rows that are safe.
+
+    Raises:
+        StoreError: Another writer is at work, the identity differs, a published shard is damaged, or the folder is
+            none of ours.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        identity: Mapping[str, Any],
+        form: str = "float32",
+        limits: Limits | None = None,
+        sample_keys: npt.NDArray[Any] | None = None,
+    ) -> None:
+        self.form = representation(form)
+        limits = limits or Limits()
+        if not (limits.megabytes > 0 and limits.seconds > 0):
+            message = f"shard_megabytes, shard_seconds: expected more than 0, got {limits.megabytes}, {limits.seconds}"
+            raise ValueError(message)
+        self.path, self.identity, self.limits = path, dict(identity), limits
+        self._shards = path / SHARDS
+        self.sample_keys = sample_keys
+        self.spec: Spec | None = None
+        self.published: list[Range] = []
+        self.held = Held(0)
+        self._since = 0.0
+        self._disk = Publisher(path, self._bytes_to_come, self._safe_rows)
+        _check_folder(path)
+        self._made = not os.path.lexists(path)
+        self._lock: Lock | None = None
+        try:
+            files.make_directories(path / SHARDS)
+            self._lock = Lock(path / LOCK)
+            self._resume()
+        except OSError as error:
+            self._release()
+            raise self._disk.failure(error, path, 0) from error
+        except BaseException:
+            self._release()
+            raise
+
+    def _resume(self) -> None:
+        for folder in (self.path, self.path / SHARDS):
+            for leftover in folder.glob(".*.part"):
+                files.remove(leftover)
+        if not os.path.lexists(self.path / SPEC):
+            self._check_new()
+            return
+        self.spec = Spec.read(self.path / SPEC)
+        refuse_differences(self.path, self.spec, self.identity, self.form.name)
+        if os.path.lexists(self.path / MANIFEST):  # a shard was removed, so the store is no longer complete
+            files.remove(self.path / MANIFEST)
+            files.sync_directory(self.path)
+        for rows in list_shards(self.path):
+            read_shard(self.path, self.spec, rows, self.form)
+            self.published.append(rows)
+
+    def _check_new(self) -> None:
+        if list_shards(self.path) or os.path.lexists(self.path / MANIFEST):
+            message = f"{self.path}: holds shards or a manifest, but no {SPEC}; restore it, or remove the folder"
+            raise StoreError(message)
+
+    def begin(
+        self, classes: int, meta: Mapping[str, Any], *, rows: int | None, decided: str | None, keyed: bool = False
+    ) -> None:
+        """Say what only the first rows tell; the first writer of a store publishes it, later ones compare.
+
+        Raises:
+            InvalidOutputError: The published rows have another number of classes.
+            ValueError: The representation needs more classes.
+        """
+        if self.spec is None:
+            if classes:
+                self.form.encode(np.zeros((0, classes), np.float32))  # refuses what it cannot keep
+            spec = Spec.new(
+                identity=self.identity, decided=decided, rows=rows, classes=classes, representation=self.form.name,
+                keyed=keyed, meta=decode_meta(encode_meta(self.path, meta)),
+            )  # fmt: skip
+            self._disk.publish(self.path / SPEC, spec.to_bytes())
+            self.spec = spec
+        elif self.spec.classes != classes:
+            message = f"{self.path}: expected {self.spec.classes} classes as in the store, got {classes}"
+            raise InvalidOutputError(message)
+        rows_per_shard = self.limits.megabytes * 2**20 / max(self.form.row_bytes(classes), 1)
+        self.held.capacity = math.ceil(min(rows_per_shard, 2**62))
+
+    def missing(self, start: int, stop: int) -> list[Range]:
+        """Return the parts of a range that are neither published nor held."""
+        held = [self.held.rows] if self.held.count else []
+        return gaps(sorted([*self.published, *held]), start, stop)
+
+    def append(
+        self, start: int, rows: FloatRows, labels: Any = None, keys: npt.NDArray[np.int64] | None = None
+    ) -> None:
+        """Take consecutive rows from ``start`` on; ``begin`` must have been called.
+
+        Raises:
+            InvalidOutputError: They have another number of classes than the store.
+            StoreError: A shard could not be published.
+        """
+        assert self.spec is not None
+        if rows.shape[1] != self.spec.classes:
+            message = f"index {start}: expected {self.spec.classes} classes as before, got {rows.shape[1]}"
+            raise InvalidOutputError(message)
+        if self.held.count and start != self.held.rows.stop:
+            self.flush()
+        if not self.held.count:
+            self.held.start, self._since = start, clock()
+        tensors = self.form.encode(rows)
+        self.held.add(tensors if keys is None else {**tensors, "keys": keys}, labels, len(rows))
+        if self.held.count >= self.held.capacity or clock() - self._since >= self.limits.seconds:
+            self.flush()
+        else:
+            self._disk.write_early(self._shards, self.held.start, self.held.first_tensor())
+
+    def flush(self) -> None:
+        """Publish the rows held as one shard.
+
+        Raises:
+            StoreError: The disk is full or failed; nothing more is written then.
+        """
+        if not self.held.count or self._disk.broken:
+            return
+        assert self.spec is not None
+        rows = self.held.rows
+        tensors, text = self.held.tensors()
+        metadata = {"store": self.spec.id, "start": str(rows.start), "stop": str(rows.stop)}
+        if text is not None:
+            metadata["labels_dtype"] = text
+        if self.sample_keys is not None:
+            tensors["sample_keys"], text = self._keys_of(rows)
+            metadata |= {} if text is None else {"sample_keys_dtype": text}
+        header, *data = layout.pieces(tensors, metadata, self._disk.done)
+        self._disk.publish_shard(self._shards / rows.file_name, header, data)
+        self.published = sorted([*self.published, rows])
+        self.held.drop()
+
+    def _keys_of(self, rows: Range) -> tuple[npt.NDArray[Any], str | None]:
+        assert self.sample_keys is not None
+        found = label_tensor(self.sample_keys[slice(*rows)])
+        assert found is not None  # the caller's part, see key_array
+        return found
+
+    def _safe_rows(self) -> int:
+        return sum(rows.stop - rows.start for rows in self.published)
+
+    def _bytes_to_come(self) -> str:
+        if self.spec is None or self.spec.rows is None:
+            return "an unknown number of bytes"
+        return f"{max(self.spec.rows - self._safe_rows(), 0) * self.form.row_bytes(self.spec.classes)} bytes"
+
+    def finish(self, rows: int) -> None:
+        """Publish the manifest: the store holds these rows, all of them, and is complete.
+
+        Raises:
+            StoreError: Rows are missing, or the manifest cannot be written.
+        """
+        self.flush()
+        assert self.spec is not None
+        left = gaps(self.published, 0, rows)
+        if left or (self.published and self.published[-1].stop != rows):
+            message = f"{self.path}: expected the rows 0 to {rows}, but {left or self.published[-1]} differ"
+            raise StoreError(message)
+        content = manifest_bytes(self.path, self.spec.id, rows, self.published)
+        self._disk.publish(self.path / MANIFEST, content)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Publish the whole batches that are held, and give the lock back."""
+        try:
+            self.flush()
+        except StoreError as failure:
+            if error is None:
+                raise
+            error.add_note(f"and the last rows could not be saved: {failure}")
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        self._disk.discard()
+        if self._lock is None:
+            return
+        if self._made and not os.path.lexists(self.path / SPEC):
+            self._remove_empty()
+        self._lock.release()
+
+    def _remove_empty(self) -> None:
+        """Remove the folder that a refused run has made; only while it is locked, and only if nothing is in it."""
+        with contextlib.suppress(OSError):
+            (self.path / SHARDS).rmdir()
+            files.remove(self.path / LOCK)
+            self.path.rmdir()
+
+
+def _check_folder(path: Path) -> None:
+    if not os.path.lexists(path):
+        return
+    try:
+        names = {entry.name for entry in path.iterdir()}
+    except OSError as error:
+        message = f"{path}: expected a folder: {error}"
+        raise StoreError(message) from error
+    foreign = {name for name in names - {SPEC, MANIFEST, SHARDS, LOCK} if not name.endswith(".part")}
+    if foreign:
+        message = f"{path}: not a store: it holds {', '.join(sorted(foreign)[:3])}; choose another path"
+        raise StoreError(message)

@@ -1,0 +1,157 @@
+"""Reading datasets for a run: tf.data pipelines, Keras's PyDataset, and what the core knows."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from probly.data_generator.toolkit.batches import iterate_batches
+from probly.data_generator.errors import AlignmentError
+from probly.data_generator.toolkit.loaders import loader_batches
+from probly.data_generator.toolkit.samples import Batch, Batches, Getter, check_batch_size, split_sample
+from probly_data_generator_tensorflow.order import check_finite, check_order
+
+Shapes = Mapping[str, tuple[int | None, ...]]
+
+
+def tf_batches(
+    dataset: Any,
+    batch_size: int,
+    input_getter: Getter | None,
+    index_getter: Getter | None,
+    batched: bool | None,
+    input_shapes: Shapes,
+    start: int = 0,
+) -> Batches:
+    """Iterate over anything that TensorFlow users call a dataset.
+
+    Args:
+        dataset: A tf.data.Dataset of samples or batches, a Keras PyDataset, tensors, or anything the core reads.
+        batch_size: Rows per batch; what comes in batches keeps its own.
+        input_getter: See the hook.
+        index_getter: See the hook.
+        batched: See the hook.
+        input_shapes: The shape of one sample by input name, as far as the model tells.
+        start: See the hook; pipelines of samples, arrays and sequences begin there.
+    """
+    batch_size = check_batch_size(batch_size)
+    if isinstance(dataset, tf.data.Dataset):
+        check_finite(dataset)
+        if index_getter is None:
+            check_order(dataset)
+        if batched is None:
+            batched = is_batched(dataset, input_getter, input_shapes)
+        if batched:
+            return Batches(loader_batches(dataset, input_getter, index_getter), _rows(dataset))
+        return _samples(dataset, batch_size, input_getter, index_getter, start)
+    if isinstance(dataset, tf.data.Iterator | tf.distribute.DistributedDataset):
+        message = f"expected a tf.data.Dataset, got a {type(dataset).__name__} made from one; pass the dataset itself"
+        raise TypeError(message)
+    if _is_py_dataset(dataset) and batched is not False:
+        return Batches(loader_batches(_py_batches(dataset, index_getter), input_getter, index_getter))
+    return iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start)
+
+
+def is_batched(dataset: tf.data.Dataset, input_getter: Getter | None, input_shapes: Shapes) -> bool:
+    """Return whether the elements are batches: judged by the model's input shape, then by a label without axes.
+
+    Raises:
+        ValueError: Neither tells.
+    """
+    inputs, label = split_sample(dataset.element_spec)
+    verdict = _fits(inputs, input_shapes) if input_getter is None else None
+    if verdict is None and input_shapes:
+        # The specification of an element may know fewer axes than the element, and no getter can be asked about it.
+        for element in dataset.take(1):
+            inputs = split_sample(element, input_getter)[0]
+            verdict = _fits(inputs, input_shapes)
+    if verdict is None and isinstance(label, tf.TensorSpec) and label.shape.rank == 0:
+        return False
+    if verdict is None:
+        expected = f"a sample as {dict(input_shapes)}" if input_shapes else "no input shape"
+        message = (
+            f"cannot tell whether the tf.data.Dataset yields batches or samples: the model declares {expected}, "
+            f"the dataset yields {tf.nest.map_structure(lambda leaf: getattr(leaf, 'shape', leaf), inputs)}; "
+            "pass batched=True or batched=False"
+        )
+        raise ValueError(message)
+    return verdict
+
+
+def _fits(inputs: Any, samples: Shapes) -> bool | None:
+    """Return True if shapes are those of a batch, False if those of a sample, None if of neither."""
+    by_name = isinstance(inputs, Mapping) and all(name in inputs for name in samples)
+    leaves = [inputs[name] for name in samples] if by_name else tf.nest.flatten(inputs)
+    if len(leaves) != len(samples):
+        return None
+    verdicts = {_leaf_fits(leaf, sample) for leaf, sample in zip(leaves, samples.values(), strict=True)}
+    return verdicts.pop() if len(verdicts) == 1 else None
+
+
+def _leaf_fits(leaf: Any, sample: tuple[int | None, ...]) -> bool | None:
+    shape = tf.TensorShape(getattr(leaf, "shape", None))
+    if shape.rank is None:
+        return None
+    if shape.rank == len(sample) + 1 and shape[1:].is_compatible_with(sample):
+        return True
+    # An unknown first axis where the sample's has a known size may as well be the batch's.
+    if shape.rank == len(sample) and shape.is_compatible_with(sample) and (not sample or shape[0] or not sample[0]):
+        return False
+    return None
+
+
+def _rows(dataset: tf.data.Dataset) -> int | None:
+    """Return the number of rows in all batches where the specification of a batch tells it."""
+    batches = int(dataset.cardinality())
+    # Asking dataset.unbatch() says the same, but traces a function for it.
+    shapes = [getattr(leaf, "shape", tf.TensorShape(None)) for leaf in tf.nest.flatten(dataset.element_spec)]
+    sizes = {shape[0] if shape.rank else None for shape in shapes}
+    size = sizes.pop() if len(sizes) == 1 else None
+    return None if size is None or batches < 0 else batches * int(size)
+
+
+def _samples(
+    dataset: tf.data.Dataset, batch_size: int, input_getter: Getter | None, index_getter: Getter | None, start: int
+) -> Batches:
+    rows = int(dataset.cardinality())
+    dataset = dataset.skip(start) if start else dataset
+    if input_getter is None and index_getter is None:
+        stacked = dataset.batch(batch_size, drop_remainder=False).prefetch(tf.data.AUTOTUNE)
+        batches = _explained(loader_batches(stacked, None, None))
+    else:
+        # Getters are the user's Python and get one sample each, as everywhere.
+        batches = iterate_batches(dataset, batch_size, input_getter, index_getter, batched=False)
+    if index_getter is None:
+        batches = (batch._replace(indices=batch.indices + start) for batch in batches)
+    return Batches(batches, rows if rows >= 0 else None)
+
+
+def _explained(batches: Iterator[Batch]) -> Iterator[Batch]:
+    try:
+        yield from batches
+    except tf.errors.InvalidArgumentError as error:
+        if "different shapes" in str(error):
+            error.add_note(
+                "the samples of this batch do not stack; bring them to one shape in the dataset, or set batch_size=1"
+            )
+        raise
+
+
+def _is_py_dataset(dataset: Any) -> bool:
+    return any(
+        kind.__name__ in ("PyDataset", "Sequence") and kind.__module__.partition(".")[0] in ("keras", "tf_keras")
+        for kind in type(dataset).__mro__
+    )
+
+
+def _py_batches(dataset: Any, index_getter: Getter | None) -> Iterator[Any]:
+    kind = type(dataset).__name__
+    if index_getter is None and getattr(dataset, "shuffle", False) is True:
+        message = f"the {kind} shuffles, so its rows have no index; set shuffle=False, or index_getter"
+        raise AlignmentError(message)
+    try:
+        count = len(dataset)
+    except TypeError as error:
+        message = f"the {kind} has no length and never ends; give it __len__, the number of its batches"
+        raise ValueError(message) from error
+    return (dataset[number] for number in range(count))

@@ -1,0 +1,158 @@
+"""Datasets paired with distributions, for training on soft targets."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from probly.data_generator import dataset as core
+from probly.data_generator.distributions import Distributions
+from probly.data_generator.errors import AlignmentError
+from probly.data_generator.toolkit.loaders import SimpleDataLoader
+from probly.data_generator.toolkit.nests import columns, count_rows, leaves
+from probly.data_generator.rows import FloatRows
+from probly.data_generator.toolkit.samples import Getter, check_batch_size, split_sample
+from probly_data_generator_tensorflow.order import check_finite, check_order
+
+
+class FirstOrderDataset(core.FirstOrderDataset):
+    """A dataset whose samples carry their distribution as a float32 tensor.
+
+    Args:
+        base_dataset: Tensors, arrays, a sequence of samples, or a tf.data.Dataset of samples (not of batches). The
+            latter has no random access and is read into memory; ``output_dataloader`` streams it.
+        distributions: A Distributions, or any mapping from dataset index to row.
+        input_getter: Picks the input from a sample; by default the first element of a tuple.
+
+    Raises:
+        AlignmentError: A tf.data pipeline shuffles, or yields fewer elements than there are distributions.
+
+    Examples:
+        >>> base = tf.data.Dataset.from_tensor_slices((tf.zeros((2, 3)), [0, 1]))
+        >>> FirstOrderDataset(base, {0: [0.75, 0.25], 1: [0.5, 0.5]})[0][2].numpy()
+        array([0.75, 0.25], dtype=float32)
+    """
+
+    def __init__(self, base_dataset: Any, distributions: Mapping[int, Any], input_getter: Getter | None = None) -> None:
+        distributions = Distributions.from_mapping(distributions)
+        if isinstance(base_dataset, tf.data.Dataset):
+            _check_readable(base_dataset)
+            base_dataset = list(base_dataset)
+            _check_samples(len(base_dataset), distributions)
+        super().__init__(base_dataset, distributions, input_getter)
+
+    def convert(self, rows: FloatRows) -> tf.Tensor:
+        """Return distributions as a float32 tensor."""
+        return tf.convert_to_tensor(rows)
+
+
+def output_dataloader(
+    base_dataset: Any,
+    distributions: Mapping[int, Any],
+    *,
+    batch_size: int = 64,
+    shuffle: bool = False,
+    num_workers: int = 0,
+    pin_memory: bool = False,
+    input_getter: Getter | None = None,
+    seed: int | None = None,
+) -> tf.data.Dataset:
+    """Return a tf.data.Dataset of (inputs, labels, distributions) batches.
+
+    Args:
+        base_dataset: See FirstOrderDataset. A tf.data.Dataset is streamed, and read once more at the start where its
+            length is unknown; shuffling keeps its samples in memory.
+        distributions: See FirstOrderDataset.
+        batch_size: Rows per batch.
+        shuffle: Whether to draw a new order at each iteration.
+        num_workers: Accepted for the sake of one signature on all backends, with a warning.
+        pin_memory: Likewise.
+        input_getter: See FirstOrderDataset; for a tf.data.Dataset it is traced, like the function of ``map``.
+        seed: Makes the orders reproducible.
+
+    Raises:
+        KeyError: A sample has no distribution.
+        AlignmentError: See FirstOrderDataset.
+
+    Examples:
+        >>> base = (np.zeros((2, 3), np.float32), np.array([0, 1]))
+        >>> loader = output_dataloader(base, {0: [0.75, 0.25], 1: [0.5, 0.5]}, batch_size=2)
+        >>> [tuple(part.shape) for part in next(iter(loader))]
+        [(2, 3), (2,), (2, 2)]
+    """
+    core.warn_ignored(num_workers, pin_memory, "tf.data reads in threads of its own")
+    batch_size = check_batch_size(batch_size)
+    checked = Distributions.from_mapping(distributions)
+    if isinstance(base_dataset, tf.data.Dataset):
+        samples = _streamed(base_dataset, checked, input_getter)
+    elif input_getter is None and _in_memory(columns(base_dataset)):
+        samples = _sliced(columns(base_dataset), checked)
+    else:
+        return _generated(core.FirstOrderDataset(base_dataset, checked, input_getter), batch_size, shuffle, seed)
+    if shuffle:
+        samples = samples.shuffle(max(1, len(samples)), seed=seed, reshuffle_each_iteration=True)
+    return samples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def _check_readable(dataset: tf.data.Dataset) -> None:
+    check_finite(dataset)
+    check_order(dataset)
+
+
+def _check_samples(samples: int, distributions: Distributions) -> None:
+    """Refuse fewer elements than distributions: batches would each get the distribution of one sample."""
+    if samples < len(distributions):
+        message = (
+            f"the tf.data.Dataset yields {samples} elements, but there are {len(distributions)} distributions; if it "
+            "is batched, pass dataset.unbatch(), else only the distributions of these samples"
+        )
+        raise AlignmentError(message)
+
+
+def _streamed(dataset: tf.data.Dataset, distributions: Distributions, input_getter: Getter | None) -> tf.data.Dataset:
+    _check_readable(dataset)
+    count = int(dataset.cardinality())
+    if count < 0:
+        count = int(dataset.reduce(np.int64(0), lambda counted, *_: counted + 1))
+    _check_samples(count, distributions)
+    rows = tf.data.Dataset.from_tensor_slices(distributions.gather(np.arange(count)))
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]  # TensorFlow has no types
+    def parts(sample: Any, row: tf.Tensor) -> tuple[Any, ...]:
+        inputs, label = split_sample(sample, input_getter)
+        return (inputs, row) if label is None else (inputs, label, row)
+
+    paired = tf.data.Dataset.zip((dataset, rows)).map(parts, num_parallel_calls=tf.data.AUTOTUNE)
+    return paired.apply(tf.data.experimental.assert_cardinality(count))
+
+
+def _in_memory(arrays: Any) -> bool:
+    """Return whether a dataset is arrays in memory; those in files are read batch by batch."""
+    return arrays is not None and not any(isinstance(leaf, np.memmap) for leaf in leaves(arrays))
+
+
+def _sliced(arrays: Any, distributions: Distributions) -> tf.data.Dataset:
+    core.check_covered(core.FirstOrderDataset(arrays, distributions))
+    inputs, labels = split_sample(arrays)
+    rows = distributions.gather(np.arange(count_rows(arrays)))
+    return tf.data.Dataset.from_tensor_slices((inputs, rows) if labels is None else (inputs, labels, rows))
+
+
+def _generated(dataset: core.FirstOrderDataset, batch_size: int, shuffle: bool, seed: int | None) -> tf.data.Dataset:
+    core.check_covered(dataset)
+    loader = SimpleDataLoader(dataset, batch_size, shuffle, seed=seed)
+    if len(dataset) == 0:
+        return tf.data.Dataset.range(0)
+    signature = tf.nest.map_structure(_any_rows, loader.collate([0]))
+
+    def batches() -> Iterator[Any]:
+        return iter(loader)
+
+    read = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    counted = read.apply(tf.data.experimental.assert_cardinality(len(loader)))
+    return counted.prefetch(tf.data.AUTOTUNE)
+
+
+def _any_rows(batch: np.ndarray[Any, Any]) -> tf.TensorSpec:
+    return tf.TensorSpec([None, *batch.shape[1:]], tf.as_dtype(batch.dtype))
