@@ -7,9 +7,9 @@ import numpy as np
 
 from probly.data_generator import numpy_backend as honest
 from probly.data_generator.hookspecs import HOST, hookimpl
-from probly.data_generator.rows import unwrap
-from probly.data_generator.toolkit.samples import Batch
 from probly.data_generator.testing import reference
+from probly.data_generator.toolkit.outputs import pick_scores
+from probly.data_generator.toolkit.samples import Batch
 from tests.frameworks.numpy import TestNumpy as Suite
 
 

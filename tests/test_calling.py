@@ -5,8 +5,8 @@ import functools
 import numpy as np
 import pytest
 
-from probly.data_generator.discovery.rules import new_manager
 from probly.data_generator.calling import direct
+from probly.data_generator.discovery.rules import new_manager
 from probly.data_generator.hookspecs import hookimpl
 
 ARGUMENTS = {"data": np.zeros(2), "device": "cpu"}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from probly.data_generator.discovery.listing import known_backends, list_backends
-from probly_data_generator_command_line.group import COMMANDS
 from probly.data_generator.store import FORMATS, load, open_store
+from probly_data_generator_command_line.group import COMMANDS
 from tests.commands import shell as shell  # noqa: PLC0414  # a fixture is found by its name
 
 GENERATE = "generate --backend numpy --model demo.model:build --data demo/test.npz"

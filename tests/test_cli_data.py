@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from probly.data_generator.store import open_store
 from probly_data_generator_command_line import main
 from probly_data_generator_command_line.data.loading import DataSettings, label_positions, load_data
 from probly_data_generator_command_line.errors import InputError
-from probly.data_generator.store import open_store
 from tests.commands import shell as shell  # noqa: PLC0414  # a fixture is found by its name
 
 ROWS = np.random.default_rng(0).dirichlet(np.ones(3), size=20)

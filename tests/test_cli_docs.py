@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from probly_data_generator_command_line.group import COMMANDS
 from probly.data_generator.store import open_store
+from probly_data_generator_command_line.group import COMMANDS
 
 TEXT = (Path(__file__).parents[1] / "docs/command_line.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)

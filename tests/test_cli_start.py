@@ -9,8 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from probly_data_generator_command_line.group import COMMANDS
 from probly.data_generator.store import open_partial, open_store
+from probly_data_generator_command_line.group import COMMANDS
 from tests.commands import contents, finished, stopped
 
 HEAVY = (

@@ -9,9 +9,9 @@ import pytest
 import scipy.sparse
 
 from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError
-from probly.data_generator.toolkit.arrays import OPERATIONS
 from probly.data_generator.rows import as_probabilities, find_bad_row
 from probly.data_generator.testing import reference
+from probly.data_generator.toolkit.arrays import OPERATIONS
 
 LOGITS = reference.samples(rows=20, shape=(3,))[0]
 

@@ -18,12 +18,12 @@ from probly.data_generator.comparison import compare
 from probly.data_generator.metrics import report as metrics_report
 from probly.data_generator.report import summarise, write_report
 from probly.data_generator.report import summary as summary_module
+from probly.data_generator.store import fod, open_partial, open_store
 from probly_data_generator_report.figures import draw_all
 from probly_data_generator_report.markup import Html, element
 from probly_data_generator_report.numbers import largest_confusions, numbers
 from probly_data_generator_report.pictures import as_picture, pictures
 from probly_data_generator_report.scores import Histogram, Reliability, bin_numbers, entropies
-from probly.data_generator.store import fod, open_partial, open_store
 from tests import stores
 from tests.report_reference import expected_means, expected_scores, sample_distributions, sample_rows
 

@@ -16,8 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from probly.data_generator import AlignmentError, InvalidOutputError, SimpleDataLoader, StoreError
 from probly.data_generator.hookspecs import hookimpl
+from probly.data_generator.run.identity import SAMPLES, describe_dataset
 from probly.data_generator.store import load, open_partial, open_store
-from probly.data_generator.run.identity import SAMPLES, describe_dataset, digest_state
+from probly.data_generator.toolkit.digest import digest_state
 from tests import stores
 
 ROOT = Path(__file__).parent.parent

@@ -8,11 +8,11 @@ import pytest
 from probly.data_generator import BrokenBackendError, FirstOrderDataGenerator, InvalidOutputError, batches
 from probly.data_generator.discovery.listing import find_backend
 from probly.data_generator.discovery.loading import load_backend
-from probly.data_generator.toolkit.batches import ArrayBatches
-from probly.data_generator.run.device import Dispatcher
 from probly.data_generator.hookspecs import HOST, hookimpl
+from probly.data_generator.run.device import Dispatcher
 from probly.data_generator.run.loop import Run
 from probly.data_generator.store import open_partial
+from probly.data_generator.toolkit.batches import ArrayBatches
 
 ROWS = np.random.default_rng(0).dirichlet(np.ones(3), 503).astype(np.float32)
 LOGITS = np.log(ROWS)

@@ -7,9 +7,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from probly.data_generator.bound_generator import BaseDataGenerator, create_data_generator
     from probly.data_generator.discovery.diagnosis import BackendReport, check_backend
     from probly.data_generator.discovery.listing import BackendInfo, list_backends
-    from probly.data_generator.soft_targets import FirstOrderDataset, output_dataloader
     from probly.data_generator.distributions import Distributions
     from probly.data_generator.errors import (
         AlignmentError,
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
         BackendNotInstalledError,
         BrokenBackendError,
         InvalidOutputError,
+        NotInstalledError,
         StoreError,
         UnknownBackendError,
     )
-    from probly.data_generator.bound_generator import BaseDataGenerator, create_data_generator
     from probly.data_generator.generator import FirstOrderDataGenerator
     from probly.data_generator.hookspecs import HOST, hookimpl
+    from probly.data_generator.soft_targets import FirstOrderDataset, output_dataloader
     from probly.data_generator.toolkit.loaders import SimpleDataLoader
     from probly.data_generator.toolkit.samples import Batch
 
@@ -42,6 +43,7 @@ __all__ = [
     "FirstOrderDataGenerator",
     "FirstOrderDataset",
     "InvalidOutputError",
+    "NotInstalledError",
     "SimpleDataLoader",
     "StoreError",
     "UnknownBackendError",
@@ -53,16 +55,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "backends.diagnosis": ("BackendReport", "check_backend"),
-    "backends.listing": ("BackendInfo", "list_backends"),
-    "dataset": ("FirstOrderDataset", "output_dataloader"),
+    "discovery.diagnosis": ("BackendReport", "check_backend"),
+    "discovery.listing": ("BackendInfo", "list_backends"),
+    "soft_targets": ("FirstOrderDataset", "output_dataloader"),
     "distributions": ("Distributions",),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
-    "factory": ("BaseDataGenerator", "create_data_generator"),
+    "bound_generator": ("BaseDataGenerator", "create_data_generator"),
     "generator": ("FirstOrderDataGenerator",),
     "hookspecs": ("HOST", "hookimpl"),
-    "loaders": ("SimpleDataLoader",),
-    "samples": ("Batch",),
+    "toolkit.loaders": ("SimpleDataLoader",),
+    "toolkit.samples": ("Batch",),
 }
 """The names of each module."""
 

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
+from probly.data_generator.formats.atomic import replacing
 from probly.data_generator.generator import FirstOrderDataGenerator
 from probly.data_generator.metrics import report
-from probly.data_generator.formats.atomic import replacing
 
 
 class BaseDataGenerator:

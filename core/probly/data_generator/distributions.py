@@ -184,10 +184,12 @@ class Distributions(Mapping[int, FloatRows]):
 
     __hash__ = None  # type: ignore[assignment]  # equal by content, like a dict
 
-    def _repr_html_(self) -> str:
-        """Return the first rows as the table that notebooks show."""
-        from probly_data_generator_report.table import distributions_table  # noqa: PLC0415  # only notebooks need it
-
+    def _repr_html_(self) -> str | None:
+        """Return the first rows as the table that notebooks show; None, which stands for ``repr``, without the report."""
+        try:
+            from probly.data_generator.report import distributions_table  # noqa: PLC0415  # only notebooks need it
+        except ImportError:
+            return None
         return distributions_table(self)
 
     def __repr__(self) -> str:
@@ -249,6 +251,19 @@ def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def blocks(distributions: Distributions, numbers: int) -> Iterator[slice]:
+    """Yield the slices that cut all rows into blocks of about so many numbers."""
+    step = max(1, numbers // max(1, distributions.num_classes))
+    for start in range(0, len(distributions), step):
+        yield slice(start, start + step)
+
+
+def row_blocks(distributions: Distributions, numbers: int) -> Iterator[tuple[slice, FloatRows]]:
+    """Yield each of ``blocks`` with its rows; those of a store are read only now."""
+    for part in blocks(distributions, numbers):
+        yield part, distributions.gather(distributions.indices[part])
 
 
 def class_name_list(names: Sequence[Any] | None, num_classes: int) -> list[str] | None:

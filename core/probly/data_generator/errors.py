@@ -21,6 +21,10 @@ class AmbiguousBackendError(BackendError, ValueError):
     """Two distributions claim the name of a backend or wrapper, or two backends claim the model."""
 
 
+class NotInstalledError(ImportError):
+    """A format or a tool that has a distribution of its own is not installed; the message says what to install."""
+
+
 class InvalidOutputError(ValueError):
     """A model returned something that is not one class distribution per input."""
 

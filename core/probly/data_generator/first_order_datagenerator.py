@@ -1,7 +1,7 @@
 """The promised import path of the framework-agnostic generator."""
 
-from probly.data_generator.soft_targets import FirstOrderDataset, output_dataloader
 from probly.data_generator.generator import FirstOrderDataGenerator as _FirstOrderDataGenerator
+from probly.data_generator.soft_targets import FirstOrderDataset, output_dataloader
 from probly.data_generator.toolkit.loaders import SimpleDataLoader
 from probly.data_generator.toolkit.samples import prepares_batch_inp
 

@@ -1,6 +1,5 @@
 """FirstOrderDataGenerator: from a model and a dataset to distributions."""
 
-import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
@@ -9,21 +8,24 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from probly.data_generator import store
 from probly.data_generator.discovery.choosing import choose_backend
 from probly.data_generator.discovery.listing import explain_missing, find_backend
-from probly.data_generator.discovery.loading import Backend, load_backend
+from probly.data_generator.discovery.loading import load_backend
 from probly.data_generator.discovery.requirements import required_modules
-from probly.data_generator.toolkit.batches import ArrayBatches
 from probly.data_generator.distributions import Distributions, class_name_list, ordered_names
 from probly.data_generator.errors import BrokenBackendError
-from probly.data_generator.memory import keep_freed_memory
-from probly.data_generator.rows import check_output_mode, unwrap
-from probly.data_generator.run.progress import Callback, Tracker, check_progress, tracked
-from probly.data_generator.run.provenance import run_identity, run_metadata
-from probly.data_generator.run.loop import Run
+from probly.data_generator.formats import choosing
+from probly.data_generator.hookspecs import HOST
+from probly.data_generator.run.device import Device
+from probly.data_generator.run.identity import run_identity
+from probly.data_generator.run.loop import run_batches
+from probly.data_generator.run.progress import Callback, check_progress, tracked
+from probly.data_generator.run.provenance import RunRecord, run_metadata
+from probly.data_generator.run.scores import ScoreReader, check_output_mode, check_scores, is_half
+from probly.data_generator.run.sinks import MemorySink, Sink
+from probly.data_generator.temperature import Temperature
+from probly.data_generator.toolkit.outputs import pick_scores
 from probly.data_generator.toolkit.samples import Batch, check_batch_size, split_sample
-from probly.data_generator.run.sinks import MemorySink
 
 
 class FirstOrderDataGenerator:
@@ -32,7 +34,8 @@ class FirstOrderDataGenerator:
     Args:
         model: A live model of any installed backend's framework, a path that the backend can open, or
             ``"module:attribute"``. A live model is left as it was found.
-        device: A device name of the framework, or None for the best one available.
+        device: A device name of the framework. None: a live model stays where its weights are, anything else goes to
+            the best device there is.
         batch_size: Rows per forward pass; a loader keeps its own.
         output_mode: ``"logits"``, ``"probs"``, or ``"auto"`` to decide once per run from the first batch.
         output_transform: Replaces ``output_mode``: gets the framework's raw outputs of a batch and returns
@@ -71,7 +74,7 @@ class FirstOrderDataGenerator:
     def __init__(
         self,
         model: Any,
-        device: str | None = "cpu",
+        device: str | None = None,
         batch_size: int = 64,
         output_mode: str = "auto",
         output_transform: Callable[[Any], Any] | None = None,
@@ -110,6 +113,7 @@ class FirstOrderDataGenerator:
         self.backend = load_backend(info, wrappers)
         self._check_options()
         self._loaded = self._load_model()
+        self._fresh = True
 
     def _check_options(self) -> None:
         """Refuse options where no implementation of ``load_model`` would see them."""
@@ -129,11 +133,20 @@ class FirstOrderDataGenerator:
             raise
 
     def _current_model(self) -> Any:
-        """Return the loaded model, loaded afresh if it is a live object whose weights may have changed."""
-        if not isinstance(self.model, str | PathLike | tuple):  # a tuple is a builder and its weight file
-            loaded = self._loaded = self._load_model()
-            return loaded  # another thread's run has its own
-        return self._loaded
+        """Return the loaded model, loaded afresh for a later run of a live object, whose weights may have changed."""
+        if self._fresh or isinstance(self.model, str | PathLike | tuple):  # a tuple is a builder and its weight file
+            self._fresh = False
+            return self._loaded
+        loaded = self._loaded = self._load_model()
+        return loaded  # another thread's run has its own
+
+    def _answer(self, hook: str, **arguments: Any) -> Any:
+        """Call a hook and refuse None, which is what pluggy returns for a hook that forgot its answer."""
+        answer = getattr(self.backend.hook, hook)(**arguments)
+        if answer is None:
+            message = f"backend {self.backend.info.name!r}: hook {hook} returned None; see its specification"
+            raise BrokenBackendError(message)
+        return answer
 
     def generate_distributions(
         self,
@@ -141,10 +154,11 @@ class FirstOrderDataGenerator:
         *,
         progress: bool | Callback = True,
         out: str | PathLike[str] | None = None,
-        representation: str = "float32",
+        encoding: str = "float32",
         shard_megabytes: float = 64,
         shard_seconds: float = 30,
         keys: Sequence[str] | Sequence[int] | None = None,
+        representation: str | None = None,
     ) -> Distributions:
         """Run the model over a dataset or a loader and return one checked distribution per sample.
 
@@ -152,14 +166,16 @@ class FirstOrderDataGenerator:
             dataset_or_loader: Anything that the backend can iterate over; rows land under their dataset index, also
                 when a loader shuffles.
             progress: Show on standard error how far the run is: a bar on a terminal or in a notebook, a line every 30
-                seconds elsewhere; False for silence. A function gets a ``progress.Progress`` after every batch.
-            out: The path of a store, ending in ``.fod``. Rows are written there as they come, with bounded memory, and
-                the same call goes on where a killed one ended. A finished store is returned at once.
-            representation: How a store keeps a row: ``"float32"``, ``"float16"`` or ``"top-<k>"``.
+                seconds elsewhere; False for silence. A function gets a ``run.progress.Progress`` after every batch.
+            out: The path of a store, ending in ``.fod``, or of another format that can be streamed to. Rows are written
+                there as they come, with bounded memory, and the same call continues where a killed one ended. A
+                finished store is returned at once.
+            encoding: How a store keeps a row: ``"float32"``, ``"float16"`` or ``"top-<k>"``.
             shard_megabytes: The rows that a store publishes at once.
             shard_seconds: The longest time until it publishes what there is; a crash costs no more work than that.
             keys: What a store keeps beside its rows, one text or integer per sample in dataset order, such as file
                 names; ``Store.sample_keys`` returns them.
+            representation: The name of ``encoding`` in version 0.1.
 
         Returns:
             The rows with labels, where all samples carry one that stacks with the others (boxes and other nests do
@@ -170,23 +186,31 @@ class FirstOrderDataGenerator:
             InvalidOutputError: The model returned something that is not one distribution per input.
             AlignmentError: The index of a row cannot be known, or a store's rows do not come in dataset order.
             StoreError: The store was begun by another run, another writer is at work on it, or the disk failed.
+            NotInstalledError: ``out`` names a format whose distribution is not installed.
         """
         check_progress(progress)
-        model = self._current_model()
-        run = Run(self.backend, model, self.output_mode, self.output_transform)
-        if keys is not None and out is None:
+        if out is None and keys is not None:
             message = "keys are kept by a store only; set out"
             raise ValueError(message)
-        if out is not None:
-            limits = (representation, shard_megabytes, shard_seconds)
-            distributions, length = self._stream(dataset_or_loader, run, Path(out), limits, progress, keys)
+        model = self._current_model()
+        record = self._record(model)
+        if out is None:
+            sink = MemorySink(keyed=self.index_getter is not None)
+            distributions, length = self._run(dataset_or_loader, model, record, sink, progress)
         else:
-            batches = self._batches(dataset_or_loader, model)
-            length = getattr(batches, "length", None)
-            sink = MemorySink(length, keyed=self.index_getter is not None)
-            with tracked(length, progress, lambda: 0) as tracker:
-                self._fill(sink, run, batches, tracker)
-            distributions = sink.finish(self._metadata(run, sink.num_classes))
+            sample_keys = None if keys is None else np.asarray(keys)
+            options = {
+                "encoding": representation or encoding,
+                "shard_megabytes": shard_megabytes,
+                "shard_seconds": shard_seconds,
+                "keys": sample_keys,
+            }
+            open_sink = choosing.streaming(Path(out))
+            identity = run_identity(record, self.backend, self.model, model, dataset_or_loader, sample_keys)
+            with open_sink(Path(out), identity, options) as stream:
+                if isinstance(stream, Distributions):  # complete
+                    return stream
+                distributions, length = self._run(dataset_or_loader, model, record, stream, progress)
         if length is not None and len(distributions) != length:
             message = (
                 f"generated {len(distributions)} distributions, but dataset length is {length}; look for drop_last, "
@@ -195,60 +219,35 @@ class FirstOrderDataGenerator:
             warnings.warn(message, stacklevel=2)
         return distributions
 
-    def _fill(self, sink: Any, run: Run, batches: Iterator[Batch], tracker: Tracker) -> None:
-        """Run the model over all batches that the sink needs."""
-        keep_freed_memory()
-        run.join = not tracker.every_batch and sink.may_join(batches)
-        # A subclass may make something else of its batches than the rows that are cut.
-        run.arrays = batches if run.join and type(batches) is ArrayBatches else None
-        try:
-            names: Sequence[str] | None = self._class_names(run.model)
-            for batch, rows in run.rows(sink.pending(batches, tracker.skip), sink.room):
-                names = class_name_list(names, rows.shape[1])  # a wrong number is known after the first batch
-                sink.add(batch.indices, rows, batch.labels)
-                tracker.update(len(rows))
-        finally:
-            if hasattr(batches, "close"):  # stops the workers of a loader at once, also on Ctrl-C
-                batches.close()
-
-    def _stream(
-        self,
-        dataset: Any,
-        run: Run,
-        path: Path,
-        limits: tuple[str, float, float],
-        progress: bool | Callback,
-        keys: Sequence[str] | Sequence[int] | None,
+    def _run(
+        self, dataset: Any, model: Any, record: RunRecord, sink: Sink, progress: bool | Callback
     ) -> tuple[Distributions, int | None]:
-        """Run the model over what a store lacks; return it, and the number of rows that the dataset announces."""
-        from probly.data_generator.store import sink as streaming  # noqa: PLC0415  # only runs that stream need them
-        from probly_data_generator_store.shards import key_array  # noqa: PLC0415
+        """Run the model over what a sink lacks; return all rows, and the number that the dataset announces."""
+        batches = self._batches(dataset, model, sink.first_needed // self.batch_size * self.batch_size)
+        length: int | None = getattr(batches, "length", None)
+        reader = self._reader()
+        if sink.decided in ("logits", "probs") and reader.mode == "auto":
+            reader.mode, reader.decided = sink.decided, True
+        transform = None if reader.temperature is not None else self.output_transform
+        begun = False
 
-        sample_keys = None if keys is None else key_array(keys)
-        identity = run_identity(self, dataset, run.model, self._class_names(run.model), sample_keys)
-        describe = functools.partial(self._metadata, run)
-        with streaming.opened(path, identity, limits, run, describe, self.batch_size, sample_keys) as sink:
-            if isinstance(sink, Distributions):
-                return sink, None
-            batches = self._batches(dataset, run.model, sink.start)
-            sink.length = getattr(batches, "length", None)
-            with tracked(sink.length, progress, lambda: sink.safe_rows) as tracker:
-                self._fill(sink, run, batches, tracker)
-                finished = sink.finish()
-            return finished, sink.length
+        def begin(classes: int, mode: str) -> None:
+            nonlocal begun
+            names = class_name_list(record.class_names, classes)  # a wrong number is known after the first batch
+            sink.begin(classes, run_metadata(record, classes, mode, names), mode, length)
+            begun = True
 
-    def _class_names(self, model: Any) -> Sequence[str] | None:
-        if self.class_names is not None:
-            return self.class_names
-        # An output_transform may reorder or merge the model's columns, unless it says that it does not.
-        kept = self.output_transform is None or getattr(self.output_transform, "keeps_columns", False)
-        return getattr(model, "class_names", None) if kept else None
+        with tracked(length, progress, lambda: sink.safe_rows) as tracker:
+            try:
+                run_batches(batches, Device(self.backend, model, transform), reader, sink, begin, tracker)
+            finally:
+                if hasattr(batches, "close"):  # stops the workers of a loader at once, also on Ctrl-C
+                    batches.close()
+            if not begun:
+                begin(0, reader.mode)
+            return sink.finish(), length
 
-    def _metadata(self, run: Run, num_classes: int) -> dict[str, Any]:
-        names = class_name_list(self._class_names(run.model), num_classes)
-        return run_metadata(self, run, num_classes, names)
-
-    def _batches(self, dataset: Any, model: Any, start: int = 0) -> Iterator[Batch]:
+    def _batches(self, dataset: Any, model: Any, start: int) -> Iterator[Batch]:
         batches: Iterator[Batch] = self._answer(
             "iterate_batches",
             dataset=dataset,
@@ -258,16 +257,37 @@ class FirstOrderDataGenerator:
             batched=self.batched,
             model=model,
             start=start,
+            stop=None,
         )
         return batches
 
-    def _answer(self, hook: str, **arguments: Any) -> Any:
-        """Call a hook and refuse None, which is what pluggy returns for a hook that forgot its answer."""
-        answer = self.backend.direct[hook](**arguments)
-        if answer is None:
-            message = f"backend {self.backend.info.name!r}: hook {hook} returned None; see its specification"
-            raise BrokenBackendError(message)
-        return answer
+    def _reader(self) -> ScoreReader:
+        transform = self.output_transform
+        if isinstance(transform, Temperature):
+            return ScoreReader(transform.output_mode, transform.temperature)
+        return ScoreReader("probs", transformed=True) if transform else ScoreReader(self.output_mode)
+
+    def _record(self, model: Any) -> RunRecord:
+        info = self.backend.info
+        return RunRecord(
+            self.framework,
+            info.name,
+            info.distribution,
+            str(model.device),
+            self.model_name,
+            dict(getattr(model, "options", None) or {}),
+            self.output_mode,
+            self.output_transform,
+            self.input_getter,
+            self._class_names(model),
+        )
+
+    def _class_names(self, model: Any) -> Sequence[str] | None:
+        if self.class_names is not None:
+            return self.class_names
+        # An output_transform may reorder or merge the model's columns; a temperature does not.
+        kept = self.output_transform is None or isinstance(self.output_transform, Temperature)
+        return getattr(model, "class_names", None) if kept else None
 
     def save_distributions(
         self,
@@ -276,12 +296,12 @@ class FirstOrderDataGenerator:
         *,
         meta: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write distributions to a file, whole or not at all; see ``probly.data_generator.store.save``."""
-        store.save(path, distributions, meta)
+        """Write distributions to a file, whole or not at all; see ``formats.choosing.save``."""
+        choosing.save(path, distributions, meta)
 
     def load_distributions(self, path: str | PathLike[str]) -> tuple[Distributions, dict[str, Any]]:
         """Read distributions and their metadata from a file of any backend."""
-        return store.load(path)
+        return choosing.load(path)
 
     @property
     def current_device(self) -> str:
@@ -293,20 +313,18 @@ class FirstOrderDataGenerator:
         return self.backend.hook.to_device(data=data, device=self._loaded.device)
 
     def to_probs(self, outputs: Any) -> Any:
-        """Return the probabilities of a batch of model outputs, as the framework's array."""
+        """Return the probabilities of a batch of model outputs, as the framework's array on this generator's device."""
         if self.output_transform:
             return self.output_transform(outputs)
-        scores = unwrap(outputs)
-        return Run(*self._identity, self.output_mode).probabilities(Batch(np.arange(len(scores)), scores))
-
-    @functools.cached_property
-    def _identity(self) -> tuple[Backend, Any]:
-        """A model that returns its inputs, and its backend: the agnostic one where functions are no models."""
-        try:
-            return self.backend, self.backend.hook.load_model(source=_itself, device=self.device, options={})
-        except TypeError:
-            agnostic = load_backend(find_backend("numpy"))
-            return agnostic, agnostic.hook.load_model(source=_itself, device=None, options={})
+        found = pick_scores(outputs)
+        where, half = "to_probs", is_half(found.dtype)
+        hosted = self.backend.hook.to_device(data=found, device=HOST)
+        scores = check_scores(hosted, len(hosted) if np.ndim(hosted) else 1, where)
+        reader = self._reader()
+        rows = reader.read(scores, where, np.arange(len(scores)), half=half)
+        rows = rows.astype(rows.dtype if rows.dtype == np.float64 else np.float32)
+        reader.to_rows(rows)
+        return self.to_device(rows.astype(np.float32, copy=False))
 
     def prepares_batch_inp(self, sample: Any) -> Any:
         """Return the model's input of a sample or a batch."""
@@ -316,7 +334,3 @@ class FirstOrderDataGenerator:
         """Return ``{layer: {"mu": ..., "rho": ...}}`` of the model's Bayesian layers as the framework's tensors."""
         posterior: Mapping[str, Mapping[str, Any]] = self._answer("posterior_params", model=self._current_model())
         return posterior
-
-
-def _itself(scores: Any) -> Any:
-    return scores

@@ -1,12 +1,17 @@
-"""The plugin surface, whole: five hooks that a backend must have and four that it may have.
+"""The contract of a backend, whole: two hooks that it must have, three with an answer of the core's own, five optional.
 
 A backend is a module (or an object) whose functions carry ``@hookimpl`` and the names below. It may leave out
 arguments that it does not need, but not rename them. It is named by an entry point of the group
 ``probly.data_generator.backends`` and must import its framework only inside hook bodies.
+
+    dataset -> iterate_batches -> to_device -> forward -> to_device(..., HOST) -> rows, checked -> memory or a file
+
+The core makes rows of what a model returned: a backend has no softmax to get wrong. Every hook is called per batch or
+per run, never per sample. A ``ValueError`` of a hook is bad input: its message reaches the user as it is.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import pluggy
 
@@ -16,40 +21,58 @@ PROJECT: Final = "probly_data_generator"
 HOST: Final = "host"
 """The device name that stands for NumPy arrays in host memory."""
 
-OutputMode = Literal["logits", "probs", "raw"]
-
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+REQUIRED: Final = ("load_model", "forward")
+DEFAULTED: Final = ("iterate_batches", "to_device", "posterior_params")
+"""Hooks that the core answers where a backend does not: with NumPy in and out, and no Bayesian layers."""
+OPTIONAL: Final = ("recognizes", "is_out_of_memory", "weight_digest", "data_digest", "available_devices")
 
 
 @hookspec(firstresult=True)
 def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> Any:
     """Return a model that the other hooks accept, ready for inference on ``device``.
 
-    Called by the generator when it is made, so that a bad source fails early, and again at the start of every later
-    run when ``source`` is a live object, because its weights may have changed in between.
+    Called once per generator, when it is made, so that a bad source fails early; and once more for every later run of a
+    live model, because its weights may have changed in between.
 
     Args:
-        source: A live model, a ``"module:attribute"`` string, or the path of a file that the framework can open
-            without running code from it. A live model is left as it was found: mode, device and weights.
-        device: A device name of the framework, or None for the best one available.
-        options: What the user asks of the framework beyond that, by name; ``options.checked_options`` refuses what
-            the backend does not know. Leave the argument out if there is nothing to choose: the generator then
+        source: A live model, a ``"module:attribute"`` string (``toolkit.importing.import_model`` resolves it), or the
+            path of a file that the framework can open without running code from it. A live model is left as it was
+            found: mode, device and weights.
+        device: A device name of the framework. None: a live model stays where its weights are, anything else goes to
+            the best device there is.
+        options: What the user asks of the framework beyond that, by name; ``toolkit.options.checked_options`` refuses
+            what the backend does not know. Leave the argument out if there is nothing to choose: then the generator
             refuses every option.
 
     Returns:
         Any object with an attribute ``device`` (the resolved device name, recorded in the metadata). Recorded, too, if
-        it has them: ``class_names`` (a list of str, or None) and ``options`` (a dict of those that may change the rows;
-        a store goes on with the same ones only). ``input_device``, if it is there, is what ``to_device`` gets for the
-        inputs in place of ``device``: a name of the backend's own, such as one that does without the copy where the
-        model is known not to work in place. ``forward_context``, if it is there, is called without arguments for a
-        context manager around several calls of ``to_device`` and ``forward`` in a row, from one thread and never with
-        ``"raw"``: for what each of them would otherwise prepare for itself. Not where a plugin wraps one of the two.
-        The command line reads ``channels``, ``"first"`` or ``"last"``: which axis of a picture the model expects its
-        channels on; without it, the user has to say so.
+        it has them: ``class_names`` (a list of str, or None) and ``options`` (a dict of those that may change the
+        rows; a store is continued with the same ones only). The command line reads ``channels``, ``"first"`` or
+        ``"last"``: which axis of a picture the model expects its channels on.
 
     Raises:
-        ValueError: The device is not available, or an option is not known; the message lists those that are.
+        ValueError: The device is not available (the message says "available:" and lists those that are), or an option
+            is not known.
+    """
+
+
+@hookspec(firstresult=True)
+def forward(model: Any, inputs: Any, batch_size: int | None) -> Any:
+    """Return the model's own outputs for one batch, on the device, without gradients and its state left as found.
+
+    Called exactly once per batch with inputs on the model's device. It should return before the device has finished, if
+    the framework can: the core asks for the numbers one batch later. Nothing is done to the outputs here: the core picks
+    the scores (the array itself, its ``.logits`` or its ``"logits"``), copies them and makes rows of them.
+
+    Args:
+        model: What ``load_model`` returned.
+        inputs: The inputs of one batch on the model's device, ``N`` rows.
+        batch_size: The rows of a full batch of this run. A backend that compiles per shape pads up to it and cuts the
+            outputs back (``toolkit.padding``), so that nothing compiles twice. None: the outputs must not be
+            cut, because an ``output_transform`` reads all of them.
     """
 
 
@@ -62,6 +85,7 @@ def iterate_batches(  # type: ignore[empty-body]  # a specification has no body
     batched: bool | None,
     model: Any,
     start: int,
+    stop: int | None,
 ) -> Iterator[Batch]:
     """Return an iterator over the dataset in batches that know the dataset index of each row.
 
@@ -69,10 +93,9 @@ def iterate_batches(  # type: ignore[empty-body]  # a specification has no body
     step. ``input_getter`` and ``index_getter`` get a sample when ``dataset`` is a dataset, a batch when it is a loader.
     The inputs of a batch must stay as they are until the next but one is asked for: rows are collected one batch late.
 
-    The iterator may have an attribute ``length``, the number of rows that the dataset announces (``samples.Batches``
-    has one): the generator reports a difference. ``batches.iterate_batches`` does all of this for anything that is no
-    class of your framework. Of arrays it returns ``batches.ArrayBatches``, of which the generator may take several
-    batches at once while they are quick; ``forward`` and ``to_device`` get one at a time all the same.
+    The iterator may have an attribute ``length``, the number of rows that the dataset announces
+    (``toolkit.samples.Batches`` has one): the generator reports a difference. The core's own answer is
+    ``toolkit.batches.iterate_batches``, which does all of this for arrays, sequences, iterables and loaders.
 
     Args:
         dataset: A dataset of samples, arrays, or a loader of batches.
@@ -81,8 +104,10 @@ def iterate_batches(  # type: ignore[empty-body]  # a specification has no body
         index_getter: Picks the dataset index (an int, or an integer per row), where the order alone cannot tell.
         batched: True if ``dataset`` yields batches, False if it yields samples, None to tell by its type.
         model: What ``load_model`` returned, for backends that compare shapes with the model's input.
-        start: A multiple of ``batch_size``; the rows before it are not needed, because a store has them already. A
-            shortcut for datasets that can be entered anywhere: a backend that ignores it yields them again.
+        start: A multiple of ``batch_size``: the rows before it are not needed. A dataset that cannot be entered there
+            may yield them again.
+        stop: The first row that is not needed any more, or None. Nobody yields rows from there on: the last batch ends
+            before it, and workers never read past it.
 
     Raises:
         AlignmentError: The index of a row cannot be known with certainty.
@@ -93,14 +118,15 @@ def iterate_batches(  # type: ignore[empty-body]  # a specification has no body
 def to_device(data: Any, device: str) -> Any:
     """Return the same nest (dict, list, tuple, namedtuple) with its arrays on ``device``.
 
-    Called per batch: once for the inputs with the model's device, once for the outputs with ``HOST``. Leaves that are
-    not arrays are passed on.
+    Called per batch: for the inputs and for the scores with the model's device, for the scores with ``HOST`` one batch
+    later. What can be written to is copied, also where it is on the device already: a model that works in place must
+    not change the caller's data, and one that uses the memory of its answers again must not change rows that wait.
+    Leaves that are not arrays are passed on. The core's own answer is NumPy arrays for every device.
 
     Args:
         data: A nest of the framework's arrays, NumPy arrays or other objects. Never modified.
         device: A device name of the framework, or ``HOST`` for NumPy arrays (half precision upcast to float32, since
-            NumPy has no bfloat16). What was returned for ``HOST`` must stay as it is: rows of several batches wait for
-            each other.
+            NumPy has no bfloat16).
 
     Raises:
         ValueError: The device is not available; the message lists those that are.
@@ -108,36 +134,17 @@ def to_device(data: Any, device: str) -> Any:
 
 
 @hookspec(firstresult=True)
-def forward(model: Any, inputs: Any, output_mode: OutputMode, batch_size: int) -> Any:
-    """Return one row per input in new memory, without gradients and without a change of the model's state.
-
-    Called per batch with inputs on the model's device. It should return before the device has finished, if the
-    framework can: the generator asks for the rows one batch later. It asks for those of the first batch at once, to see
-    how long they take, and again with the others.
-
-    Args:
-        model: What ``load_model`` returned.
-        inputs: The inputs of one batch on the model's device, ``N`` rows.
-        output_mode: ``"logits"``: the model returns logits, apply softmax. ``"probs"``: it returns probabilities.
-            For both, return float32 probabilities of shape ``(N, classes)``; a single score per row, ``(N,)`` or
-            ``(N, 1)``, becomes two columns. ``"raw"``: return the model's own outputs as they are.
-        batch_size: The rows of a full batch of this run. A backend that compiles per shape pads up to it with
-            and cuts the result back with ``outputs.cut_rows``, so that nothing compiles twice.
-    """
-
-
-@hookspec(firstresult=True)
 def posterior_params(model: Any) -> Mapping[str, Mapping[str, Any]]:  # type: ignore[empty-body]
     """Return the variational parameters of every Bayesian layer as the framework's tensors.
 
-    Called by ``get_posterior_distributions``.
+    Called by ``get_posterior_distributions``. The core's own answer is that there are none.
 
     Args:
         model: What ``load_model`` returned.
 
     Returns:
         ``{layer: {"mu": array, "rho": array, ...}}``, where the standard deviation is ``softplus(rho)``; see
-        ``posterior.pair_mu_rho`` for the further keys of layers with more than one Bayesian parameter.
+        ``toolkit.posterior.pair_mu_rho`` for the further keys of layers with more than one Bayesian parameter.
 
     Raises:
         ValueError: The model has no such layer.
@@ -145,10 +152,19 @@ def posterior_params(model: Any) -> Mapping[str, Mapping[str, Any]]:  # type: ig
 
 
 @hookspec(firstresult=True)
-def recognizes(model: Any) -> bool:  # type: ignore[empty-body]  # a specification has no body
-    """Return whether a live model belongs to this backend (optional).
+def recognizes(source: Any) -> Any:
+    """Return whether a live model, or the file of a path, belongs to this backend (optional).
 
-    Called for ``backend="auto"``. It must answer from ``type(model).__mro__`` and ``sys.modules`` and import nothing.
+    Called for ``backend="auto"``. It must answer from ``type(source).__mro__``, ``sys.modules`` and a path's suffix, and
+    import nothing.
+
+    Args:
+        source: A live model, or a ``pathlib.Path``.
+
+    Returns:
+        False, or True; or, for a live model, the class of ``type(source).__mro__`` by which it was recognized
+        (``toolkit.recognition.class_from`` finds it). Where several backends recognize a model, the one of the most
+        specific class gets it.
     """
 
 
@@ -156,7 +172,7 @@ def recognizes(model: Any) -> bool:  # type: ignore[empty-body]  # a specificati
 def is_out_of_memory(error: BaseException) -> bool:  # type: ignore[empty-body]  # a specification has no body
     """Return whether ``error`` says that the device ran out of memory (optional).
 
-    Called when ``forward`` or a copy fails; after True the generator halves the batch and goes on from the same row.
+    Called when ``forward`` or a copy fails; after True the batch is halved, and the run goes on from the same row.
     """
 
 
@@ -164,11 +180,22 @@ def is_out_of_memory(error: BaseException) -> bool:  # type: ignore[empty-body] 
 def weight_digest(model: Any) -> str:  # type: ignore[empty-body]  # a specification has no body
     """Return a digest of everything that was learned, or ``""`` where it cannot be seen (optional).
 
-    Called once per run that streams to a store, which refuses to go on with other weights. The same weights give the
-    same digest in every process and on every device; ``store.fingerprint.digest`` makes one of named arrays.
+    Called once per run that streams to a file, which refuses to be continued with other weights. The same weights give
+    the same digest in every process and on every device; ``toolkit.digest.digest`` makes one of named arrays.
 
     Args:
         model: What ``load_model`` returned.
+    """
+
+
+@hookspec(firstresult=True)
+def data_digest(dataset: Any) -> Any:
+    """Return a digest of a dataset of the framework's own classes, or None for any other dataset (optional).
+
+    Called once per run that streams to a file. Arrays, tables, sequences and loaders are read by the core.
+
+    Args:
+        dataset: The dataset, or that of a loader.
     """
 
 
@@ -178,7 +205,3 @@ def available_devices() -> list[str]:  # type: ignore[empty-body]  # a specifica
 
     Called by ``check_backend``, in a process of its own, so it may import the framework and start its devices.
     """
-
-
-REQUIRED: Final = ("load_model", "iterate_batches", "to_device", "forward", "posterior_params")
-OPTIONAL: Final = ("recognizes", "is_out_of_memory", "weight_digest", "available_devices")

@@ -1,7 +1,7 @@
 """The promised import path of the JAX generator."""
 
-from probly.data_generator.discovery.listing import explain_missing
 from probly.data_generator.bound_generator import BaseDataGenerator
+from probly.data_generator.discovery.listing import explain_missing
 from probly.data_generator.generator import FirstOrderDataGenerator as _FirstOrderDataGenerator
 from probly.data_generator.toolkit.samples import prepares_batch_inp
 

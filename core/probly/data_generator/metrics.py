@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probly.data_generator.distributions import Distributions
+from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.rows import FloatRows
-from probly.data_generator.formats.shared import row_blocks
 
 ClassIndices = npt.NDArray[np.int64]
 

@@ -5,27 +5,24 @@ from typing import Any
 
 import numpy as np
 
-from probly.data_generator.discovery.choosing import choose_backend
-from probly.data_generator.discovery.loading import Backend, load_backend
-from probly.data_generator.errors import InvalidOutputError
-from probly.data_generator.hookspecs import HOST
-from probly.data_generator.rows import find_bad_row, unwrap
+from probly.data_generator.rows import FloatRows
+from probly.data_generator.run.scores import ScoreReader, check_scores, is_half
+from probly.data_generator.toolkit.arrays import to_host
+from probly.data_generator.toolkit.outputs import pick_scores
 
 OUTPUT_MODES = ("auto", "logits")
-HALF = ("float16", "float8")
-"""What the names of float dtypes with fewer than 32 bits contain."""
 
 
 class Temperature:
-    """Return ``softmax(logits / temperature)`` as the framework's array; pass it as ``output_transform``.
+    """Make rows of ``softmax(logits / temperature)``; pass it as ``output_transform``.
 
     A temperature above 1 makes the distributions flatter, one below 1 makes them sharper (Hinton, Vinyals and Dean,
     Distilling the Knowledge in a Neural Network, arXiv:1503.02531, equation 1; as a calibration method: Guo et al.,
     On Calibration of Modern Neural Networks, arXiv:1706.04599, section 4.2). A single logit per row is divided before
     the logistic function.
 
-    The softmax is that of the framework whose arrays come: the backend that recognizes them, or NumPy's. A store
-    records the temperature, so a run on it cannot be gone on with at another one.
+    A run divides where it makes its rows, beside the device, and its columns stay those of the model. A store records
+    the temperature, so it cannot be continued at another one. Called by hand, it answers at once.
 
     Args:
         temperature: A finite number above 0.
@@ -43,9 +40,6 @@ class Temperature:
         array([0.25, 0.75], dtype=float32)
     """
 
-    keeps_columns = True
-    """The columns stay those of the model, and so do their names."""
-
     def __init__(self, temperature: float, output_mode: str = "auto") -> None:
         number = isinstance(temperature, int | float) and not isinstance(temperature, bool)
         if not number or not (math.isfinite(temperature) and temperature > 0):
@@ -59,80 +53,40 @@ class Temperature:
             raise ValueError(message)
         self.temperature = float(temperature)
         self.output_mode = output_mode
-        # What a store knows a function by; see store.fingerprint.describe_function.
+        # What a store knows a function by; see run.identity.describe_function.
         self.__qualname__ = f"Temperature({self.temperature!r})"
-        self._looked = False
-        self._softmaxes: dict[type, _Softmax] = {}
 
-    def __call__(self, outputs: Any) -> Any:
-        """Return the probabilities of a batch of raw model outputs.
+    def __call__(self, outputs: Any) -> FloatRows:
+        """Return the probabilities of a batch of raw model outputs as NumPy's array.
 
         Args:
             outputs: Logits of shape ``(N, classes)``, ``(N, 1)`` or ``(N,)``, or what holds them; see
-                ``outputs.unwrap``.
+                ``toolkit.outputs.pick_scores``. Arrays of a framework must be readable by NumPy.
 
         Returns:
-            The framework's float32 array of shape ``(N, classes)`` or ``(N, 2)``; a NumPy array for half precision.
+            float32, shape ``(N, classes)`` or ``(N, 2)``.
 
         Raises:
-            InvalidOutputError: The first batch holds probabilities.
+            InvalidOutputError: They are probabilities, and ``output_mode`` is ``"auto"``.
             TypeError: The outputs are class labels, or no array.
+
+        Examples:
+            >>> Temperature(0.5, "logits")(np.array([[0.0, np.log(2.0)]]))
+            array([[0.2, 0.8]], dtype=float32)
         """
-        scores = unwrap(outputs)
-        softmax = self._softmax(scores)
-        if any(word in str(scores.dtype) for word in HALF):
-            # Half precision is upcast before anything is done with it, which arrays of all frameworks do on the host.
-            scores = np.asarray(softmax.backend.hook.to_device(data=scores, device=HOST)).astype(np.float32)
-            softmax = self._softmax(scores)
-        if not self._looked:
-            self._look(softmax.rows(scores, "probs", divided=False), softmax.backend)
-        return softmax.rows(scores, "logits", divided=True)
-
-    def _softmax(self, scores: Any) -> "_Softmax":
-        kind = type(scores)
-        if kind not in self._softmaxes:
-            self._softmaxes[kind] = _Softmax(load_backend(choose_backend(scores)), self.temperature)
-        return self._softmaxes[kind]
-
-    def _look(self, rows: Any, backend: Backend) -> None:
-        """Refuse a first batch of probabilities, by the rule of output_mode="auto"."""
-        hosted = np.asarray(backend.hook.to_device(data=rows, device=HOST))
-        if self.output_mode == "auto" and hosted.ndim == 2 and find_bad_row(hosted) is None:
-            message = (
-                "a temperature needs logits, but the first batch holds probabilities; let the model return what comes "
-                'before its softmax, or set output_mode="logits" if these are logits'
-            )
-            raise InvalidOutputError(message)
-        self._looked = True
+        found = pick_scores(outputs)
+        hosted = np.asarray(to_host(found))
+        reader, where = ScoreReader(self.output_mode, self.temperature), repr(self)
+        scores = check_scores(hosted, len(hosted) if hosted.ndim else 1, where)
+        rows = reader.read(scores, where, np.arange(len(scores)), half=is_half(found.dtype))
+        rows = rows.astype(np.float64)
+        reader.to_rows(rows)
+        return rows.astype(np.float32)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Send what it was made of, without the backend."""
+        """Send what it was made of."""
         return type(self), (self.temperature, self.output_mode)
 
     def __repr__(self) -> str:
         """Return the call that makes it."""
         return self.__qualname__
-
-
-class _Softmax:
-    """A backend's own way from scores to probabilities: its ``forward``, with a model that only divides."""
-
-    def __init__(self, backend: Backend, temperature: float) -> None:
-        def same(scores: Any) -> Any:
-            return scores
-
-        def divided(scores: Any) -> Any:
-            return scores / temperature
-
-        self.backend = backend
-        self._same, self._divided = (
-            backend.hook.load_model(source=source, device=None, options={}) for source in (same, divided)
-        )
-
-    def rows(self, scores: Any, output_mode: str, *, divided: bool) -> Any:
-        return self.backend.hook.forward(
-            model=self._divided if divided else self._same,
-            inputs=scores,
-            output_mode=output_mode,
-            batch_size=int(scores.shape[0]) if len(scores.shape) else 1,
-        )

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from probly.data_generator.discovery.listing import explain_missing
 from probly.data_generator.bound_generator import BaseDataGenerator
+from probly.data_generator.discovery.listing import explain_missing
 from probly.data_generator.generator import FirstOrderDataGenerator as _FirstOrderDataGenerator
 from probly.data_generator.toolkit.samples import Getter, split_sample
 

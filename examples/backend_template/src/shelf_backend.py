@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from probly.data_generator import HOST, batches, hookimpl, nests, outputs, posterior
+from probly.data_generator.toolkit.digest import digest
 from probly.data_generator.toolkit.importing import import_model
-from probly.data_generator.run.identity import digest
 
 
 @hookimpl

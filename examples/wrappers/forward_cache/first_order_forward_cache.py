@@ -24,8 +24,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from probly.data_generator.hookspecs import HOST, hookimpl
+from probly.data_generator.toolkit.digest import digest
 from probly.data_generator.toolkit.nests import is_table, leaves, map_leaves
-from probly.data_generator.run.identity import digest
 
 logger = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from probly.data_generator.errors import AlignmentError, BackendError, InvalidOutputError, StoreError
 from probly_data_generator_command_line.errors import (
     CLOSED,
     FAILED,
@@ -22,7 +23,6 @@ from probly_data_generator_command_line.errors import (
     StoppedError,
 )
 from probly_data_generator_command_line.group import first_order
-from probly.data_generator.errors import AlignmentError, BackendError, InvalidOutputError, StoreError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 PACKAGE = Path(__file__).parents[1]

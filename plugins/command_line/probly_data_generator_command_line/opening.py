@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from probly_data_generator_command_line.errors import InputError
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
 from probly.data_generator.store import FORMATS, Store, load, open_partial
+from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_store.spec import MANIFEST, SPEC
 
 

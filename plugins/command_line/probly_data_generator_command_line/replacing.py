@@ -5,9 +5,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from probly_data_generator_command_line.errors import InputError
 from probly.data_generator.errors import StoreError
 from probly.data_generator.store import files, open_partial, open_store
+from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_store.lock import Lock
 from probly_data_generator_store.shards import NAME
 from probly_data_generator_store.spec import MANIFEST, SHARDS, SPEC

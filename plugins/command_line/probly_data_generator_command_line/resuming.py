@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from probly_data_generator_command_line.errors import INTERRUPTED, TERMINATED, StoppedError
 from probly.data_generator.errors import StoreError
 from probly.data_generator.store import open_partial
+from probly_data_generator_command_line.errors import INTERRUPTED, TERMINATED, StoppedError
 
 
 @contextmanager

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from probly.data_generator import dataset as core
+from probly.data_generator import soft_targets as core
+from probly.data_generator.rows import FloatRows
 from probly.data_generator.toolkit.batches import iterate_batches
 from probly.data_generator.toolkit.loaders import SimpleDataLoader, is_loader
 from probly.data_generator.toolkit.nests import columns, leaves, map_leaves
-from probly.data_generator.rows import FloatRows
 from probly.data_generator.toolkit.samples import Batch, Batches, Getter
 from probly_data_generator_jax.devices import is_number, resolve_device, stage
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from probly.data_generator.hookspecs import OutputMode
-from probly.data_generator.rows import as_probabilities, cut_rows
+from probly.data_generator.rows import as_probabilities
+from probly.data_generator.toolkit.outputs import cut_rows
 from probly_data_generator_jax.compiling import Bound, bound
 from probly_data_generator_jax.devices import Placement, is_half, is_number
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from probly.data_generator.toolkit.nests import is_table, map_leaves
 from probly.data_generator.toolkit.arrays import NumpyOperations
+from probly.data_generator.toolkit.nests import is_table, map_leaves
 from probly_data_generator_onnx.devices import check_device
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)

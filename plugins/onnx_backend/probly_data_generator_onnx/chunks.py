@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from probly.data_generator.rows import cut_rows
+from probly.data_generator.toolkit.outputs import cut_rows
 
 Feeds = Mapping[str, Any]
 

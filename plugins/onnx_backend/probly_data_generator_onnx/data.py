@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from probly.data_generator.toolkit.batches import iterate_batches
 from probly.data_generator.soft_targets import FirstOrderDataset, output_dataloader
+from probly.data_generator.toolkit.batches import iterate_batches
 from probly.data_generator.toolkit.samples import Batches, Getter
 
 __all__ = ["FirstOrderDataset", "onnx_batches", "output_dataloader"]

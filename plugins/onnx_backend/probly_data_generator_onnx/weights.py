@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from probly.data_generator.run.identity import digest
+from probly.data_generator.toolkit.digest import digest
 from probly_data_generator_onnx.external import check_file, external, parts, tensors
 from probly_data_generator_onnx.files import Stored
 

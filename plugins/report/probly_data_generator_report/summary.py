@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probly.data_generator.distributions import Distributions
+from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.metrics import ClassIndices, class_indices
 from probly.data_generator.rows import FloatRows
 from probly_data_generator_report.counting import Leaders, Sample, SoftMass
@@ -20,7 +20,6 @@ from probly_data_generator_report.scores import (
     surprises,
 )
 from probly_data_generator_report.simplex import TriangleCounts
-from probly.data_generator.formats.shared import row_blocks
 
 NUMBERS_AT_ONCE = 1 << 20
 """How much of a store is in memory at a time."""

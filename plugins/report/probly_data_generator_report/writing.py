@@ -9,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from probly.data_generator.comparison import compare
+from probly.data_generator.formats.atomic import replacing
 from probly_data_generator_report.figures import Drawn, draw_all
 from probly_data_generator_report.numbers import numbers as numbers_of
 from probly_data_generator_report.page import page
@@ -18,7 +19,6 @@ from probly_data_generator_report.provenance_table import facts
 from probly_data_generator_report.style import matplotlib
 from probly_data_generator_report.summary import summarise
 from probly_data_generator_report.svg import render
-from probly.data_generator.formats.atomic import replacing
 
 
 def write_report(

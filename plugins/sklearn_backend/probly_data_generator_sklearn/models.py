@@ -11,10 +11,11 @@ from sklearn.base import BaseEstimator, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from probly.data_generator.toolkit.importing import import_model, is_import_path
+from probly.data_generator.rows import as_probabilities
 from probly.data_generator.toolkit.arrays import OPERATIONS
+from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly.data_generator.toolkit.options import checked_options
-from probly.data_generator.rows import as_probabilities, describe, unwrap
+from probly.data_generator.toolkit.outputs import describe, pick_scores
 from probly_data_generator_sklearn.files import open_file
 
 PROBABILITIES, DECISIONS = "predict_proba", "decision_function"
@@ -91,7 +92,7 @@ def _array(answers: Any) -> npt.NDArray[Any]:
             "take one of them with output_transform=lambda outputs: outputs[0], in a run of its own"
         )
         raise TypeError(message)
-    scores = np.asarray(answers) if hasattr(answers, "__array__") else np.asarray(unwrap(answers))
+    scores = np.asarray(answers) if hasattr(answers, "__array__") else np.asarray(pick_scores(answers))
     if scores.dtype.kind not in "fiub":
         message = (
             f"Model must return numbers, got {describe(answers)} of {scores.dtype}; "

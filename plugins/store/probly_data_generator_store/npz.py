@@ -16,17 +16,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from probly.data_generator.distributions import Distributions
+from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.formats.atomic import replacing
-from probly.data_generator.formats.shared import (
-    Array,
-    check_size,
-    decode_meta,
-    encode_meta,
-    reading,
-    row_blocks,
-    simple_labels,
-)
+from probly.data_generator.formats.shared import Array, check_size, decode_meta, encode_meta, reading, simple_labels
 
 NUMBERS_AT_ONCE = 2**20
 NAMES = ("probabilities", "indices", "labels", "meta")

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from probly.data_generator.distributions import Distributions
+from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.formats.atomic import replacing
 from probly.data_generator.formats.shared import (
     Array,
@@ -25,7 +25,6 @@ from probly.data_generator.formats.shared import (
     optional_library,
     reading,
     room,
-    row_blocks,
     simple_labels,
 )
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from probly.data_generator.toolkit.batches import ArrayBatches
 from probly.data_generator.errors import AlignmentError, StoreError
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.run.loop import Run
+from probly.data_generator.toolkit.batches import ArrayBatches
 from probly.data_generator.toolkit.samples import Batch, Indices
 from probly_data_generator_store.opening import open_store
 from probly_data_generator_store.reader import Store

@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import InvalidOutputError, StoreError
+from probly.data_generator.formats.shared import decode_meta, encode_meta
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.store import files, layout
+from probly_data_generator_store.encodings import representation
 from probly_data_generator_store.held import Held
 from probly_data_generator_store.lock import Lock
 from probly_data_generator_store.manifest import manifest_bytes
-from probly.data_generator.formats.shared import decode_meta, encode_meta
 from probly_data_generator_store.publisher import Publisher
-from probly_data_generator_store.encodings import representation
 from probly_data_generator_store.shards import Range, gaps, label_tensor, list_shards, read_shard
 from probly_data_generator_store.spec import MANIFEST, SHARDS, SPEC, Spec, refuse_differences
 

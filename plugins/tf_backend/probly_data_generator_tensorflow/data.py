@@ -5,8 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from probly.data_generator.toolkit.batches import iterate_batches
 from probly.data_generator.errors import AlignmentError
+from probly.data_generator.toolkit.batches import iterate_batches
 from probly.data_generator.toolkit.loaders import loader_batches
 from probly.data_generator.toolkit.samples import Batch, Batches, Getter, check_batch_size, split_sample
 from probly_data_generator_tensorflow.order import check_finite, check_order

@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.hookspecs import OutputMode
+from probly.data_generator.rows import as_probabilities
 from probly.data_generator.toolkit.nests import count_rows, leaves, map_leaves
-from probly.data_generator.rows import as_probabilities, cut_rows, unwrap
+from probly.data_generator.toolkit.outputs import cut_rows, pick_scores
 from probly_data_generator_tensorflow.tensors import is_half
 
 
@@ -146,7 +147,7 @@ class Step:
         outputs = self.function(inputs)
         if output_mode == "raw":
             return outputs
-        scores = tf.convert_to_tensor(unwrap(outputs))
+        scores = tf.convert_to_tensor(pick_scores(outputs))
         if scores.shape.rank is None or None in scores.shape[1:]:
             # A single score per row could not be told from several.
             message = f"the shape of the outputs, {scores.shape}, is unknown while they are compiled"

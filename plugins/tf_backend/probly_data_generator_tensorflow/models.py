@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly_data_generator_tensorflow import keeping
-from probly_data_generator_tensorflow.saved_models import Shapes, saved_model
 from probly_data_generator_tensorflow.forward import Step
+from probly_data_generator_tensorflow.saved_models import Shapes, saved_model
 from probly_data_generator_tensorflow.tensors import resolve_device, short_name
 
 # A generator loads its live model again when it runs, by then outside the scope that it was made in.

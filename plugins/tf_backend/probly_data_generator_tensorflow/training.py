@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from probly.data_generator import dataset as core
+from probly.data_generator import soft_targets as core
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import AlignmentError
+from probly.data_generator.rows import FloatRows
 from probly.data_generator.toolkit.loaders import SimpleDataLoader
 from probly.data_generator.toolkit.nests import columns, count_rows, leaves
-from probly.data_generator.rows import FloatRows
 from probly.data_generator.toolkit.samples import Getter, check_batch_size, split_sample
 from probly_data_generator_tensorflow.order import check_finite, check_order
 

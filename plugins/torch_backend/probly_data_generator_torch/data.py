@@ -7,10 +7,17 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
-from probly.data_generator import dataset as core
-from probly.data_generator.toolkit.batches import iterate_batches
+from probly.data_generator import soft_targets as core
 from probly.data_generator.rows import FloatRows
-from probly.data_generator.toolkit.samples import Batch, Batches, Getter, announced_length, check_batch_size, split_sample
+from probly.data_generator.toolkit.batches import iterate_batches
+from probly.data_generator.toolkit.samples import (
+    Batch,
+    Batches,
+    Getter,
+    announced_length,
+    check_batch_size,
+    split_sample,
+)
 from probly_data_generator_torch.tensors import PAIRS, plain, stack_samples, to_numpy
 from probly_data_generator_torch.workers import fetched_by_workers
 

@@ -7,7 +7,7 @@ import torch
 from torch.utils import _pytree as pytree  # what an exported program returns is a nest in its terms
 
 from probly.data_generator.toolkit.nests import common_rows, map_leaves, take_rows
-from probly.data_generator.rows import cut_rows, unwrap
+from probly.data_generator.toolkit.outputs import cut_rows, pick_scores
 
 
 class Sizes(NamedTuple):
@@ -104,7 +104,7 @@ def _padded_call(function: Any, inputs: Any, least: int, *, raw: bool) -> Any:
         inputs = map_leaves(lambda leaf: torch.cat([leaf, leaf[-1:].expand(missing, *leaf.shape[1:])]), inputs)
     outputs = function(inputs)
     return pytree.tree_map_only(
-        torch.Tensor, lambda leaf: cut_rows(leaf, rows + missing, rows), outputs if raw else unwrap(outputs)
+        torch.Tensor, lambda leaf: cut_rows(leaf, rows + missing, rows), outputs if raw else pick_scores(outputs)
     )
 
 

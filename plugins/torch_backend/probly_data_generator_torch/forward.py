@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from probly.data_generator.hookspecs import OutputMode
+from probly.data_generator.rows import rows_of_scores
 from probly.data_generator.toolkit.nests import map_leaves
-from probly.data_generator.rows import rows_of_scores, unwrap
+from probly.data_generator.toolkit.outputs import pick_scores
 from probly_data_generator_torch import tensors
 from probly_data_generator_torch.exported import Sizes, call_in_sizes
 from probly_data_generator_torch.modes import evaluating
@@ -156,7 +157,7 @@ class TorchModel:
 
 
 def _rows(outputs: Any, output_mode: Any) -> torch.Tensor:
-    scores = outputs if type(outputs) is torch.Tensor else unwrap(outputs)
+    scores = outputs if type(outputs) is torch.Tensor else pick_scores(outputs)
     rows = rows_of_scores(scores, output_mode, OPERATIONS)
     # Rows are collected one batch late, when the model may have written the next ones to the same memory.
     return send(rows.clone() if rows is scores else rows)

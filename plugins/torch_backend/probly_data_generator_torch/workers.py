@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
-from probly.data_generator.toolkit.batches import iterate_batches
 from probly.data_generator.errors import AlignmentError
+from probly.data_generator.toolkit.batches import iterate_batches
 from probly.data_generator.toolkit.samples import Batch, Batches, Getter, fetch
 from probly_data_generator_torch.tensors import PAIRS, stack_samples
 

@@ -1,6 +1,7 @@
-"""The backend of a live model, found without importing any framework."""
+"""The backend of a live model or a file, found without importing any framework."""
 
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from probly.data_generator.discovery.listing import BackendInfo, find_backend, known_backends, list_backends
@@ -10,49 +11,67 @@ from probly.data_generator.toolkit.importing import import_model, is_import_path
 
 
 def choose_backend(model: Any) -> BackendInfo:
-    """Return the backend that recognizes a live model, else the agnostic one; no framework is imported.
+    """Return the backend that recognizes a live model or the suffix of a file; no framework is imported.
+
+    Of several that recognize a live model, the one whose class comes first in ``type(model).__mro__`` gets it: a
+    library's own backend wins over the one of the library that it is built on. Nobody's model is the agnostic one's.
 
     Raises:
-        AmbiguousBackendError: Several recognize it.
+        AmbiguousBackendError: Several recognize it by the same class, or the same suffix.
         BackendNotInstalledError: The model's own framework has a backend of ours that is not installed, and the
             agnostic one finds no ``predict_proba`` on the model.
         BrokenBackendError: The model's own framework has a backend that is installed but broken.
+        ValueError: No backend opens files of this suffix.
     """
-    if isinstance(model, str | PathLike | tuple):
-        model = _resolved(model)
-    recognizing: list[BackendInfo] = []
+    source = _source(model)
+    ranks: dict[str, int] = {}
     broken: dict[str, BrokenBackendError] = {}
-    for info in list_backends().values():
+    installed = list_backends()
+    for name, info in installed.items():
         try:
-            if _recognizes(info, model):
-                recognizing.append(info)
+            rank = _rank(info, source)
         except BrokenBackendError as error:
             broken.update(dict.fromkeys(info.aliases, error))
-    if len(recognizing) > 1:
-        names = " and ".join(repr(info.name) for info in recognizing)
-        message = f"a model of type {type(model).__qualname__} is recognized by {names}; choose one with backend=..."
+        else:
+            if rank is not None:
+                ranks[name] = rank
+    best = [name for name, rank in ranks.items() if rank == min(ranks.values())]
+    if len(best) > 1:
+        names = " and ".join(map(repr, best))
+        what = repr(str(source)) if isinstance(source, Path) else f"a model of type {type(source).__qualname__}"
+        message = f"{what} is recognized by {names}; choose one with backend=..."
         raise AmbiguousBackendError(message)
-    if recognizing:
-        return recognizing[0]
+    if best:
+        return installed[best[0]]
+    if isinstance(source, Path):
+        message = (
+            f"a file does not tell its framework, and no installed backend claims the suffix {source.suffix!r}: "
+            f"{str(source)!r}; set backend=..., one of {', '.join(map(repr, sorted(installed)))}"
+        )
+        raise ValueError(message)
     # The model's own framework may have a backend that cannot be used; the agnostic one would only hide that.
-    for framework in sorted({kind.__module__.partition(".")[0] for kind in type(model).__mro__}):
+    for framework in sorted({kind.__module__.partition(".")[0] for kind in type(source).__mro__}):
         if framework in broken:
             raise broken[framework]
         # A model that names its own method for probabilities hides nothing: the agnostic backend calls it.
-        if framework in known_backends() and not hasattr(model, "predict_proba"):
+        if framework in known_backends() and not hasattr(source, "predict_proba"):
             find_backend(framework)  # raises where it is not installed
     return find_backend("numpy")
 
 
-def _recognizes(info: BackendInfo, model: Any) -> bool:
-    """Return whether one backend recognizes a model.
+def _rank(info: BackendInfo, source: Any) -> int | None:
+    """Return how specifically a backend recognizes a model, 0 for its own class, or None if it does not.
 
     Raises:
         BrokenBackendError: It cannot be loaded, or its hook fails, which is no reason to refuse everybody's models.
     """
     backend = load_backend(info)
+    kinds = type(source).__mro__
     try:
-        return backend.has("recognizes") and bool(backend.hook.recognizes(model=model))
+        found = backend.hook.recognizes(source=source) if backend.has("recognizes") else False
+        if not found:
+            return None
+        return kinds.index(found) if isinstance(found, type) else len(kinds)
     except Exception as error:
         message = (
             f"backend {info.name!r} ({info.distribution} {info.version}) is installed but broken: hook recognizes "
@@ -61,16 +80,13 @@ def _recognizes(info: BackendInfo, model: Any) -> bool:
         raise BrokenBackendError(message) from error
 
 
-def _resolved(model: Any) -> Any:
-    """Return the live model behind ``"module:attribute"``; the path of a file does not tell whose it is.
+def _source(model: Any) -> Any:
+    """Return what is to be recognized: the live model behind ``"module:attribute"``, the path of a file, or the model.
 
-    Raises:
-        ValueError: It is a path.
+    A pair is a builder and its weight file, and the file tells whose it is.
     """
-    if isinstance(model, str) and is_import_path(model):
-        return import_model(model)
-    message = (
-        f"a file does not tell its framework: {model!r}; set backend=..., one of "
-        f"{', '.join(map(repr, sorted(list_backends())))}"
-    )
-    raise ValueError(message)
+    if isinstance(model, tuple) and model and isinstance(model[-1], str | PathLike):
+        model = model[-1]
+    if isinstance(model, str):
+        return import_model(model) if is_import_path(model) else Path(model)
+    return Path(model) if isinstance(model, PathLike) else model

@@ -18,13 +18,20 @@ from probly.data_generator.errors import (
     UnknownBackendError,
 )
 
-GROUP = "probly.data_generator.backends"
+BACKENDS = "probly.data_generator.backends"
+WRAPPERS = "probly.data_generator.wrappers"
+FORMATS = "probly.data_generator.formats"
+COMMANDS = "probly.data_generator.commands"
+ENGINES = "probly.data_generator.engines"
+"""The groups of entry points: what strangers add to without asking us."""
 CORE = "probly-data-generator"
+TOOLS = ("all", "cli", "images", "parquet", "report", "standard", "store")
+"""The extras of the core that name no backend."""
 
 
 @dataclass(frozen=True)
 class BackendInfo:
-    """What the metadata of an installed distribution says of a backend (or a wrapper); nothing has been imported.
+    """What the metadata of an installed distribution says of a backend (or a wrapper, a format, a command); nothing has been imported.
 
     Attributes:
         name: The name in metadata and messages.
@@ -94,7 +101,7 @@ def single_claim(name: str, installed: Claims, nouns: tuple[str, str], known: Se
         return found[0]
     close = difflib.get_close_matches(str(name), list(dict.fromkeys([*installed, *known])), n=3)
     hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
-    damaged = _scan(GROUP)[1]
+    damaged = _scan(BACKENDS)[1]
     unread = f"; distributions that cannot be read: {'; '.join(damaged)}" if damaged else ""
     names = ", ".join(sorted(installed)) or "none"
     message = f"Unknown {nouns[0]}: {name} (installed {nouns[1]}s: {names}){hint}{unread}"
@@ -125,10 +132,10 @@ def known_backends() -> Mapping[str, str]:
     pattern = re.compile(rf"(?P<distribution>{CORE}-[\w.-]+)\s*;\s*extra\s*==\s*['\"](?P<extra>[\w-]+)['\"]")
     requirements = importlib_metadata.requires(CORE) or []
     matches = (pattern.fullmatch(requirement.strip()) for requirement in requirements)
-    return {match["extra"]: match["distribution"] for match in matches if match and match["extra"] != "all"}
+    return {match["extra"]: match["distribution"] for match in matches if match and match["extra"] not in TOOLS}
 
 
-def claims(group: str = GROUP) -> Claims:
+def claims(group: str = BACKENDS) -> Claims:
     """Return every name with the backends that claim it, one per distribution and value."""
     return _scan(group)[0]
 

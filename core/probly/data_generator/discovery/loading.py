@@ -1,15 +1,13 @@
 """Loading one backend into a manager of its own."""
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from probly.data_generator import hookspecs
-from probly.data_generator.discovery.rules import check_names, check_plugin, new_manager
+from probly.data_generator.discovery.defaults import defaults_beside
 from probly.data_generator.discovery.listing import BackendInfo
+from probly.data_generator.discovery.rules import check_names, check_plugin, implementations, new_manager
 from probly.data_generator.discovery.wrapping import register_wrappers
-from probly.data_generator.calling import direct
 from probly.data_generator.errors import BrokenBackendError
 
 
@@ -26,11 +24,6 @@ class Backend:
     info: BackendInfo
     hook: Any
     wrappers: tuple[Any, ...] = ()
-
-    @functools.cached_property
-    def direct(self) -> Mapping[str, Callable[..., Any]]:
-        """The hooks that every backend has, by name, as what calls them with the least in between."""
-        return {name: direct(getattr(self.hook, name)) for name in hookspecs.REQUIRED}
 
     def has(self, hook: str) -> bool:
         """Return whether an optional hook is there; a wrapper around it is not enough."""
@@ -54,6 +47,7 @@ def load_backend(info: BackendInfo, wrappers: Sequence[Any] = ()) -> Backend:
         manager.register(plugin, name=info.name)
         check_names(manager, plugin)
         check_plugin(manager, plugin)
+        manager.register(defaults_beside({name for name, _ in implementations(manager, plugin)}), name="defaults")
     # A plugin may fail in any way while it is imported, sys.exit() included, and must take nobody else down.
     except (Exception, SystemExit) as error:
         message = (

@@ -25,7 +25,7 @@ def check_names(manager: pluggy.PluginManager, plugin: Any) -> None:
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        known = [*hookspecs.REQUIRED, *hookspecs.OPTIONAL]
+        known = [*hookspecs.REQUIRED, *hookspecs.DEFAULTED, *hookspecs.OPTIONAL]
         names = [caller.name for caller in manager.get_hookcallers(plugin) or [] if not caller.has_spec()]
         close = [match for name in names for match in difflib.get_close_matches(name, known, n=1)]
         message = f"{error}; did you mean {' and '.join(close)}?" if close else f"{error}; there are {', '.join(known)}"

@@ -6,11 +6,9 @@ from typing import Any
 
 import pluggy
 
+from probly.data_generator.discovery.listing import WRAPPERS, claims, single_claim
 from probly.data_generator.discovery.rules import check_names, check_signature, implementations
-from probly.data_generator.discovery.listing import claims, single_claim
 from probly.data_generator.errors import BrokenBackendError
-
-GROUP = "probly.data_generator.wrappers"
 
 
 def register_wrappers(manager: pluggy.PluginManager, wrappers: Sequence[Any]) -> tuple[Any, ...]:
@@ -42,7 +40,7 @@ def _made(wrapper: Any, hook: Any) -> Any:
 
 
 def _load(name: str) -> Any:
-    info = single_claim(name, claims(GROUP), ("wrapper", "wrapper"))
+    info = single_claim(name, claims(WRAPPERS), ("wrapper", "wrapper"))
     try:
         return info.entry_point.load()
     except (Exception, SystemExit) as error:

@@ -1,0 +1,1 @@
+"""File formats: their contract, choosing one by suffix, and JSON."""

@@ -11,19 +11,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from probly.data_generator.distributions import Distributions
-from probly.data_generator.toolkit.samples import Indices
+from probly.data_generator.distributions import Distributions, blocks, row_blocks
 from probly.data_generator.formats.atomic import replacing
-from probly.data_generator.formats.shared import (
-    Array,
-    blocks,
-    decode_json,
-    encode_meta,
-    label_array,
-    reading,
-    room,
-    row_blocks,
-)
+from probly.data_generator.formats.shared import Array, decode_json, encode_meta, label_array, reading, room
+from probly.data_generator.toolkit.samples import Indices
 
 NUMBERS_AT_ONCE = 2**16
 

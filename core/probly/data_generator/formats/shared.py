@@ -1,4 +1,4 @@
-"""What the formats share: metadata as JSON, labels as numbers or text, blocks of rows, and one error for damage."""
+"""What the formats share: metadata as JSON, labels as numbers or text, and one error for damage."""
 
 import contextlib
 import importlib
@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
-from probly.data_generator.rows import FloatRows
 
 Array = npt.NDArray[Any]
 
@@ -54,19 +52,6 @@ def check_size(needed: int, file_bytes: int) -> None:
             "if that is true, write it again without compression"
         )
         raise ValueError(message)
-
-
-def blocks(distributions: Distributions, numbers: int) -> Iterator[slice]:
-    """Yield the slices that cut all rows into blocks of about so many numbers."""
-    step = max(1, numbers // max(1, distributions.num_classes))
-    for start in range(0, len(distributions), step):
-        yield slice(start, start + step)
-
-
-def row_blocks(distributions: Distributions, numbers: int) -> Iterator[tuple[slice, FloatRows]]:
-    """Yield each of ``blocks`` with its rows; those of a store are read only now."""
-    for part in blocks(distributions, numbers):
-        yield part, distributions.gather(distributions.indices[part])
 
 
 def encode_meta(path: Path, meta: Mapping[str, Any]) -> bytes:

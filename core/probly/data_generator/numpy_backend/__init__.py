@@ -1,0 +1,1 @@
+"""The framework-agnostic backend, an ordinary plugin of the core's own distribution."""

@@ -1,0 +1,1 @@
+"""One run: batches to the device and back, scores to rows, rows to a sink."""

@@ -1,98 +1,89 @@
-"""Telling models, datasets and functions apart between two runs, as far as that is cheap; see docs/store.md."""
+"""What a later run must have in common with the first one to continue its store; see docs/store.md."""
 
 import hashlib
-import os
-from collections.abc import Callable, Iterable, Mapping
-from types import FunctionType, MethodType
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from probly.data_generator.discovery.loading import Backend
+from probly.data_generator.hookspecs import HOST
+from probly.data_generator.run.provenance import RunRecord
+from probly.data_generator.toolkit.digest import digest, update_digest
 from probly.data_generator.toolkit.loaders import is_loader
-from probly.data_generator.toolkit.nests import columns, common_rows, is_array, is_table
+from probly.data_generator.toolkit.nests import columns, is_table
 from probly.data_generator.toolkit.samples import announced_length, fetch
 
 WHOLE_BYTES = 256 << 20
 """Arrays up to this size are read whole; of larger ones, ``SAMPLED_ROWS`` rows."""
-BLOCK_BYTES = 4 << 20
-"""Larger arrays are read in blocks of this size, by as many threads as there are processors."""
 SAMPLED_ROWS = 4096
 SAMPLES = 32
 """How many samples of a dataset that is no array are looked at."""
 
 
-def digest(parts: Iterable[tuple[str, Any]]) -> str:
-    """Return the SHA-256 of named arrays: names, dtypes, shapes and bytes, or of large ones the SHA-256 of each block.
+def run_identity(
+    record: RunRecord, backend: Backend, source: Any, model: Any, dataset: Any, keys: Any
+) -> dict[str, Any]:
+    """Return what a later run must have in common with this one to continue its store.
+
+    Batch size, workers and device are not part of it: they do not change what a row means.
 
     Args:
-        parts: Anything that ``np.asarray`` accepts, in an order that does not change between processes.
+        record: What the user asked for.
+        backend: The hooks.
+        source: The model as the user gave it.
+        model: What ``load_model`` made of it.
+        dataset: The dataset or loader.
+        keys: What the store keeps beside its rows, or None.
     """
-    whole = hashlib.sha256()
-    for name, value in parts:
-        array = np.ascontiguousarray(value)
-        whole.update(f"{name}:{array.dtype.str}:{np.shape(value)};".encode())
-        if array.nbytes:
-            _update_with_bytes(whole, array.reshape(-1).view(np.uint8))
-    return f"sha256:{whole.hexdigest()}"
+    weights = backend.hook.weight_digest(model=model) if backend.has("weight_digest") else None
+    names = record.class_names
+    return {
+        "model": {"name": record.model_name, "type": describe_model(source), "weights": weights or None},
+        **record.model_options,
+        "dataset": describe_dataset(dataset, backend),
+        "class_names": None if names is None else [str(name) for name in names],
+        "output_mode": record.output_mode,
+        "output_transform": describe_function(record.output_transform),
+        "input_getter": describe_function(record.input_getter),
+        "keys": None if keys is None else f"{len(keys)} {digest([('', keys)])}",
+    }
 
 
-def _update_with_bytes(whole: Any, data: npt.NDArray[np.uint8]) -> None:
-    if len(data) <= BLOCK_BYTES:
-        whole.update(data.data)
-        return
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # it brings logging, which few runs need
-
-    blocks = (data[start : start + BLOCK_BYTES].data for start in range(0, len(data), BLOCK_BYTES))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for block in pool.map(lambda block: hashlib.sha256(block).digest(), blocks):
-            whole.update(block)
-
-
-def describe_dataset(dataset: Any) -> dict[str, Any]:
+def describe_dataset(dataset: Any, backend: Backend) -> dict[str, Any]:
     """Return what tells a dataset from another one, without using up an iterator."""
     if is_loader(dataset):
-        return describe_dataset(dataset.dataset)
+        return describe_dataset(dataset.dataset, backend)
+
+    def read(array: Any) -> Any:
+        return array if isinstance(array, np.ndarray) else backend.hook.to_device(data=array, device=HOST)
+
     arrays = columns(dataset)
     if arrays is not None:
-        return {"type": "arrays", "content": _describe_arrays(arrays)}
+        return {"type": "arrays", "content": _describe_arrays(arrays, read)}
     described = {
         "type": type(dataset).__qualname__,
         "length": announced_length(dataset),
         "content": _describe_samples(dataset),
     }
-    tensors = _tensors(dataset)
-    return described if tensors is None else {**described, "tensors": _describe_arrays(tensors)}
+    own = backend.hook.data_digest(dataset=dataset) if backend.has("data_digest") else None
+    return {**described, "data": own} if own else described
 
 
-def _tensors(dataset: Any) -> Any:
-    """Return the arrays of a dataset that announces them as ``tensors``; its samples may be made of more than them."""
-    tensors = getattr(dataset, "tensors", None)
-    if not isinstance(tensors, tuple) or not tensors or not all(is_array(part) for part in tensors):
-        return None
-    rows = common_rows(tensors)
-    return tensors if rows is not None and rows == announced_length(dataset) else None
-
-
-def describe_keys(keys: Any) -> str | None:
-    """Return what tells the keys of samples from other ones; None for none."""
-    return None if keys is None else f"{len(keys)} {digest([('', keys)])}"
-
-
-def _describe_arrays(arrays: Any) -> Any:
+def _describe_arrays(arrays: Any, read: Callable[[Any], Any]) -> Any:
     if is_table(arrays) or hasattr(arrays, "tocsr"):
         arrays = _parts_of_table(arrays) if is_table(arrays) else _parts_of_sparse(arrays)
     if isinstance(arrays, Mapping):
-        return {str(name): _describe_arrays(part) for name, part in arrays.items()}
+        return {str(name): _describe_arrays(part, read) for name, part in arrays.items()}
     if isinstance(arrays, list | tuple):
-        return {str(number): _describe_arrays(part) for number, part in enumerate(arrays)}
+        return {str(number): _describe_arrays(part, read) for number, part in enumerate(arrays)}
     described = f"{arrays.dtype}{list(arrays.shape)}"
     try:
         rows = arrays
-        if len(arrays) and np.prod(arrays.shape) * np.dtype(np.asarray(arrays[:1]).dtype).itemsize > WHOLE_BYTES:
+        if len(arrays) and np.prod(arrays.shape) * np.asarray(read(arrays[:1])).itemsize > WHOLE_BYTES:
             described += f" sample of {SAMPLED_ROWS}"
-            rows = np.stack([np.asarray(arrays[int(row)]) for row in _evenly(len(arrays), SAMPLED_ROWS)])
-        return f"{described} {digest([('', _without_objects(np.asarray(rows)))])}"
+            rows = np.stack([np.asarray(read(arrays[int(row)])) for row in _evenly(len(arrays), SAMPLED_ROWS)])
+        return f"{described} {digest([('', _without_objects(np.asarray(read(rows))))])}"
     except Exception:  # noqa: BLE001  # arrays on a device, or of a dtype that NumPy does not have
         return f"{described} not read"
 
@@ -135,53 +126,7 @@ def _describe_samples(dataset: Any) -> str:
 def _digest_samples(dataset: Any, length: int) -> str:
     whole = hashlib.sha256()
     for sample in fetch(dataset, _evenly(length, SAMPLES)):
-        _update(whole, sample, set())
-    return f"sha256:{whole.hexdigest()}"
-
-
-def _update(whole: Any, value: Any, seen: set[int]) -> None:
-    """Add any value to a digest: arrays, numbers and text by content, objects by their state."""
-    whole.update(f"{type(value).__qualname__}:".encode())
-    if isinstance(value, str | bytes | int | float | complex | None):
-        whole.update(repr(value).encode())
-    elif is_array(value) or isinstance(value, np.generic) or hasattr(value, "__array_interface__"):
-        whole.update(digest([("", np.asarray(value))]).encode())
-    elif isinstance(value, FunctionType | type):
-        whole.update(value.__qualname__.encode())
-    elif id(value) not in seen:
-        seen.add(id(value))
-        for key, part in _parts(value):
-            whole.update(f"{key};".encode())
-            _update(whole, part, seen)
-
-
-def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
-    if isinstance(value, Mapping):
-        return value.items()
-    if isinstance(value, list | tuple):
-        return enumerate(value)
-    if isinstance(value, set | frozenset):
-        return enumerate(sorted(value, key=repr))
-    state = value.__getstate__()
-    return state.items() if isinstance(state, Mapping) else [("", state)]
-
-
-def digest_state(model: Any) -> str:
-    """Return the digest of an object's state, or an empty string for a function, whose state cannot be seen.
-
-    Examples:
-        >>> digest_state(lambda batch: batch)
-        ''
-    """
-    if isinstance(model, MethodType):
-        model = model.__self__
-    if isinstance(model, FunctionType | type) or not hasattr(model, "__dict__"):
-        return ""
-    whole = hashlib.sha256()
-    try:
-        _update(whole, model, set())
-    except Exception:  # noqa: BLE001  # an object that cannot be looked into is known by its name only
-        return ""
+        update_digest(whole, sample, set())
     return f"sha256:{whole.hexdigest()}"
 
 

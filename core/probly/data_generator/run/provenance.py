@@ -1,68 +1,74 @@
-"""Where rows come from: what the metadata records, and what a later run on the same store must share with the first."""
+"""Where rows come from: what the user asked for, and what the metadata record of it."""
 
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from probly.data_generator.discovery.requirements import versions
-from probly.data_generator.run.loop import Run
 
-if TYPE_CHECKING:
-    from probly.data_generator.generator import FirstOrderDataGenerator
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run was asked for, as far as its rows depend on it.
+
+    Attributes:
+        framework: The name that the user chose the backend by.
+        backend: Its main name.
+        distribution: What provides it.
+        device: The resolved device.
+        model_name: The user's name for the model.
+        options: The backend's options that may change the rows.
+        output_mode: As asked for.
+        output_transform: The user's function, or None.
+        input_getter: The user's function, or None.
+        class_names: The name of each column, if they are known.
+    """
+
+    framework: str
+    backend: str
+    distribution: str
+    device: str
+    model_name: str | None
+    options: dict[str, Any]
+    output_mode: str
+    output_transform: Callable[[Any], Any] | None
+    input_getter: Callable[[Any], Any] | None
+    class_names: Sequence[Any] | None
+
+    @property
+    def model_options(self) -> dict[str, Any]:
+        """The entry ``options``, where there are some."""
+        return {"options": self.options} if self.options else {}
 
 
 def run_metadata(
-    generator: "FirstOrderDataGenerator", run: Run, num_classes: int, class_names: list[str] | None
+    record: RunRecord, num_classes: int, output_mode: str, class_names: list[str] | None
 ) -> dict[str, Any]:
-    """Return the metadata of a run that has seen its first batch."""
+    """Return the metadata of a run that has seen its first batch.
+
+    Args:
+        record: What it was asked for.
+        num_classes: The number of columns.
+        output_mode: As decided from the first batch.
+        class_names: The name of each column, checked, or None.
+    """
+    transform = record.output_transform
+    named = {} if transform is None else {"output_transform": _name(transform)}
     return {
-        "framework": generator.framework,
-        "backend": generator.backend.info.name,
-        "device": str(run.model.device),
-        **_options(run.model),
-        "model_name": generator.model_name,
-        "output_mode": "transform" if generator.output_transform else run.output_mode,
-        **_transform(generator.output_transform),
+        "framework": record.framework,
+        "backend": record.backend,
+        "device": record.device,
+        **record.model_options,
+        "model_name": record.model_name,
+        "output_mode": "transform" if transform else output_mode,
+        **named,
         "num_classes": num_classes,
         "class_names": class_names,
-        "versions": dict(versions(generator.backend.info.distribution)),
+        "versions": dict(versions(record.distribution)),
         "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
     }
 
 
-def run_identity(
-    generator: "FirstOrderDataGenerator", dataset: Any, model: Any, class_names: Sequence[Any] | None, keys: Any
-) -> dict[str, Any]:
-    """Return what a later run must have in common with this one to go on with its store.
-
-    Batch size, workers and device are not part of it: they do not change what a row means.
-    """
-    from probly.data_generator.store import fingerprint  # noqa: PLC0415  # only runs that stream need it
-
-    backend = generator.backend
-    digest = backend.hook.weight_digest(model=model) if backend.has("weight_digest") else None
-    return {
-        "model": {
-            "name": generator.model_name,
-            "type": fingerprint.describe_model(generator.model),
-            "weights": digest or None,
-        },
-        **_options(model),
-        "dataset": fingerprint.describe_dataset(dataset),
-        "class_names": None if class_names is None else [str(name) for name in class_names],
-        "output_mode": generator.output_mode,
-        "output_transform": fingerprint.describe_function(generator.output_transform),
-        "input_getter": fingerprint.describe_function(generator.input_getter),
-        "keys": fingerprint.describe_keys(keys),
-    }
-
-
-def _options(model: Any) -> dict[str, Any]:
-    options = getattr(model, "options", None)
-    return {"options": dict(options)} if options else {}
-
-
-def _transform(function: Any) -> dict[str, str]:
-    return (
-        {} if function is None else {"output_transform": getattr(function, "__qualname__", type(function).__qualname__)}
-    )
+def _name(function: Any) -> str:
+    return str(getattr(function, "__qualname__", type(function).__qualname__))

@@ -1,85 +1,116 @@
-"""Collecting the rows of a run in memory."""
+"""Where the rows of a run go: the protocol, and memory, which is one of two that the project has."""
 
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from probly.data_generator.distributions import Distributions
-from probly.data_generator.errors import AlignmentError, InvalidOutputError
+from probly.data_generator.errors import AlignmentError
 from probly.data_generator.rows import FloatRows
-from probly.data_generator.toolkit.samples import Batch, Indices
+from probly.data_generator.toolkit.samples import LABELS, Indices
 
 MOST_ROWS_IN_ADVANCE = 2**24
+
+
+class Sink(Protocol):
+    """What takes the rows of one run; it knows nothing of the run, and the run nothing of it but this.
+
+    Attributes:
+        first_needed: The first row that it lacks: a dataset need not read those before.
+        decided: The output mode that an earlier run on it decided for ``"auto"``, or None.
+        safe_rows: The rows that no crash can take away, for the progress.
+    """
+
+    @property
+    def first_needed(self) -> int:
+        """The first row that it lacks."""
+
+    @property
+    def decided(self) -> str | None:
+        """The output mode that an earlier run decided."""
+
+    @property
+    def safe_rows(self) -> int:
+        """The rows that no crash can take away."""
+
+    def needs(self, indices: Indices) -> bool:
+        """Return whether a row of a batch is lacking; called for every batch, in order, before it is computed.
+
+        Raises:
+            AlignmentError: The batch cannot be taken in this order.
+        """
+
+    def begin(self, classes: int, meta: Mapping[str, Any], mode: str, length: int | None) -> None:
+        """Prepare for rows of so many classes; called once, before the first rows, or before ``finish`` without any.
+
+        Args:
+            classes: The number of columns.
+            meta: The metadata of the run.
+            mode: The output mode, decided.
+            length: The number of rows that the dataset announces, or None.
+        """
+
+    def write(self, indices: Indices, rows: FloatRows, columns: Mapping[str, Any]) -> None:
+        """Take the checked rows of a batch; their memory is used again after the call.
+
+        Args:
+            indices: int64, shape ``(N,)``.
+            rows: float32, shape ``(N, classes)``.
+            columns: What else belongs to each row, by name; an array with ``N`` rows, or something else that it may
+                leave out.
+        """
+
+    def finish(self) -> Distributions:
+        """Return the distributions of all rows."""
 
 
 class MemorySink:
     """Arrays that are filled in order of arrival and sorted once at the end.
 
     Args:
-        length: The number of rows to expect, or None; a wrong one costs time, never rows.
         keyed: Whether the indices come from the user's index_getter, which must not repeat one.
     """
 
-    def __init__(self, length: int | None, *, keyed: bool = False) -> None:
+    first_needed = 0
+    decided: str | None = None
+    safe_rows = 0
+
+    def __init__(self, *, keyed: bool = False) -> None:
         self.keyed = keyed
-        # A dataset may announce any length; room for a wrong one is not asked for in advance.
-        self.capacity = min(length or 0, MOST_ROWS_IN_ADVANCE)
         self.count = 0
-        self.rows: FloatRows | None = None
-        self.indices: Indices = np.empty(self.capacity, np.int64)
+        self.meta: Mapping[str, Any] = {}
+        self.rows: FloatRows = np.empty((0, 0), np.float32)
+        self.indices: Indices = np.empty(0, np.int64)
         self.labels: list[Any] | None = []
 
-    @property
-    def num_classes(self) -> int:
-        """The number of columns, 0 before the first batch."""
-        return 0 if self.rows is None else int(self.rows.shape[1])
-
-    def may_join(self, batches: Iterator[Batch]) -> bool:  # noqa: ARG002
-        """Return whether several batches may be added as one."""
+    def needs(self, indices: Indices) -> bool:  # noqa: ARG002
+        """Return True: it has none before the run."""
         return True
 
-    def pending(self, batches: Iterator[Batch], skip: Callable[[int], Any]) -> Iterator[Batch]:  # noqa: ARG002
-        """Return the batches that are needed: all of them."""
-        return batches
+    def begin(self, classes: int, meta: Mapping[str, Any], mode: str, length: int | None) -> None:  # noqa: ARG002
+        """Make room. A dataset may announce any length; a wrong one costs time, never rows."""
+        self.meta = meta
+        capacity = min(length or 0, MOST_ROWS_IN_ADVANCE)
+        self.rows, self.indices = np.empty((capacity, classes), np.float32), np.empty(capacity, np.int64)
 
-    def room(self, classes: int) -> FloatRows | None:
-        """Return the memory of the rows that come next, where adding them then copies nothing."""
-        return self._memory(classes)[self.count :]
-
-    def _memory(self, classes: int) -> FloatRows:
-        """Return the memory of all rows, which the first ones decide the classes of."""
-        if self.rows is None:
-            self.rows = np.empty((self.capacity, classes), np.float32)
-        return self.rows
-
-    def add(self, indices: Indices, rows: FloatRows, labels: Any) -> None:
-        """Append one batch.
-
-        Raises:
-            InvalidOutputError: It has another number of classes than the batches before.
-        """
-        expected = self._memory(rows.shape[1]).shape[1]
-        if rows.shape[1] != expected:
-            message = f"index {indices[0]}: expected {expected} classes as before, got {rows.shape[1]}"
-            raise InvalidOutputError(message)
+    def write(self, indices: Indices, rows: FloatRows, columns: Mapping[str, Any]) -> None:
+        """Append the rows of a batch."""
         stop = self.count + len(rows)
-        if stop > self.capacity:
+        if stop > len(self.rows):
             self._grow(stop)
-        self._memory(expected)[self.count : stop] = rows
+        self.rows[self.count : stop] = rows
         self.indices[self.count : stop] = indices
         self.count = stop
-        self._add_labels(labels, len(rows))
+        self._add_labels(columns.get(LABELS), len(rows))
 
     def _grow(self, needed: int) -> None:
-        assert self.rows is not None
-        self.capacity = max(needed, 2 * self.capacity)
-        rows = np.empty((self.capacity, self.rows.shape[1]), np.float32)
+        capacity = max(needed, 2 * len(self.rows))
+        rows = np.empty((capacity, self.rows.shape[1]), np.float32)
         rows[: self.count] = self.rows[: self.count]
         self.rows = rows
-        self.indices = np.resize(self.indices[: self.count], self.capacity)
+        self.indices = np.resize(self.indices[: self.count], capacity)
 
     def _add_labels(self, labels: Any, rows: int) -> None:
         # Labels serve the metrics; what is no array with one entry per row (boxes, dicts) is none.
@@ -91,12 +122,11 @@ class MemorySink:
         else:
             self.labels.append(labels)
 
-    def finish(self, meta: dict[str, Any]) -> Distributions:
+    def finish(self) -> Distributions:
         """Return the distributions of all rows, in the order of their indices."""
-        if self.rows is None:
-            return Distributions(np.empty((0, 0), np.float32), meta=meta)
-        rows, indices, labels = self.rows[: self.count], self.indices[: self.count], self._joined_labels()
-        if self.count > 1 and not np.logical_and.reduce(indices[1:] > indices[:-1]):
+        rows, indices = self.rows[: self.count], self.indices[: self.count]
+        labels = np.concatenate(self.labels) if self.labels else None
+        if self.count > 1 and not (indices[1:] > indices[:-1]).all():
             indices, first = np.unique(indices, return_index=True)
             if len(first) < self.count:
                 self._check_repeated()
@@ -105,7 +135,7 @@ class MemorySink:
                 )
                 warnings.warn(message, stacklevel=4)
             rows, labels = rows[first], None if labels is None else labels[first]
-        return Distributions.of_checked(rows, indices, labels, meta)
+        return Distributions.of_checked(rows, indices, labels, self.meta)
 
     def _check_repeated(self) -> None:
         """Refuse an index that the user's own function gave twice; a sampler may repeat samples."""
@@ -116,6 +146,3 @@ class MemorySink:
                 "expected another index for each"
             )
             raise AlignmentError(message)
-
-    def _joined_labels(self) -> npt.NDArray[Any] | None:
-        return np.concatenate(self.labels) if self.labels else None

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from probly.data_generator.toolkit.nests import map_leaves
 from probly.data_generator.testing import reference
 from probly.data_generator.testing.suite import Suite, assert_rows
+from probly.data_generator.toolkit.nests import map_leaves
 
 
 class AlignmentChecks(Suite):

@@ -1,8 +1,6 @@
 """What counts as a dataset, and how it is cut into batches."""
 
-import functools
 import itertools
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,17 +8,7 @@ import numpy as np
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.toolkit.loaders import is_loader, loader_batches
-from probly.data_generator.toolkit.nests import (
-    collate,
-    collate_labels,
-    columns,
-    count_rows,
-    is_array,
-    is_table,
-    leaves,
-    map_leaves,
-    take_rows,
-)
+from probly.data_generator.toolkit.nests import collate, collate_labels, columns, count_rows, take_rows
 from probly.data_generator.toolkit.samples import (
     Batch,
     Batches,
@@ -30,6 +18,8 @@ from probly.data_generator.toolkit.samples import (
     check_batch_size,
     checked_indices,
     fetch,
+    label_columns,
+    rows_before,
     split_sample,
 )
 
@@ -41,6 +31,7 @@ def iterate_batches(  # the arguments of the hook, less the model
     index_getter: Getter | None = None,
     batched: bool | None = None,
     start: int = 0,
+    stop: int | None = None,
     *,
     pairs: tuple[type, ...] = (tuple,),
     stack: Callable[[Sequence[Any]], Any] = collate,
@@ -55,6 +46,7 @@ def iterate_batches(  # the arguments of the hook, less the model
         index_getter: See the hook.
         batched: See the hook.
         start: See the hook; arrays and sequences begin there.
+        stop: See the hook.
         pairs: The types of a sample or batch that hold an input and a label.
         stack: Makes a batch of a sequence of inputs.
 
@@ -65,22 +57,26 @@ def iterate_batches(  # the arguments of the hook, less the model
     Examples:
         >>> [batch.indices.tolist() for batch in iterate_batches(np.zeros((5, 2)), batch_size=2)]
         [[0, 1], [2, 3], [4]]
+        >>> [batch.indices.tolist() for batch in iterate_batches(np.zeros((5, 2)), batch_size=2, start=2, stop=3)]
+        [[2]]
     """
     batch_size = check_batch_size(batch_size)
     if batched or (batched is None and is_loader(dataset)):
         length = announced_length(dataset.dataset) if is_loader(dataset) else None
-        return Batches(loader_batches(dataset, input_getter, index_getter, pairs), length)
+        return Batches(loader_batches(dataset, input_getter, index_getter, pairs, stop), length)
     arrays = columns(dataset)
     if arrays is not None and input_getter is None and index_getter is None:
-        return ArrayBatches(arrays, batch_size, start)
+        return array_batches(arrays, batch_size, start, stop)
     rows = announced_length(dataset)
-    picker = _SamplePicker(input_getter, index_getter, pairs, stack)
+    picker = _SamplePicker(input_getter, index_getter, pairs, stack, stop)
     if arrays is not None:
-        return Batches(_pick(array_samples(arrays, start), batch_size, picker, start), rows)
+        samples = (take_rows(arrays, row) for row in range(start, picker.end(count_rows(arrays))))
+        return Batches(_pick(samples, batch_size, picker, start), rows)
     if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and not isinstance(dataset, Mapping | str):
         return Batches(_map_batches(dataset, batch_size, picker, start), rows)
     _check_iterable(dataset)
-    return Batches(_pick(iter(dataset), batch_size, picker), rows)
+    iterator = iter(dataset)
+    return Batches(_pick(itertools.islice(iterator, picker.end(None)), batch_size, picker, source=iterator), rows)
 
 
 def _check_iterable(dataset: Any) -> None:
@@ -95,85 +91,28 @@ def _check_iterable(dataset: Any) -> None:
         raise TypeError(message)
 
 
-QUICK = 0.03
-"""The seconds that batches cut at once may take together: nothing else happens meanwhile, Ctrl-C excepted."""
-MOST_TOGETHER = 64
-"""The batches that are cut at once; in the first step of a run, behind the first one."""
-
-
-class ArrayBatches(Batches):
-    """Batches cut from arrays of equal length; no sample is ever fetched alone.
+def array_batches(arrays: Any, batch_size: int, start: int = 0, stop: int | None = None) -> Batches:
+    """Cut arrays of equal length into batches; no sample is ever fetched alone.
 
     Args:
         arrays: Inputs, or a tuple of inputs and labels.
         batch_size: Rows per batch.
         start: The first row.
-
-    Attributes:
-        together: The batches that are cut at once, 1 unless ``keep_pace`` is called.
-        lasts: Whether several batches may be cut at once: what can be sliced, but is no array, may read into a buffer
-            of its own, of the size that it knows.
+        stop: The first row that is not needed any more, or None.
     """
-
-    def __init__(self, arrays: Any, batch_size: int, start: int = 0) -> None:
-        super().__init__(iter(()), count_rows(arrays))
-        self.batch_size, self.together, self._start = batch_size, 1, start
-        self._since: float | None = None
-        self.lasts = all(hasattr(array, "__dlpack__") for array in leaves(arrays))
-        self._inputs, labels = split_sample(arrays)
-        self._cut_inputs = cutter(self._inputs)
-        self._cut_labels = _no_labels if labels is None else cutter(labels)
-
-    def __next__(self) -> Batch:
-        """Return the next rows."""
-        assert self.length is not None
-        start = self._start
-        if start >= self.length:
-            raise StopIteration
-        if self._since is None:
-            self._since = time.perf_counter()
-        stop = self._start = min(start + self.together * self.batch_size, self.length)
-        return self.cut(start, stop)
-
-    def cut(self, start: int, stop: int) -> Batch:
-        """Return the rows from ``start`` to before ``stop``."""
-        part = slice(start, stop)
-        return Batch(np.arange(start, stop), self._cut_inputs(part), self._cut_labels(part))
-
-    def change_inputs(self, function: Callable[[Any], Any]) -> None:
-        """Cut the inputs from what a function makes of each of their arrays."""
-        self._inputs = map_leaves(function, self._inputs)
-        self._cut_inputs = cutter(self._inputs)
-
-    def keep_pace(self, *, over: bool) -> None:
-        """Cut more batches at once while they are quick, so that a step of Python serves several; fewer when not.
-
-        A run that takes them apart again calls it once per step.
-
-        Args:
-            over: Whether the step waited for the rows of one. A step that only began one may have left the computing to
-                the device, so it can be too slow, but never quick.
-        """
-        since, self._since = self._since, time.perf_counter()
-        if self.lasts and since is not None:
-            fitting = self.together * QUICK / max(self._since - since, 1e-9)
-            self.together = max(1, min(int(fitting), MOST_TOGETHER if over else self.together))
+    rows = count_rows(arrays)
+    return Batches(_slices(*split_sample(arrays), range(start, rows_before(stop, rows), batch_size)), rows)
 
 
-def _no_labels(part: slice) -> None:  # noqa: ARG001
-    return None
-
-
-def cutter(nest: Any, total: int | None = None) -> Callable[[slice], Any]:
-    """Return what ``take_rows`` does to a nest, looked up once: a single array is cut by its own ``[...]``."""
-    if is_array(nest) and not is_table(nest):
-        return nest.__getitem__  # type: ignore[no-any-return]
-    return functools.partial(take_rows, nest, total=total)
-
-
-def array_samples(arrays: Any, start: int = 0) -> Iterator[Any]:
-    """Yield the samples of arrays of equal length one by one."""
-    return (take_rows(arrays, row) for row in range(start, count_rows(arrays)))
+def _slices(inputs: Any, labels: Any, starts: range) -> Iterator[Batch]:
+    for first in starts:
+        last = min(first + starts.step, starts.stop)
+        part = slice(first, last)
+        yield Batch(
+            np.arange(first, last),
+            take_rows(inputs, part),
+            label_columns(None if labels is None else take_rows(labels, part)),
+        )
 
 
 class _SamplePicker(NamedTuple):
@@ -181,14 +120,26 @@ class _SamplePicker(NamedTuple):
     index_getter: Getter | None
     pairs: tuple[type, ...]
     stack: Callable[[Sequence[Any]], Any]
+    stop: int | None
+
+    def end(self, rows: int | None) -> Any:
+        """Return the place of the first sample that is not to be read; with index_getter, all have to be."""
+        stop = self.stop if self.index_getter is None else None
+        return stop if rows is None else rows_before(stop, rows)
 
     def batch(self, samples: Sequence[Any], start: int) -> Batch:
-        inputs, labels = self._split(samples)
         if self.index_getter is None:
             indices: Any = np.arange(start, start + len(samples))
         else:
             indices = checked_indices([self.index_getter(sample) for sample in samples], len(samples))
-        return Batch(indices, self._stacked(inputs, indices), None if labels[0] is None else collate_labels(labels))
+            if self.stop is not None and (indices >= self.stop).any():
+                kept = np.flatnonzero(indices < self.stop)
+                indices, samples = indices[kept], [samples[place] for place in kept]
+        if not len(samples):
+            return Batch(indices, samples)
+        inputs, labels = self._split(samples)
+        columns = label_columns(None if labels[0] is None else collate_labels(labels))
+        return Batch(indices, self._stacked(inputs, indices), columns)
 
     def _split(self, samples: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
         """Do what ``split_sample`` does, at once where all samples are pairs."""
@@ -212,14 +163,20 @@ class _SamplePicker(NamedTuple):
             raise
 
 
-def _pick(samples: Iterator[Any], batch_size: int, picker: _SamplePicker, start: int = 0) -> Iterator[Batch]:
-    while taken := list(itertools.islice(samples, batch_size)):
-        yield picker.batch(taken, start)
-        start += len(taken)
+def _pick(
+    samples: Iterator[Any], batch_size: int, picker: _SamplePicker, start: int = 0, source: Any = None
+) -> Iterator[Batch]:
+    try:
+        while taken := list(itertools.islice(samples, batch_size)):
+            yield picker.batch(taken, start)
+            start += len(taken)
+    finally:
+        if hasattr(source, "close"):  # a generator that is not read to its end
+            source.close()
 
 
 def _map_batches(dataset: Any, batch_size: int, picker: _SamplePicker, first: int) -> Iterator[Batch]:
-    rows = len(dataset)
+    rows = picker.end(len(dataset))
     for start in range(first, rows, batch_size):
         indices = range(start, min(start + batch_size, rows))
         yield picker.batch(fetch(dataset, indices), start)

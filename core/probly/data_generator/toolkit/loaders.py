@@ -9,7 +9,15 @@ import numpy as np
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.toolkit.nests import collate, columns, count_rows, map_leaves, take_rows
-from probly.data_generator.toolkit.samples import Batch, Getter, check_batch_size, checked_indices, fetch, split_sample
+from probly.data_generator.toolkit.samples import (
+    Batch,
+    Getter,
+    check_batch_size,
+    checked_indices,
+    fetch,
+    label_columns,
+    split_sample,
+)
 
 
 def is_loader(dataset: Any) -> bool:
@@ -18,7 +26,11 @@ def is_loader(dataset: Any) -> bool:
 
 
 def loader_batches(
-    loader: Any, input_getter: Getter | None, index_getter: Getter | None, pairs: tuple[type, ...] = (tuple,)
+    loader: Any,
+    input_getter: Getter | None,
+    index_getter: Getter | None,
+    pairs: tuple[type, ...] = (tuple,),
+    stop: int | None = None,
 ) -> Iterator[Batch]:
     """Iterate over a loader of batches; its sampler, where it has one, tells the indices.
 
@@ -29,8 +41,23 @@ def loader_batches(
     pairs = pairs if isinstance(loader, SimpleDataLoader) else (*pairs, list)
     recorded: deque[Any] | None = None
     if is_loader(loader) and index_getter is None:
-        loader, recorded = record_indices(loader)
-    return _loader_batches(loader, recorded, input_getter, index_getter, pairs)
+        loader, recorded = record_indices(loader, stop)
+    batches = _loader_batches(loader, recorded, input_getter, index_getter, pairs)
+    return batches if stop is None else _before(batches, stop, in_order=index_getter is None and recorded is None)
+
+
+def _before(batches: Iterator[Batch], stop: int, *, in_order: bool) -> Iterator[Batch]:
+    """Leave out the rows from ``stop`` on; of batches in order, none is asked for after the last one."""
+    for batch in batches:
+        kept = np.flatnonzero(batch.indices < stop)
+        rows = len(batch.indices)
+        if len(kept) == rows:
+            yield batch
+        elif len(kept):
+            columns = {name: take_rows(column, kept, rows) for name, column in batch.columns.items()}
+            yield Batch(batch.indices[kept], take_rows(batch.inputs, kept, rows), columns)
+        if in_order and rows and batch.indices[-1] + 1 >= stop:
+            return
 
 
 def _loader_batches(
@@ -56,7 +83,7 @@ def _loader_batches(
             _check_chosen(chosen, number, loader)
             if not _in_order_of_arrival(chosen):
                 indices = checked_indices(chosen, rows, f"batch {number}")
-        yield Batch(indices, inputs, labels)
+        yield Batch(indices, inputs, label_columns(labels))
         start += rows
     if recorded and not _in_order_of_arrival(recorded[0]):
         raise AlignmentError(_bypassed(loader, f"{len(recorded)} batches of its sampler were not handed out"))
@@ -103,15 +130,20 @@ def _check_chosen(chosen: Any, number: int, loader: Any) -> None:
 
 
 class _RecordingSampler:
-    def __init__(self, sampler: Iterable[Any], recorded: deque[Any]) -> None:
-        self.sampler = sampler
-        self.recorded = recorded
+    """Keeps what a sampler chose, and chooses no row from ``stop`` on, so that no worker reads past it."""
+
+    def __init__(self, sampler: Iterable[Any], recorded: deque[Any], stop: int | None) -> None:
+        self.sampler, self.recorded, self.stop = sampler, recorded, stop
 
     def __iter__(self) -> Iterator[Any]:
         for chosen in self.sampler:
             # A NumPy or tensor scalar has __iter__, too, but is one index.
             single = not hasattr(chosen, "__iter__") or getattr(chosen, "ndim", 1) == 0
             kept = chosen if single else list(chosen)
+            if self.stop is not None and not single and not _in_order_of_arrival(kept):
+                kept = [index for index in kept if index < self.stop]
+                if not kept:
+                    continue
             self.recorded.append(kept)
             yield kept
 
@@ -119,7 +151,7 @@ class _RecordingSampler:
         return len(self.sampler)  # type: ignore[arg-type]  # asked only where the loader's own sampler has a length
 
 
-def record_indices(loader: Any) -> tuple[Any, deque[Any]]:
+def record_indices(loader: Any, stop: int | None = None) -> tuple[Any, deque[Any]]:
     """Return a twin of a loader and the queue to which its sampler's choices will be appended, batch by batch.
 
     The twin shares the dataset and all settings; the caller's loader, its workers and its iterator are not touched.
@@ -128,7 +160,7 @@ def record_indices(loader: Any) -> tuple[Any, deque[Any]]:
     twin = copy.copy(loader)
     which = "sampler" if loader.batch_sampler is None else "batch_sampler"
     settings = vars(twin)
-    settings[which] = _RecordingSampler(getattr(loader, which), recorded)
+    settings[which] = _RecordingSampler(getattr(loader, which), recorded, stop)
     # in_order=False would let batches overtake each other; persistent workers would outlive the twin.
     for name, value in {"in_order": True, "persistent_workers": False, "_iterator": None}.items():
         if name in settings:

@@ -1,7 +1,7 @@
 """Samples and batches: which part is the input, which the label, and which dataset index each row has."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,18 +13,38 @@ Indices = npt.NDArray[np.int64]
 Getter = Callable[[Any], Any]
 
 
+LABELS: Final = "labels"
+"""The name of the column that holds labels."""
+NO_COLUMNS: Final[Mapping[str, Any]] = {}
+
+
 class Batch(NamedTuple):
     """The rows of one step of a run.
 
     Attributes:
         indices: int64, shape ``(N,)``: the dataset index of each row.
         inputs: What the model gets: a nest of arrays with ``N`` rows, or a list of ``N`` samples that do not stack.
-        labels: An array with ``N`` rows, or None.
+        columns: What else belongs to each row, by name: arrays with ``N`` rows. ``"labels"`` is one of them.
+
+    Examples:
+        >>> batch = Batch(np.arange(2), np.zeros((2, 3)), {"labels": np.array([1, 0])})
+        >>> batch.labels
+        array([1, 0])
     """
 
     indices: Indices
     inputs: Any
-    labels: Any = None
+    columns: Mapping[str, Any] = NO_COLUMNS
+
+    @property
+    def labels(self) -> Any:
+        """The labels of the rows, or None."""
+        return self.columns.get(LABELS)
+
+
+def label_columns(labels: Any) -> Mapping[str, Any]:
+    """Return the columns of a batch that has labels and nothing else beside its inputs; none of them for None."""
+    return NO_COLUMNS if labels is None else {LABELS: labels}
 
 
 class Batches(Iterator[Batch]):
@@ -59,6 +79,16 @@ def announced_length(dataset: Any) -> int | None:
         return len(dataset)
     except (TypeError, NotImplementedError):  # what datasets of unknown length answer
         return None
+
+
+def rows_before(stop: int | None, rows: int) -> int:
+    """Return where to end among so many rows.
+
+    Examples:
+        >>> rows_before(None, 5), rows_before(3, 5), rows_before(7, 5)
+        (5, 3, 5)
+    """
+    return rows if stop is None else min(stop, rows)
 
 
 def check_batch_size(batch_size: int) -> int:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
+from probly.data_generator.distributions import Distributions
+from probly.data_generator.store import FORMATS, Store, fod, save
 from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.opening import bytes_text, open_complete, size_on_disk
 from probly_data_generator_command_line.printing import emit
 from probly_data_generator_command_line.replacing import check_place, check_replaceable, replace
-from probly.data_generator.distributions import Distributions
-from probly.data_generator.store import FORMATS, Store, fod, save
 
 
 @subcommand(

@@ -9,15 +9,15 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from probly_data_generator_command_line.arguments import json_option, subcommand
-from probly_data_generator_command_line.errors import InputError
-from probly_data_generator_command_line.printing import emit, number
 from probly.data_generator.comparison import compare
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.generator import FirstOrderDataGenerator
 from probly.data_generator.metrics import report
-from probly.data_generator.toolkit.arrays import OPERATIONS
 from probly.data_generator.store import save
+from probly.data_generator.toolkit.arrays import OPERATIONS
+from probly_data_generator_command_line.arguments import json_option, subcommand
+from probly_data_generator_command_line.errors import InputError
+from probly_data_generator_command_line.printing import emit, number
 
 Floats = npt.NDArray[np.float64]
 

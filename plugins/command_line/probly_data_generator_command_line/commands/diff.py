@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
+from probly.data_generator.comparison import compare
 from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
 from probly_data_generator_command_line.opening import open_complete
 from probly_data_generator_command_line.printing import emit, named, number, table
-from probly.data_generator.comparison import compare
 
 SHOWN_CLASSES = 10
 

@@ -7,21 +7,21 @@ from typing import Any
 import click
 
 from probly.data_generator.discovery.listing import list_backends
+from probly.data_generator.errors import StoreError
+from probly.data_generator.generator import FirstOrderDataGenerator
+from probly.data_generator.store import Store
+from probly.data_generator.temperature import Temperature
+from probly.data_generator.toolkit.importing import import_model
 from probly_data_generator_command_line.arguments import json_option, key_values, subcommand
 from probly_data_generator_command_line.commands.convert import representation
+from probly_data_generator_command_line.commands.generate_options import generate_options
 from probly_data_generator_command_line.data.loading import Data, DataSettings, PictureSettings, check_source, load_data
 from probly_data_generator_command_line.errors import InputError
-from probly_data_generator_command_line.commands.generate_options import generate_options
-from probly_data_generator_command_line.resuming import going_on, of_another_run, safe_rows
 from probly_data_generator_command_line.notices import notice
 from probly_data_generator_command_line.opening import bytes_text, size_on_disk
 from probly_data_generator_command_line.printing import apart, emit, named, shortened
 from probly_data_generator_command_line.replacing import beside, check_place, check_replaceable, discard, replace
-from probly.data_generator.errors import StoreError
-from probly.data_generator.generator import FirstOrderDataGenerator
-from probly.data_generator.toolkit.importing import import_model
-from probly.data_generator.store import Store
-from probly.data_generator.temperature import Temperature
+from probly_data_generator_command_line.resuming import going_on, of_another_run, safe_rows
 
 EXAMPLE = """\
 first-order generate --backend numpy --model demo.model:build --data demo/test.npz --out teacher.fod

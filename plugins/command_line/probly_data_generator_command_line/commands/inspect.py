@@ -6,11 +6,11 @@ from typing import Any
 import click
 import numpy as np
 
+from probly.data_generator.distributions import Distributions
+from probly.data_generator.store import Store
 from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
 from probly_data_generator_command_line.opening import bytes_text, missing_rows, open_any, size_on_disk
 from probly_data_generator_command_line.printing import emit, named, number, shortened, table
-from probly.data_generator.distributions import Distributions
-from probly.data_generator.store import Store
 
 SHOWN_CLASSES = 5
 

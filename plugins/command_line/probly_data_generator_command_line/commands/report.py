@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
+from probly.data_generator.distributions import Distributions
+from probly.data_generator.run.identity import describe_dataset
+from probly.data_generator.store import Store
 from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.opening import open_complete
 from probly_data_generator_command_line.printing import apart, emit
 from probly_data_generator_command_line.replacing import check_place
-from probly.data_generator.distributions import Distributions
-from probly.data_generator.store import Store
-from probly.data_generator.run.identity import describe_dataset
 
 
 @subcommand("report", "first-order report teacher.fod --out report.html")

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from probly.data_generator.errors import StoreError
+from probly.data_generator.store import Store
 from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
 from probly_data_generator_command_line.opening import check_there, missing_rows, open_any
 from probly_data_generator_command_line.printing import emit
-from probly.data_generator.errors import StoreError
-from probly.data_generator.store import Store
 
 
 @subcommand("verify", "first-order verify teacher.fod")

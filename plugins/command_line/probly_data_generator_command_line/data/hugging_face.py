@@ -16,8 +16,8 @@ from probly_data_generator_command_line.data.loading import (
     label_positions,
     missing_inputs,
 )
-from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.data.pictures import check_settings, describe_settings, to_array, to_look_at
+from probly_data_generator_command_line.errors import InputError
 
 PICTURE_NAMES = ("image", "img", *INPUT_NAMES)
 

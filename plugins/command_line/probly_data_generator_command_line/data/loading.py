@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from probly_data_generator_command_line.errors import InputError
-from probly_data_generator_command_line.printing import shortened
 from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly.data_generator.toolkit.samples import announced_length
+from probly_data_generator_command_line.errors import InputError
+from probly_data_generator_command_line.printing import shortened
 from probly_data_generator_store.spec import SPEC
 
 INPUT_NAMES = ("inputs", "x")

@@ -6,8 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from probly_data_generator_command_line.data.loading import Data, DataSettings, label_positions
+from probly_data_generator_command_line.data.pictures import (
+    PictureFiles,
+    check_settings,
+    check_sizes,
+    describe_settings,
+    pillow,
+)
 from probly_data_generator_command_line.errors import InputError
-from probly_data_generator_command_line.data.pictures import PictureFiles, check_settings, check_sizes, describe_settings, pillow
 from probly_data_generator_command_line.printing import shortened
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")

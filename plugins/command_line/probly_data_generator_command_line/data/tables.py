@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from probly.data_generator.formats.shared import optional_library
 from probly_data_generator_command_line.data.loading import (
     INPUT_NAMES,
     LABEL_NAMES,
@@ -15,7 +16,6 @@ from probly_data_generator_command_line.data.loading import (
     missing_inputs,
 )
 from probly_data_generator_command_line.errors import InputError
-from probly.data_generator.formats.shared import optional_library
 
 
 def load_parquet(path: Path, settings: DataSettings) -> Data:

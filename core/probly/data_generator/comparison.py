@@ -1,0 +1,15 @@
+"""The promised import path of the comparison, which is part of ``probly-data-generator-report``."""
+
+from probly.data_generator.errors import NotInstalledError
+
+try:
+    from probly_data_generator_report import compare
+except ModuleNotFoundError as error:
+    if error.name != "probly_data_generator_report":
+        raise
+    message = (
+        'the comparison is part of the report, which is not installed; run: pip install "probly-data-generator[report]"'
+    )
+    raise NotInstalledError(message) from error
+
+__all__ = ["compare"]

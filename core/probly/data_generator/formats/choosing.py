@@ -1,0 +1,105 @@
+"""Files of distributions: the path's suffix names the format, whoever provides it."""
+
+from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final
+
+from probly.data_generator.discovery.listing import CORE, FORMATS, claims, single_claim
+from probly.data_generator.distributions import Distributions
+from probly.data_generator.errors import BrokenBackendError, NotInstalledError
+
+OURS: Final = {
+    "fod": "store",
+    "npz": "store",
+    "parquet": "store",
+    "safetensors": "store",
+    "pt": "torch",
+    "pth": "torch",
+}
+"""The extra of the core that brings each format of ours."""
+
+
+def suffixes() -> list[str]:
+    """Return the suffixes of all installed formats, without importing any.
+
+    Examples:
+        >>> ".json" in suffixes()
+        True
+    """
+    return sorted(f".{name}" for name in claims(FORMATS))
+
+
+def format_of(path: str | PathLike[str]) -> Any:
+    """Return the format of a path's suffix; see ``formats.contract``.
+
+    Raises:
+        ValueError: The suffix names no format.
+        NotInstalledError: The format is one of ours, and its distribution is not installed.
+        AmbiguousBackendError: Two distributions claim the suffix.
+        BrokenBackendError: The format is installed, but cannot be imported.
+    """
+    suffix = Path(path).suffix
+    name, installed = suffix.lower().removeprefix("."), claims(FORMATS)
+    if name not in installed:
+        if name in OURS:
+            message = f'{path}: the format {suffix} is not installed; run: pip install "{CORE}[{OURS[name]}]"'
+            raise NotInstalledError(message)
+        message = f"{path}: expected one of the suffixes {', '.join(suffixes())}, got {suffix!r}"
+        raise ValueError(message)
+    info = single_claim(name, installed, ("format", "format"))
+    try:
+        return info.entry_point.load()
+    except (Exception, SystemExit) as error:
+        message = (
+            f"format {suffix} ({info.distribution} {info.version}) is installed but broken: "
+            f"{type(error).__name__}: {error}; reinstall or uninstall {info.distribution}"
+        )
+        raise BrokenBackendError(message) from error
+
+
+def streaming(path: Path) -> Callable[..., Any]:
+    """Return ``open_sink`` of a path's format.
+
+    Raises:
+        ValueError: The format cannot take rows as they come.
+    """
+    found = format_of(path)
+    if not hasattr(found, "open_sink"):
+        message = (
+            f"{path}: rows cannot be streamed to {path.suffix}; pass a store's path, which ends in .fod, as out, or "
+            "leave out away and call save_distributions"
+        )
+        raise ValueError(message)
+    opened: Callable[..., Any] = found.open_sink
+    return opened
+
+
+def save(path: str | PathLike[str], distributions: Mapping[Any, Any], meta: Mapping[str, Any] | None = None) -> None:
+    """Write distributions to a file, whole or not at all.
+
+    Args:
+        path: Its suffix names the format; missing folders are made.
+        distributions: A Distributions, or any mapping from index to row.
+        meta: Added to the distributions' own metadata, and stronger.
+
+    Raises:
+        ValueError: The suffix names no format, or a row is no distribution.
+        NotInstalledError: The format has a distribution of its own, which is not installed.
+        TypeError: The metadata cannot be written.
+    """
+    checked = Distributions.from_mapping(distributions)
+    format_of(path).write(Path(path), checked, {**checked.meta, **(meta or {})})
+
+
+def load(path: str | PathLike[str]) -> tuple[Distributions, dict[str, Any]]:
+    """Read distributions and their metadata from any file that ``save`` writes.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        StoreError: The file is damaged or holds something else.
+        ValueError: The suffix names no format.
+        NotInstalledError: See ``save``.
+    """
+    distributions = format_of(path).read(Path(path))
+    return distributions, distributions.meta

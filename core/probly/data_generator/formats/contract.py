@@ -1,0 +1,62 @@
+"""What a file format is: an object with ``read`` and ``write``, and ``open_sink`` where rows can be streamed to it.
+
+It is named by an entry point of the group ``probly.data_generator.formats``, whose name is the suffix without its dot;
+a module with these functions will do. Nobody needs to ask us.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from probly.data_generator.distributions import Distributions
+from probly.data_generator.run.sinks import Sink
+
+
+class Format(Protocol):
+    """Reads and writes files of distributions."""
+
+    def read(self, path: Path) -> Distributions:
+        """Return what a file holds, checked, with its metadata as ``meta``.
+
+        Called by ``load_distributions`` and by every command that opens a file.
+
+        Raises:
+            FileNotFoundError: There is none.
+            StoreError: It is damaged or holds something else.
+        """
+
+    def write(self, path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> None:
+        """Write a file whole or not at all; ``formats.atomic.replacing`` does the second half of that.
+
+        Called by ``save_distributions`` and ``convert``.
+
+        Args:
+            path: Where.
+            distributions: The rows; those of a store are read block by block with ``distributions.row_blocks``.
+            meta: JSON-serialisable metadata.
+
+        Raises:
+            TypeError: The metadata or the labels cannot be written.
+        """
+
+
+class StreamingFormat(Format, Protocol):
+    """A format that takes the rows of a run as they come."""
+
+    def open_sink(
+        self, path: Path, identity: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> AbstractContextManager[Sink | Distributions]:
+        """Give the sink of a run, or the distributions of an earlier one that is complete.
+
+        Called by ``generate_distributions(..., out=path)``. The block may end in any way; what was written stays.
+
+        Args:
+            path: Where.
+            identity: What every run on this file must have in common, as JSON: model, dataset, settings.
+            options: ``encoding`` (how a row is kept), ``shard_megabytes``, ``shard_seconds`` and ``keys`` (an array
+                with one entry per sample, or None), as ``generate_distributions`` got them.
+
+        Raises:
+            StoreError: It was begun by another run; the message names what differs.
+        """

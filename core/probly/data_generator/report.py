@@ -1,0 +1,39 @@
+"""The promised import path of the report, which is the distribution ``probly-data-generator-report``."""
+
+from probly.data_generator.errors import NotInstalledError
+
+try:
+    from probly_data_generator_report import (
+        Summary,
+        distributions_table,
+        plot_class_balance,
+        plot_confidence,
+        plot_confusion,
+        plot_entropy,
+        plot_mean_distribution,
+        plot_reliability,
+        plot_samples,
+        plot_simplex,
+        summarise,
+        write_report,
+    )
+except ModuleNotFoundError as error:
+    if error.name != "probly_data_generator_report":
+        raise
+    message = 'the report is not installed; run: pip install "probly-data-generator[report]"'
+    raise NotInstalledError(message) from error
+
+__all__ = [
+    "Summary",
+    "distributions_table",
+    "plot_class_balance",
+    "plot_confidence",
+    "plot_confusion",
+    "plot_entropy",
+    "plot_mean_distribution",
+    "plot_reliability",
+    "plot_samples",
+    "plot_simplex",
+    "summarise",
+    "write_report",
+]

@@ -1,0 +1,222 @@
+"""From what a model returned to rows of probabilities: on the host, in one place, for every backend.
+
+A softmax of 1000 classes costs NumPy about 3 ns a number, which one core does beside a device that computes 10,000
+images a second. In return no backend has a softmax to get wrong, all agree by construction, and the model sees every
+batch once: what its scores are is decided from the first batch as it came.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from probly.data_generator.errors import InvalidOutputError
+from probly.data_generator.rows import find_bad_row
+from probly.data_generator.toolkit.outputs import describe
+
+Scores = npt.NDArray[Any]
+OUTPUT_MODES = ("auto", "logits", "probs")
+HALF_TOLERANCE = 2.0**-7
+"""How far rounding to bfloat16, which keeps 8 bits, may take the sum of a row from 1; a larger miss stays visible."""
+
+
+def check_output_mode(output_mode: str) -> str:
+    """Return the mode in lower case.
+
+    Raises:
+        ValueError: It is none of auto, logits, probs.
+    """
+    mode = output_mode.lower() if isinstance(output_mode, str) else output_mode
+    if mode not in OUTPUT_MODES:
+        message = f"Invalid output_mode {output_mode!r}: expected one of {', '.join(map(repr, OUTPUT_MODES))}"
+        raise ValueError(message)
+    return mode
+
+
+@functools.cache
+def is_half(dtype: Any) -> bool:
+    """Return whether a dtype of any framework is a float of fewer than 32 bits, told by its name.
+
+    Examples:
+        >>> is_half(np.dtype(np.float16)), is_half(np.dtype(np.float32))
+        (True, False)
+    """
+    return any(name in str(dtype) for name in ("float16", "float8", "half"))
+
+
+def check_scores(outputs: Any, expected: int, where: str) -> Scores:
+    """Return the scores of a batch, in host memory, as real numbers of shape ``(expected,)`` or ``(expected, classes)``.
+
+    Raises:
+        InvalidOutputError: Another number of rows or axes, or no numbers.
+        TypeError: They are complex numbers, dates, text, or no array at all.
+    """
+    array = np.asarray(outputs)
+    if array.dtype.kind not in "fiub":
+        sparse = "return its toarray()" if hasattr(outputs, "toarray") else "return probabilities or logits"
+        found = f"{describe(outputs)} and dtype {array.dtype}" if array.ndim else describe(outputs)
+        message = f"{where}: Model must return an array of real numbers, got {found}; {sparse}, or set output_transform"
+        raise TypeError(message)
+    got = array.shape[0] if array.ndim else 0
+    if array.ndim == 0 or got != expected:
+        message = (
+            f"{where}: expected {expected} rows, got {got} (shape {array.shape}); "
+            "return one row per input or set output_transform"
+        )
+        raise InvalidOutputError(message)
+    if array.ndim > 2:
+        message = (
+            f"{where}: expected the shape (rows, classes), got {array.shape}; "
+            "average or flatten the other axes in output_transform"
+        )
+        raise InvalidOutputError(message)
+    return array
+
+
+def softmax_in_place(scores: Scores) -> None:
+    """Replace logits ``z`` of shape ``(N, classes)`` by ``exp(z - max z) / sum exp(z - max z)``, row by row.
+
+    Examples:
+        >>> scores = np.log(np.array([[1.0, 3.0]])) + 1000
+        >>> softmax_in_place(scores)
+        >>> scores.round(6)
+        array([[0.25, 0.75]])
+    """
+    with np.errstate(invalid="ignore"):  # infinities become NaN, which the check of the rows reports with its index
+        scores -= scores.max(axis=1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=1, keepdims=True)
+
+
+@dataclass
+class ScoreReader:
+    """What the scores of one run are, and how rows are made of them.
+
+    Attributes:
+        mode: ``"auto"`` until the first batch decides, then ``"logits"`` or ``"probs"``. What an ``output_transform``
+            returned is probabilities.
+        temperature: What logits are divided by; None for none.
+        decided: Whether ``"auto"`` was asked for and has been decided.
+        transformed: Whether the scores are what the user's own ``output_transform`` returned.
+    """
+
+    mode: str
+    temperature: float | None = None
+    decided: bool = False
+    transformed: bool = False
+
+    def read(self, scores: Scores, where: str, indices: npt.NDArray[np.int64], *, half: bool) -> Scores:
+        """Return the scores of a batch with a column per class, after "auto" has been decided from the first one.
+
+        A single score per row, shape ``(N,)`` or ``(N, 1)``, is the logit or the probability of the second of two
+        classes: ``softmax((0, z)) = (1 - sigmoid(z), sigmoid(z))``.
+
+        Args:
+            scores: See ``check_scores``.
+            where: The batch, for messages.
+            indices: Its dataset indices, likewise.
+            half: Whether they were computed in half precision, whose probabilities are divided by their sum.
+        """
+        single = scores.ndim == 1 or scores.shape[1] == 1
+        if single and not self.transformed:
+            _refuse_labels(scores, where)
+        if self.decided and self.mode == "logits":
+            self._refuse_probabilities(scores, where, single=single, half=half)
+        if self.mode != "logits":
+            rows = self._probabilities(scores, where, single=single, half=half)
+            if self.mode == "auto":
+                self._decide(rows, where, indices)
+            if self.mode == "probs":
+                return rows
+        if single:
+            return np.stack([np.zeros(len(scores), scores.dtype), scores.reshape(-1)], axis=1)
+        return scores
+
+    def _probabilities(self, scores: Scores, where: str, *, single: bool, half: bool) -> Scores:
+        """Return scores with a column per class, taken as probabilities."""
+        if single and self.transformed:
+            if scores.ndim == 2:
+                return scores
+            message = (
+                f"{where}: expected the shape (rows, classes), got {scores.shape}; let output_transform return a "
+                "column for each of the two classes"
+            )
+            raise InvalidOutputError(message)
+        if single:
+            second = scores.reshape(-1)
+            scores = np.stack([1.0 - second, second], axis=1)
+        if not half:
+            return scores
+        sums = scores.sum(axis=1, keepdims=True)
+        with np.errstate(invalid="ignore"):
+            near = np.abs(sums - 1.0) <= HALF_TOLERANCE
+        rows: Scores = scores / np.where(near, sums, 1.0)
+        return rows
+
+    def _decide(self, rows: Scores, where: str, indices: npt.NDArray[np.int64]) -> None:
+        """Settle "auto" once per run: probabilities if every row of the first batch is a distribution as it stands."""
+        bad = find_bad_row(rows.astype(np.float32, copy=False))
+        if bad is None and self.temperature is not None:
+            message = (
+                f"{where}: a temperature needs logits, but the first batch holds probabilities; let the model return "
+                'what comes before its softmax, or set output_mode="logits" if these are logits'
+            )
+            raise InvalidOutputError(message)
+        if bad and _mostly_probabilities(rows):
+            message = (
+                f"{where}, index {indices[bad.position]}: most rows of the first batch look like probabilities, but in "
+                f'this one {bad.reason}; set output_mode to "probs" or "logits"'
+            )
+            raise InvalidOutputError(message)
+        self.mode = "logits" if bad else "probs"
+        self.decided = True
+
+    def _refuse_probabilities(self, scores: Scores, where: str, *, single: bool, half: bool) -> None:
+        """Refuse a batch of probabilities in a run whose first batch held logits; one row may look so by chance."""
+        if len(scores) < 2:
+            return
+        first = scores[0]  # which tells nearly always
+        likely = 0 <= first.min() and first.max() <= 1 and (single or abs(first.sum() - 1) < HALF_TOLERANCE)
+        if likely and find_bad_row(self._probabilities(scores, where, single=single, half=half)) is None:
+            message = (
+                f"{where}: its outputs are probabilities, but those of the first batch were logits; "
+                'set output_mode to "logits" or "probs"'
+            )
+            raise InvalidOutputError(message)
+
+    def to_rows(self, scores: Scores) -> None:
+        """Make rows of scores that ``read`` returned, in place."""
+        if self.mode != "logits":
+            return
+        if self.temperature is not None:
+            scores /= self.temperature
+        softmax_in_place(scores)
+
+    def remedy(self) -> str:
+        """Say what to do about a row that is no distribution."""
+        if self.transformed:
+            return "output_transform must return probabilities"
+        if self.mode == "logits":
+            return "return logits or probabilities without NaN"
+        remedy = 'set output_mode="logits" if the model returns logits, or output_transform'
+        return f"the first batch held probabilities (output_mode='auto'); {remedy}" if self.decided else remedy
+
+
+def _mostly_probabilities(rows: Scores) -> bool:
+    """Return whether more than half of some rows are distributions up to a careless rounding: then so are the others."""
+    if not rows.size:
+        return False
+    with np.errstate(invalid="ignore"):
+        near = (rows.min(axis=1) >= 0) & (np.abs(rows.sum(axis=1) - 1.0) <= 0.02)
+    return bool(2 * np.count_nonzero(near) > len(rows))
+
+
+def _refuse_labels(scores: Scores, where: str) -> None:
+    if scores.dtype.kind in "iub":
+        message = (
+            f"{where}: Model must return scores, got one number of dtype {scores.dtype} per row, which looks like class "
+            "labels; return probabilities or logits (predict_proba, not predict), or set output_transform"
+        )
+        raise TypeError(message)

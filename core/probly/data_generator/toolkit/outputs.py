@@ -1,0 +1,96 @@
+"""What a model returned: the scores in it, words for it, and cutting it back after padding."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from probly.data_generator.errors import InvalidOutputError
+from probly.data_generator.toolkit.nests import common_rows, map_leaves
+
+
+def pick_scores(outputs: Any) -> Any:
+    """Return the array in a model's outputs: itself, its ``.logits`` or its ``"logits"`` entry.
+
+    Raises:
+        TypeError: The outputs are another container.
+
+    Examples:
+        >>> pick_scores({"logits": np.zeros((2, 3)), "loss": 0.1}).shape
+        (2, 3)
+    """
+    if isinstance(outputs, np.ndarray):
+        return outputs
+    if isinstance(outputs, Mapping) and "logits" in outputs:
+        return _an_array(outputs["logits"])
+    if hasattr(outputs, "logits"):
+        return _an_array(outputs.logits)
+    if hasattr(outputs, "shape") and hasattr(outputs, "dtype"):
+        return outputs
+    message = (
+        "Model must return one array with a row per input, or an object with .logits; "
+        f"got {describe(outputs)}. Pass output_transform to pick the probabilities from it"
+    )
+    raise TypeError(message)
+
+
+def _an_array(scores: Any) -> Any:
+    if not hasattr(scores, "shape") or not hasattr(scores, "dtype"):
+        message = f"Model must return its scores in one array, got {describe(scores)}; set output_transform"
+        raise TypeError(message)
+    return scores
+
+
+def describe(value: Any) -> str:
+    """Say in a few words what a value is, for error messages."""
+    kind = type(value).__name__
+    if isinstance(value, Mapping):
+        return f"{kind} with keys {', '.join(map(repr, list(value)[:5]))}"
+    if hasattr(value, "shape"):
+        return f"{kind} of shape {tuple(value.shape)}"
+    if isinstance(value, list | tuple):
+        return f"{kind} of {len(value)}"
+    return kind
+
+
+def call_padded(function: Callable[[Any], Any], inputs: Any, size: int, pad: Callable[[Any, int], Any]) -> Any:
+    """Call a model over a batch of fewer rows than it was compiled for: with its last row repeated, and cut back.
+
+    Args:
+        function: Takes the inputs of a batch and returns the model's outputs.
+        inputs: A nest of the framework's arrays. One whose arrays do not share a number of rows, a full batch and a
+            larger one are passed on as they are.
+        size: The rows that the model is compiled for.
+        pad: Returns one array with its last row repeated so many times at its end.
+
+    Returns:
+        The model's outputs; of a padded batch, the scores in them.
+
+    Raises:
+        InvalidOutputError: The model did not return one row per input of a padded batch.
+
+    Examples:
+        >>> def repeat_last(array, times):
+        ...     return np.concatenate([array, np.repeat(array[-1:], times, axis=0)])
+        >>> call_padded(lambda batch: batch * len(batch), np.ones((2, 1)), 5, repeat_last).tolist()
+        [[5.0], [5.0]]
+    """
+    # A list holds samples that did not stack; its arrays are samples, not columns.
+    rows = None if isinstance(inputs, list) else common_rows(inputs)
+    if not rows or rows >= size:
+        return function(inputs)
+    padded = map_leaves(lambda leaf: pad(leaf, size - rows), inputs)
+    return cut_rows(pick_scores(function(padded)), size, rows)
+
+
+def cut_rows(rows: Any, padded: int, wanted: int) -> Any:
+    """Cut the result of a padded batch back to its own rows; a wrong count must not be cut to a right one.
+
+    Raises:
+        InvalidOutputError: The model did not return one row per input.
+    """
+    got = int(rows.shape[0]) if len(rows.shape) else 0
+    if got != padded:
+        message = f"expected {padded} rows, got {got}; return one row per input or set output_transform"
+        raise InvalidOutputError(message)
+    return rows[:wanted]
