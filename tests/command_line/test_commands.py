@@ -1,0 +1,225 @@
+"""`first-order`: what each command prints and returns, on the model and the data of its demo."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from probly.data_generator.discovery.listing import known_backends, list_backends
+from probly.data_generator.store import FORMATS, load, open_store
+from probly_data_generator_command_line.group import COMMANDS
+from tests.command_line.commands import shell as shell  # noqa: PLC0414  # a fixture is found by its name
+
+GENERATE = "generate --backend numpy --model demo.model:build --data demo/test.npz"
+
+
+@pytest.fixture
+def demo(shell):
+    shell.run("demo")
+    return shell
+
+
+def expected(folder, temperature=1.0):
+    weights = np.load(folder / "demo/weights.npz")
+    logits = (np.load(folder / "demo/test.npz")["inputs"] @ weights["weights"] + weights["bias"]) / temperature
+    rows = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return rows / rows.sum(axis=1, keepdims=True)
+
+
+def examples(text):
+    """Return the command lines of a command's help."""
+    block = re.search(r"Example:\n((?: +first-order .*\n)+)", text)
+    return [line.strip() for line in block[1].splitlines()]
+
+
+def fails_usage(shell, line):
+    shell.run(line, code=2)
+    return shell.err
+
+
+def test_the_examples_in_the_help_of_all_commands_run_in_order(shell):
+    ran = []
+    for name in ["demo", *(name for name in COMMANDS if name != "demo")]:
+        lines = examples(shell.run(f"{name} --help"))
+        assert lines[0].startswith(f"first-order {name}")
+        for line in lines:
+            shell.run(line.removeprefix("first-order "))
+            ran.append(name)
+    assert set(ran) == set(COMMANDS)
+    assert (shell.folder / "report.html").read_text(encoding="utf-8").lower().startswith("<!doctype html>")
+
+
+def test_the_examples_of_the_group_run(shell):
+    for line in examples(shell.run("--help")):
+        shell.run(line.removeprefix("first-order "))
+
+
+def test_no_help_shows_the_mark_that_keeps_its_lines(shell):
+    for name in COMMANDS:
+        assert "\\b" not in shell.run(f"{name} --help")
+
+
+def test_the_demo_knows_the_truth(demo):
+    inputs = np.load("demo/test.npz")["inputs"]
+    centres = np.array([[0.0, 1.2], [1.2, -0.6], [-1.2, -0.6]])
+    densities = np.exp(-((inputs[:, None] - centres) ** 2).sum(axis=2) / 2)
+    truth = load("demo/truth.npz")[0]
+    np.testing.assert_allclose(truth.probabilities, densities / densities.sum(axis=1, keepdims=True), atol=1e-6)
+    teacher = open_store("demo/teacher.fod")
+    np.testing.assert_allclose(teacher.probabilities, expected(demo.folder), atol=1e-6)
+    distance = np.abs(teacher.probabilities - truth.probabilities).sum(axis=1).mean() / 2
+    assert 0.001 < distance < 0.05
+    assert f"total variation of {distance:.4g}" in demo.out
+    assert "exists, and was left as it is" in demo.fails("demo")
+
+
+def test_generate_writes_the_rows_of_the_model(demo):
+    result = demo.json(f"{GENERATE} --out teacher.fod")
+    store = open_store("teacher.fod")
+    np.testing.assert_allclose(store.probabilities, expected(demo.folder), rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(store.labels, np.load("demo/test.npz")["labels"])
+    assert (result["rows"], result["classes"], result["rows_before"]) == (1000, 3, 0)
+    assert result["data"]["inputs"] == "'inputs', float64 [1000, 2]"
+    assert result["meta"]["model_name"] == "demo.model:build"
+    again = demo.run(f"{GENERATE} --out teacher.fod")
+    assert "it was complete already" in again
+    assert "inputs  'inputs', float64 [1000, 2]" in again
+
+
+def test_the_temperature_divides_the_logits_and_is_part_of_the_identity(demo):
+    result = demo.json(f"{GENERATE} --out soft.fod --temperature 4")
+    np.testing.assert_allclose(open_store("soft.fod").probabilities, expected(demo.folder, 4.0), rtol=0, atol=1e-6)
+    assert result["temperature"] == 4.0
+    assert "temperature  4.0" in demo.run(f"{GENERATE} --out soft.fod --temperature 4")
+    assert "Temperature(4.0)" in demo.run("inspect soft.fod")
+    message = demo.fails(f"{GENERATE} --out soft.fod --temperature 2")
+    assert "the store has 'Temperature(4.0)', this run has 'Temperature(2.0)'" in message
+    assert "--temperature divides logits" in demo.fails(f"{GENERATE} --out x.fod --temperature 2 --output-mode probs")
+    assert "above 0" in demo.fails(f"{GENERATE} --out x.fod --temperature 0")
+
+
+def test_representations_names_and_options_reach_the_store(demo):
+    demo.run(f"{GENERATE} --out top.fod --top-k 1 --class-names north,east,west --model-name mine --batch-size 7")
+    store = open_store("top.fod")
+    assert store.spec.representation == "top-1"
+    assert store.class_names == ["north", "east", "west"]
+    assert store.meta["model_name"] == "mine"
+    demo.folder.joinpath("names.txt").write_text("north\nfar east\nwest\n")
+    demo.run(f"{GENERATE} --out half.fod --dtype float16 --class-names names.txt --quiet")
+    assert (demo.out, demo.err) == ("", "")
+    assert open_store("half.fod").class_names == ["north", "far east", "west"]
+    assert open_store("half.fod").spec.representation == "float16"
+    assert "takes no options, got speed" in demo.fails(f"{GENERATE} --out o.fod --option speed=fast")
+    assert "expected name=value" in fails_usage(demo, f"{GENERATE} --out o.fod --option speed")
+
+
+def test_inspect_shows_what_is_there(demo):
+    text = demo.run("inspect demo/teacher.fod --rows 2")
+    for words in ("1,000 rows x 3 classes", "north, east, west", "sha256:", "model name      demo", "complete"):
+        assert words in text
+    assert len(text.split("index")[1].strip().splitlines()) == 3
+    result = demo.json("inspect demo/teacher.fod --rows 1")
+    (row,) = result["first_rows"]
+    assert row["index"] == 0
+    np.testing.assert_allclose(row["probabilities"], expected(demo.folder)[0], atol=1e-6)
+    assert result["identity"]["model"]["weights"].startswith("sha256:")
+    assert demo.json("inspect demo/truth.npz --rows 0")["first_rows"] == []
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_convert_and_diff_know_every_format(demo, suffix):
+    assert f"copy{suffix}: 1,000 rows x 3 classes" in demo.run(f"convert demo/teacher.fod copy{suffix}")
+    assert load(f"copy{suffix}")[0] == open_store("demo/teacher.fod")
+    assert "the same" in demo.run(f"diff demo/teacher.fod copy{suffix}")
+    demo.run(f"convert copy{suffix} back.fod")
+    assert demo.json("diff back.fod demo/teacher.fod")["identical"]
+    assert demo.json(f"verify copy{suffix}") == {"path": f"copy{suffix}", "ok": True, "rows": 1000, "problems": []}
+
+
+def test_diff_reports_what_the_formulas_say(demo):
+    found = demo.json("diff demo/teacher.fod demo/truth.npz", code=1)
+    p, q = (load(f"demo/{name}")[0].probabilities.astype(float) for name in ("teacher.fod", "truth.npz"))
+    assert found["difference"]["mean"] == pytest.approx(np.abs(p - q).mean(), rel=1e-6)
+    assert found["kl_divergence"]["mean"] == pytest.approx((p * np.log(p / q)).sum(axis=1).mean(), abs=1e-6)
+    text = demo.run("diff demo/teacher.fod demo/truth.npz", code=1)
+    assert f"{100 * np.mean(p.argmax(1) == q.argmax(1)):.4g} %" in text
+    largest = found["difference"]["largest"]
+    demo.run(f"diff demo/teacher.fod demo/truth.npz --tolerance {largest}")
+    demo.run(f"diff demo/teacher.fod demo/truth.npz --tolerance {largest / 2}", code=1)
+
+
+def test_convert_replaces_only_when_told(demo):
+    demo.run("convert demo/teacher.fod copy.fod")
+    before = (demo.folder / "copy.fod/spec.json").read_bytes()
+    assert "exists, and was left as it is" in demo.fails("convert demo/truth.npz copy.fod")
+    assert (demo.folder / "copy.fod/spec.json").read_bytes() == before
+    demo.run("convert demo/truth.npz copy.fod --overwrite --top-k 2")
+    assert open_store("copy.fod").spec.representation == "top-2"
+    assert sorted(path.name for path in demo.folder.iterdir()) == ["copy.fod", "demo"]
+    assert "is also the source" in demo.fails("convert copy.fod copy.fod --overwrite")
+
+
+def test_the_report_has_both_stores_and_its_numbers(demo):
+    numbers = demo.json("report demo/teacher.fod demo/truth.npz --out page.html --figures figures --title Demo")
+    page = (demo.folder / "page.html").read_text(encoding="utf-8")
+    assert "Demo" in page
+    assert numbers == json.loads((demo.folder / "figures/report.json").read_text())
+    assert list((demo.folder / "figures").glob("*.svg"))
+    assert "which ends in .html" in demo.fails("report demo/teacher.fod --out page.pdf")
+
+
+def test_backends_says_what_works_and_what_to_install(shell):
+    found = shell.json("backends numpy")
+    assert found["backends"][0]["name"] == "numpy"
+    assert found["backends"][0]["works"] is True
+    assert "numpy: works" in shell.run("backends numpy")
+    assert "Unknown framework: nope" in shell.json("backends nope", code=1)["backends"][0]["problem"]
+    assert "numpy: probly-data-generator " in shell.run("backends --names")
+
+
+def test_backends_lists_each_name_as_installed_or_not(shell):
+    found = shell.json("backends --names")
+    installed = {alias for info in list_backends().values() for alias in info.aliases}
+    assert installed.isdisjoint(found["not_installed"])
+    assert installed | found["not_installed"].keys() == installed | known_backends().keys()
+    hidden = (
+        "import importlib_metadata as m; found = m.distributions; m.distributions = lambda: [one for one in found() "
+    )
+    hidden += "if not one.name.startswith('probly-data-generator-')]; from probly_data_generator_command_line import main; "
+    done = subprocess.run(
+        [sys.executable, "-c", f"{hidden}main(['backends', '--names'])"], capture_output=True, text=True, check=True
+    )
+    assert "flax, jax: not installed; run: pip install probly-data-generator-jax\n" in done.stdout
+    assert done.stdout.startswith("numpy: probly-data-generator ")
+
+
+def test_what_is_parsed_is_checked(shell):
+    shell.run("nope", code=2)
+    assert "there is no command 'nope'; there are generate, inspect" in shell.err
+    shell.run("inspect", code=2)
+    assert "FILE" in shell.err
+    shell.run("generate --model a:b --data c:d --out e.fod --batch-size 0", code=2)
+    assert "--batch-size" in shell.err
+    shell.run("generate --model a:b --data c:d --out e.fod --mean 1,x", code=2)
+    assert "expected numbers separated by commas, got '1,x'" in shell.err
+    shell.run("generate --model a:b --data c:d --out e.fod --class-names a,,b", code=2)
+    assert "name 1 is empty" in shell.err
+
+
+def test_completion_and_version_work_in_the_shell(tmp_path):
+    environment = {"_FIRST_ORDER_COMPLETE": "bash_complete", "COMP_WORDS": "first-order con", "COMP_CWORD": "1"}
+    code = "import sys; from probly_data_generator_command_line import main; sys.exit(main())"
+
+    def printed(environment, *arguments):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert printed(environment).split() == ["plain,convert"]
+    assert "complete -o nosort -F _first_order_completion" in printed(
+        {"_FIRST_ORDER_COMPLETE": "bash_source", "PATH": "/usr/bin:/bin"}
+    )
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", printed({}, "--version"))
