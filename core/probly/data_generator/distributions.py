@@ -185,12 +185,13 @@ class Distributions(Mapping[int, FloatRows]):
     __hash__ = None  # type: ignore[assignment]  # equal by content, like a dict
 
     def _repr_html_(self) -> str | None:
-        """Return the first rows as the table that notebooks show; None, which stands for ``repr``, without the report."""
+        """Return the table that notebooks show; None without the report, for which they take ``repr``."""
         try:
             from probly.data_generator.report import distributions_table  # noqa: PLC0415  # only notebooks need it
         except ImportError:
             return None
-        return distributions_table(self)
+        table: str = distributions_table(self)
+        return table
 
     def __repr__(self) -> str:
         """Return size and origin in one line."""

@@ -64,8 +64,8 @@ def forward(model: Any, inputs: Any, batch_size: int | None) -> Any:
     """Return the model's own outputs for one batch, on the device, without gradients and its state left as found.
 
     Called exactly once per batch with inputs on the model's device. It should return before the device has finished, if
-    the framework can: the core asks for the numbers one batch later. Nothing is done to the outputs here: the core picks
-    the scores (the array itself, its ``.logits`` or its ``"logits"``), copies them and makes rows of them.
+    the framework can: the core asks for the numbers one batch later. Nothing is done to the outputs here: the core
+    picks the scores (the array itself, its ``.logits`` or its ``"logits"``), copies them and makes rows of them.
 
     Args:
         model: What ``load_model`` returned.
@@ -155,8 +155,8 @@ def posterior_params(model: Any) -> Mapping[str, Mapping[str, Any]]:  # type: ig
 def recognizes(source: Any) -> Any:
     """Return whether a live model, or the file of a path, belongs to this backend (optional).
 
-    Called for ``backend="auto"``. It must answer from ``type(source).__mro__``, ``sys.modules`` and a path's suffix, and
-    import nothing.
+    Called for ``backend="auto"``. It must answer from ``type(source).__mro__``, ``sys.modules`` and a path's suffix,
+    and import nothing.
 
     Args:
         source: A live model, or a ``pathlib.Path``.

@@ -24,31 +24,21 @@ def choose_backend(model: Any) -> BackendInfo:
         ValueError: No backend opens files of this suffix.
     """
     source = _source(model)
-    ranks: dict[str, int] = {}
     broken: dict[str, BrokenBackendError] = {}
-    installed = list_backends()
-    for name, info in installed.items():
-        try:
-            rank = _rank(info, source)
-        except BrokenBackendError as error:
-            broken.update(dict.fromkeys(info.aliases, error))
-        else:
-            if rank is not None:
-                ranks[name] = rank
-    best = [name for name, rank in ranks.items() if rank == min(ranks.values())]
+    best = _most_specific(source, broken)
     if len(best) > 1:
-        names = " and ".join(map(repr, best))
+        names = " and ".join(repr(info.name) for info in best)
         what = repr(str(source)) if isinstance(source, Path) else f"a model of type {type(source).__qualname__}"
         message = f"{what} is recognized by {names}; choose one with backend=..."
         raise AmbiguousBackendError(message)
     if best:
-        return installed[best[0]]
+        return best[0]
     if isinstance(source, Path):
         message = (
             f"a file does not tell its framework, and no installed backend claims the suffix {source.suffix!r}: "
-            f"{str(source)!r}; set backend=..., one of {', '.join(map(repr, sorted(installed)))}"
+            f"{str(source)!r}; set backend=..., one of {', '.join(map(repr, sorted(list_backends())))}"
         )
-        raise ValueError(message)
+        raise ValueError(message)  # noqa: TRY004  # a path is what it should be
     # The model's own framework may have a backend that cannot be used; the agnostic one would only hide that.
     for framework in sorted({kind.__module__.partition(".")[0] for kind in type(source).__mro__}):
         if framework in broken:
@@ -57,6 +47,20 @@ def choose_backend(model: Any) -> BackendInfo:
         if framework in known_backends() and not hasattr(source, "predict_proba"):
             find_backend(framework)  # raises where it is not installed
     return find_backend("numpy")
+
+
+def _most_specific(source: Any, broken: dict[str, BrokenBackendError]) -> list[BackendInfo]:
+    """Return the backends that recognize a model by its most specific class; note those that cannot answer."""
+    ranks: list[tuple[int, BackendInfo]] = []
+    for info in list_backends().values():
+        try:
+            rank = _rank(info, source)
+        except BrokenBackendError as error:
+            broken.update(dict.fromkeys(info.aliases, error))
+        else:
+            ranks += [] if rank is None else [(rank, info)]
+    best = min((rank for rank, _ in ranks), default=0)
+    return [info for rank, info in ranks if rank == best]
 
 
 def _rank(info: BackendInfo, source: Any) -> int | None:

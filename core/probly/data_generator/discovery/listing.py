@@ -31,7 +31,7 @@ TOOLS = ("all", "cli", "images", "parquet", "report", "standard", "store")
 
 @dataclass(frozen=True)
 class BackendInfo:
-    """What the metadata of an installed distribution says of a backend (or a wrapper, a format, a command); nothing has been imported.
+    """What the metadata of a distribution says of a backend, wrapper, format or command; nothing has been imported.
 
     Attributes:
         name: The name in metadata and messages.

@@ -47,7 +47,7 @@ def is_half(dtype: Any) -> bool:
 
 
 def check_scores(outputs: Any, expected: int, where: str) -> Scores:
-    """Return the scores of a batch, in host memory, as real numbers of shape ``(expected,)`` or ``(expected, classes)``.
+    """Return the scores of a batch in host memory as real numbers, shape ``(expected,)`` or ``(expected, classes)``.
 
     Raises:
         InvalidOutputError: Another number of rows or axes, or no numbers.
@@ -55,9 +55,9 @@ def check_scores(outputs: Any, expected: int, where: str) -> Scores:
     """
     array = np.asarray(outputs)
     if array.dtype.kind not in "fiub":
-        sparse = "return its toarray()" if hasattr(outputs, "toarray") else "return probabilities or logits"
+        remedy = "return its toarray()" if hasattr(outputs, "toarray") else "return probabilities or logits"
         found = f"{describe(outputs)} and dtype {array.dtype}" if array.ndim else describe(outputs)
-        message = f"{where}: Model must return an array of real numbers, got {found}; {sparse}, or set output_transform"
+        message = f"{where}: Model must return an array of real numbers, got {found}; {remedy}, or set output_transform"
         raise TypeError(message)
     got = array.shape[0] if array.ndim else 0
     if array.ndim == 0 or got != expected:
@@ -178,7 +178,7 @@ class ScoreReader:
         if len(scores) < 2:
             return
         first = scores[0]  # which tells nearly always
-        likely = 0 <= first.min() and first.max() <= 1 and (single or abs(first.sum() - 1) < HALF_TOLERANCE)
+        likely = first.min() >= 0 and first.max() <= 1 and (single or abs(first.sum() - 1) < HALF_TOLERANCE)
         if likely and find_bad_row(self._probabilities(scores, where, single=single, half=half)) is None:
             message = (
                 f"{where}: its outputs are probabilities, but those of the first batch were logits; "
@@ -205,7 +205,7 @@ class ScoreReader:
 
 
 def _mostly_probabilities(rows: Scores) -> bool:
-    """Return whether more than half of some rows are distributions up to a careless rounding: then so are the others."""
+    """Return whether more than half of some rows are distributions up to a careless rounding: then all are meant so."""
     if not rows.size:
         return False
     with np.errstate(invalid="ignore"):
@@ -216,7 +216,7 @@ def _mostly_probabilities(rows: Scores) -> bool:
 def _refuse_labels(scores: Scores, where: str) -> None:
     if scores.dtype.kind in "iub":
         message = (
-            f"{where}: Model must return scores, got one number of dtype {scores.dtype} per row, which looks like class "
-            "labels; return probabilities or logits (predict_proba, not predict), or set output_transform"
+            f"{where}: Model must return scores, got one number of dtype {scores.dtype} per row, which looks like "
+            "class labels; return probabilities or logits (predict_proba, not predict), or set output_transform"
         )
         raise TypeError(message)

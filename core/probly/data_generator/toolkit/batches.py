@@ -101,7 +101,8 @@ def array_batches(arrays: Any, batch_size: int, start: int = 0, stop: int | None
         stop: The first row that is not needed any more, or None.
     """
     rows = count_rows(arrays)
-    return Batches(_slices(*split_sample(arrays), range(start, rows_before(stop, rows), batch_size)), rows)
+    inputs, labels = split_sample(arrays)
+    return Batches(_slices(inputs, labels, range(start, rows_before(stop, rows), batch_size)), rows)
 
 
 def _slices(inputs: Any, labels: Any, starts: range) -> Iterator[Batch]:
@@ -134,8 +135,8 @@ class _SamplePicker(NamedTuple):
             indices = checked_indices([self.index_getter(sample) for sample in samples], len(samples))
             if self.stop is not None and (indices >= self.stop).any():
                 kept = np.flatnonzero(indices < self.stop)
-                indices, samples = indices[kept], [samples[place] for place in kept]
-        if not len(samples):
+                indices, samples = indices[kept], [samples[place] for place in kept.tolist()]
+        if not samples:
             return Batch(indices, samples)
         inputs, labels = self._split(samples)
         columns = label_columns(None if labels[0] is None else collate_labels(labels))
