@@ -1,4 +1,4 @@
-"""How a row is stored: as it is, in half precision, or by its largest entries."""
+"""How a store keeps a row: as it is, in half precision, or by its largest entries."""
 
 import re
 from abc import ABC, abstractmethod
@@ -13,11 +13,11 @@ from probly.data_generator.rows import FloatRows
 Tensors = Mapping[str, npt.NDArray[Any]]
 
 
-class Representation(ABC):
+class Encoding(ABC):
     """From checked float32 rows to tensors with one row each, and back.
 
     Attributes:
-        name: What ``representation()`` knows it by.
+        name: What ``encoding_of`` knows it by.
         exact: Whether rows come back bit by bit, as views of the tensor ``probs``.
     """
 
@@ -44,7 +44,7 @@ class Representation(ABC):
         """Check the tensors of a file.
 
         Raises:
-            ValueError: They are not of this representation.
+            ValueError: They are not of this encoding.
         """
         for name, (dtype, width) in self.columns(classes).items():
             shape = (rows, width) if width else (rows,)
@@ -55,7 +55,7 @@ class Representation(ABC):
                 raise ValueError(message)
 
 
-class Dense(Representation):
+class Dense(Encoding):
     """All entries, in float32 or float16.
 
     Examples:
@@ -82,7 +82,7 @@ class Dense(Representation):
         return {"probs": (self.name, classes)}
 
 
-class TopK(Representation):
+class TopK(Encoding):
     """The ``k`` largest entries in float16 with their classes, largest first, and the sum of the others.
 
     Examples:
@@ -105,7 +105,7 @@ class TopK(Representation):
         """
         classes = rows.shape[1]
         if self.k > classes:
-            message = f"representation {self.name!r}: expected at least {self.k} classes, got {classes}"
+            message = f"encoding {self.name!r}: expected at least {self.k} classes, got {classes}"
             raise ValueError(message)
         largest = np.argpartition(rows, classes - self.k, axis=1)[:, classes - self.k :]
         order = np.argsort(-np.take_along_axis(rows, largest, axis=1), axis=1, kind="stable")
@@ -149,20 +149,20 @@ def _normalised(rows: FloatRows) -> FloatRows:
     return rows
 
 
-def representation(name: str) -> Representation:
-    """Return the representation of a name: ``"float32"``, ``"float16"`` or ``"top-<k>"``.
+def encoding_of(name: str) -> Encoding:
+    """Return the encoding of a name: ``"float32"``, ``"float16"`` or ``"top-<k>"``.
 
     Raises:
         ValueError: It is none of these.
 
     Examples:
-        >>> representation("top-10").k
+        >>> encoding_of("top-10").k
         10
     """
     if name in ("float32", "float16"):
         return Dense(name)
     match = re.fullmatch(r"top-([1-9][0-9]{0,8})", name) if isinstance(name, str) else None
     if match is None:
-        message = f'representation: expected "float32", "float16" or "top-<k>", got {name!r}'
+        message = f'encoding: expected "float32", "float16" or "top-<k>", got {name!r}'
         raise ValueError(message)
     return TopK(int(match[1]))

@@ -1,22 +1,31 @@
-"""Distributions that are already in memory, as a store: the format ``.fod`` of save and load."""
+"""The format ``.fod``: a store, written at once or by a run as its rows come."""
 
+import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from probly.data_generator.distributions import Distributions
-from probly.data_generator.store import files
-from probly_data_generator_store.opening import open_store
-from probly_data_generator_store.reader import Store
+from probly.data_generator.errors import StoreError
+from probly_data_generator_store import files
+from probly_data_generator_store.reader import Store, open_store
+from probly_data_generator_store.spec import MANIFEST, refuse_differences
+from probly_data_generator_store.streaming import StoreSink, terminating
 from probly_data_generator_store.writer import Limits, StoreWriter
 
 ROWS_AT_ONCE = 4096
 
 
+def read(path: Path) -> Store:
+    """Open a complete store; see ``open_store``."""
+    return open_store(path)
+
+
 def write(
-    path: Path, distributions: Distributions, meta: Mapping[str, Any], form: str = "float32", megabytes: float = 64
+    path: Path, distributions: Distributions, meta: Mapping[str, Any], encoding: str = "float32", megabytes: float = 64
 ) -> None:
     """Write a store, whole or not at all.
 
@@ -24,7 +33,7 @@ def write(
         path: Where; nothing may be there yet, because a folder cannot be replaced in one step.
         distributions: The rows.
         meta: JSON-serialisable metadata.
-        form: ``"float32"``, ``"float16"`` or ``"top-<k>"``.
+        encoding: ``"float32"``, ``"float16"`` or ``"top-<k>"``.
         megabytes: The size at which a shard is closed.
 
     Raises:
@@ -36,7 +45,7 @@ def write(
     files.make_directories(path.parent)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     try:
-        _fill(temporary, distributions, meta, form, megabytes)
+        _fill(temporary, distributions, meta, encoding, megabytes)
         temporary.chmod(path.parent.stat().st_mode & 0o777)
         files.rename(temporary, path)
     except BaseException:
@@ -45,11 +54,11 @@ def write(
     files.sync_directory(path.parent)
 
 
-def _fill(path: Path, distributions: Distributions, meta: Mapping[str, Any], form: str, megabytes: float) -> None:
+def _fill(path: Path, distributions: Distributions, meta: Mapping[str, Any], encoding: str, megabytes: float) -> None:
     rows = len(distributions)
     indices, labels = distributions.indices, distributions.labels
     keyed = bool(rows) and int(indices[-1]) != rows - 1
-    with StoreWriter(path, {"saved": True}, form, Limits(megabytes, float("inf"))) as writer:
+    with StoreWriter(path, {"saved": True}, encoding, Limits(megabytes, float("inf"))) as writer:
         writer.begin(distributions.num_classes, meta, rows=rows, decided=None, keyed=keyed)
         for start in range(0, rows, ROWS_AT_ONCE):
             part = slice(start, min(start + ROWS_AT_ONCE, rows))
@@ -63,6 +72,39 @@ def _fill(path: Path, distributions: Distributions, meta: Mapping[str, Any], for
         writer.finish(rows)
 
 
-def read(path: Path) -> Store:
-    """Open a complete store; see ``open_store``."""
-    return open_store(path)
+@contextmanager
+def open_sink(path: Path, identity: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[StoreSink | Store]:
+    """Give the sink of a run, or the store of an earlier one that is complete.
+
+    However the block ends, the rows that are there are published then; SIGTERM ends it, too, where nobody else
+    handles that.
+
+    Args:
+        path: The store.
+        identity: What every run on it must have in common.
+        options: ``encoding``, ``shard_megabytes``, ``shard_seconds`` and ``keys``; see ``formats.contract``.
+
+    Raises:
+        ValueError: An option is out of its domain.
+        StoreError: It was begun by another run, another writer is at work on it, or the disk failed.
+    """
+    encoding, keys = options["encoding"], options["keys"]
+    store = _complete(path, identity, encoding)
+    if store is not None:
+        yield store
+        return
+    limits = Limits(options["shard_megabytes"], options["shard_seconds"])
+    with terminating(), StoreWriter(path, identity, encoding, limits, keys) as writer:
+        yield StoreSink(writer)
+
+
+def _complete(path: Path, identity: Mapping[str, Any], encoding: str) -> Store | None:
+    """Return the store if it is complete; what is missing is generated, and the writer refuses what is damaged."""
+    if not os.path.lexists(path / MANIFEST):
+        return None
+    try:
+        store = open_store(path)
+    except StoreError:
+        return None
+    refuse_differences(path, store.spec, identity, encoding)
+    return store

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import StoreError
-from probly.data_generator.store import files
+from probly_data_generator_store import files
 
 ALIGNMENT = 64
 MAX_HEADER = 64 << 20

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from probly.data_generator.errors import StoreError
-from probly.data_generator.store import files, layout
+from probly_data_generator_store import files, layout
 from probly_data_generator_store.shards import Range
 from probly_data_generator_store.spec import MANIFEST, SHARDS, Spec, check_kind, seal, unseal
 

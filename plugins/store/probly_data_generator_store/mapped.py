@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from probly.data_generator.errors import StoreError
 from probly.data_generator.rows import FloatRows
-from probly_data_generator_store.encodings import representation
+from probly_data_generator_store.encodings import encoding_of
 from probly_data_generator_store.shards import Range, Shard, read_shard
 from probly_data_generator_store.spec import SHARDS, SPEC, Spec
 
@@ -26,17 +26,17 @@ class MappedShards:
 
     Attributes:
         ranges: The ranges.
-        form: How rows are stored.
+        encoding: How rows are kept.
         views: The rows of mapped shards that need no decoding: what makes a single row cheap.
 
     Raises:
-        StoreError: The spec names an unknown representation.
+        StoreError: The spec names an unknown encoding.
     """
 
     def __init__(self, path: Path, spec: Spec, shards: dict[Range, str | None]) -> None:
         self.path, self.spec = path, spec
         try:
-            self.form = representation(spec.representation)
+            self.encoding = encoding_of(spec.encoding)
         except ValueError as error:
             message = f"{path / SPEC}: {error}"
             raise StoreError(message) from error
@@ -68,14 +68,14 @@ class MappedShards:
         shard = self.read(number, checked=number not in self._verified)
         self._verified.add(number)
         self._mapped[number] = shard
-        if self.form.exact:
+        if self.encoding.exact:
             self.views[number] = shard.tensors["probs"]
         return shard
 
     def read(self, number: int, *, checked: bool = True, writable: bool = False) -> Shard:
         """Map a shard for the caller alone; see ``read_shard``."""
         rows = self.ranges[number]
-        shard = read_shard(self.path, self.spec, rows, self.form, checked=checked, writable=writable)
+        shard = read_shard(self.path, self.spec, rows, self.encoding, checked=checked, writable=writable)
         if self._checksums[number] not in (None, shard.data_checksum):
             message = f"{self.path / SHARDS / rows.file_name}: is not the one that the manifest lists"
             raise StoreError(message)
@@ -88,12 +88,12 @@ class MappedShards:
     def rows(self, number: int, rows: Any) -> FloatRows:
         """Return some rows of a shard, decoded to float32 if need be."""
         view = self.views[number]
-        if view is None and self.form.exact:
+        if view is None and self.encoding.exact:
             view = self.shard(number).tensors["probs"]
         if view is not None:
             part: FloatRows = view[rows]
             return part
-        return self.form.decode(self.shard(number).tensors, rows, self.spec.classes)
+        return self.encoding.decode(self.shard(number).tensors, rows, self.spec.classes)
 
     def column(self, name: str) -> npt.NDArray[Any] | None:
         """Return what stands beside the rows under a name, as a copy; None if not every shard has it."""

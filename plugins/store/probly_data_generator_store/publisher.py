@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from probly.data_generator.errors import StoreError
-from probly.data_generator.store import files, layout
+from probly_data_generator_store import files, layout
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 EARLY_BYTES = 8 << 20

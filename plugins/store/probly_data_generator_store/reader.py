@@ -1,5 +1,6 @@
-"""Reading a store: distributions whose rows stay on the disk until they are asked for."""
+"""Opening and reading a store: distributions whose rows stay on the disk until they are asked for."""
 
+import os
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import pairwise
@@ -13,9 +14,10 @@ from probly.data_generator.distributions import Distributions, whole_numbers
 from probly.data_generator.errors import StoreError
 from probly.data_generator.rows import FloatRows, find_bad_row
 from probly.data_generator.toolkit.samples import Indices
+from probly_data_generator_store.manifest import listed_shards
 from probly_data_generator_store.mapped import MappedShards
-from probly_data_generator_store.shards import Range
-from probly_data_generator_store.spec import Spec
+from probly_data_generator_store.shards import Range, list_shards
+from probly_data_generator_store.spec import MANIFEST, SPEC, Spec
 
 ROWS_AT_ONCE = 4096
 
@@ -48,8 +50,6 @@ class Store(Distributions):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send the path, not the rows."""
-        from probly_data_generator_store.opening import reopen  # noqa: PLC0415  # it opens this class
-
         return reopen, (str(self.path), self.complete, self.spec.id)
 
     @property
@@ -111,7 +111,7 @@ class Store(Distributions):
             The positions of the rows (their dataset indices, unless the store was saved with others), and the rows.
         """
         for number, rows in enumerate(self._ranges):
-            if writable and self._shards.form.exact:
+            if writable and self._shards.encoding.exact:
                 yield range(*rows), self._shards.writable(number).tensors["probs"]
             else:
                 yield range(*rows), self._shards.rows(number, slice(None))
@@ -207,8 +207,6 @@ class Store(Distributions):
         Raises:
             StoreError: The message names all shards that are damaged.
         """
-        from probly_data_generator_store.opening import open_at  # noqa: PLC0415  # it opens this class
-
         current = open_at(self.path, partial=not self.complete)
         problems = [problem for number in range(len(current._ranges)) if (problem := current._problem(number))]  # noqa: SLF001
         if current.spec != self.spec:
@@ -224,7 +222,7 @@ class Store(Distributions):
             return str(error)
         for start in range(0, rows.stop - rows.start, ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
-            bad = find_bad_row(self._shards.form.decode(shard.tensors, part, self.num_classes))
+            bad = find_bad_row(self._shards.encoding.decode(shard.tensors, part, self.num_classes))
             if bad:
                 return f"{rows.file_name}: row {rows.start + start + bad.position}: {bad.reason}"
         return None
@@ -233,3 +231,72 @@ class Store(Distributions):
         """Return size and place in one line."""
         state = "" if self.complete else ", incomplete"
         return f"Store({self.path}: {len(self)} samples x {self.num_classes} classes{state})"
+
+
+def open_store(path: str | os.PathLike[str]) -> Store:
+    """Open a complete store without reading its rows.
+
+    Raises:
+        FileNotFoundError: There is nothing at the path.
+        StoreError: It is incomplete, damaged, or no store.
+
+    Examples:
+        >>> import tempfile
+        >>> from probly.data_generator.store import save
+        >>> path = tempfile.mkdtemp() + "/teacher.fod"
+        >>> save(path, {0: [0.25, 0.75], 1: [0.5, 0.5]})
+        >>> open_store(path)[0]
+        array([0.25, 0.75], dtype=float32)
+    """
+    return open_at(Path(path), partial=False)
+
+
+def open_partial(path: str | os.PathLike[str]) -> Store:
+    """Open what there is of a store: the rows of its published shards. An index without a row raises KeyError.
+
+    Raises:
+        FileNotFoundError: There is nothing at the path.
+        StoreError: It is damaged, or no store.
+    """
+    return open_at(Path(path), partial=True)
+
+
+def open_at(path: Path, *, partial: bool) -> Store:
+    """Open a store; see ``open_store`` and ``open_partial``."""
+    path = path.absolute()  # what a worker with another working directory will open
+    if not os.path.lexists(path):
+        message = f"{path}: there is no such store"
+        raise FileNotFoundError(message)
+    spec = Spec.read(path / SPEC)
+    if os.path.lexists(path / MANIFEST):
+        try:
+            return Store(path, spec, listed_shards(path, spec), complete=True)
+        except StoreError:
+            if not partial:
+                raise
+    published = list_shards(path)
+    if not partial:
+        raise StoreError(_incomplete(path, spec, published))
+    return Store(path, spec, dict.fromkeys(published), complete=False)
+
+
+def _incomplete(path: Path, spec: Spec, published: list[Range]) -> str:
+    there = sum(rows.stop - rows.start for rows in published)
+    missing = "an unknown number of" if spec.rows is None else max(spec.rows - there, 0)
+    return (
+        f"{path}: incomplete: {missing} rows are missing, {there} are there; call generate_distributions again with "
+        "the same out=, or read what there is with probly.data_generator.store.open_partial"
+    )
+
+
+def reopen(path: str, complete: bool, store_id: str) -> Store:
+    """Open the store that was pickled.
+
+    Raises:
+        StoreError: Another one is in its place.
+    """
+    store = open_at(Path(path), partial=not complete)
+    if store.spec.id != store_id:
+        message = f"{path}: has been replaced by another store since it was pickled"
+        raise StoreError(message)
+    return store

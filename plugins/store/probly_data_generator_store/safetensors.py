@@ -10,7 +10,7 @@ from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.atomic import replacing
 from probly.data_generator.formats.shared import decode_meta, encode_meta
-from probly.data_generator.store import layout
+from probly_data_generator_store import layout
 from probly_data_generator_store.shards import TEXT, label_tensor
 
 

@@ -1,6 +1,5 @@
 """The shards of a store: their names, the rows they cover, and reading one."""
 
-import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import StoreError
-from probly.data_generator.store import layout
-from probly_data_generator_store.encodings import Representation
+from probly_data_generator_store import layout
+from probly_data_generator_store.encodings import Encoding
 from probly_data_generator_store.spec import SHARDS, Spec
 
 NAME = re.compile(r"([0-9]{12,18})-([0-9]{12,18})\.safetensors")
@@ -95,7 +94,7 @@ class Shard(NamedTuple):
 
 
 def read_shard(
-    store: Path, spec: Spec, rows: Range, form: Representation, *, checked: bool = True, writable: bool = False
+    store: Path, spec: Spec, rows: Range, encoding: Encoding, *, checked: bool = True, writable: bool = False
 ) -> Shard:
     """Verify and map one shard.
 
@@ -115,7 +114,7 @@ def read_shard(
         raise StoreError(message)
     texts = {name: metadata[f"{name}_dtype"] for name in COLUMNS if f"{name}_dtype" in metadata}
     try:
-        form.check(tensors, rows.stop - rows.start, spec.classes)
+        encoding.check(tensors, rows.stop - rows.start, spec.classes)
         _check_extras(tensors, rows.stop - rows.start, spec.keyed, texts)
     except ValueError as error:
         message = f"{path}: {error}"
@@ -143,30 +142,6 @@ def _holds_text(labels: npt.NDArray[Any], text: str) -> bool:
         return False
     # NumPy decodes UTF-32 only when an element is looked at, and then raises.
     return text[1] == "S" or not labels.size or int(np.ascontiguousarray(labels).view("<u4").max()) < 0x110000
-
-
-def key_array(keys: Sequence[Any]) -> npt.NDArray[Any]:
-    """Return the keys of samples as an array of shape ``(samples,)`` that a tensor can hold.
-
-    Raises:
-        TypeError: They are neither all text nor all integers.
-
-    Examples:
-        >>> key_array(["n01440764_18.JPEG", "n01440764_36.JPEG"]).dtype
-        dtype('<U17')
-    """
-    array = np.asarray(keys)
-    # An array has one kind; of a list, NumPy would make text of everything, which map() tells without a loop of ours.
-    kinds = {array.dtype.kind} if isinstance(keys, np.ndarray) else set(map(_kind_of_key, map(type, keys)))
-    if array.ndim != 1 or array.dtype.kind not in "iuU" or len(kinds) > 1 or label_tensor(array) is None:
-        message = f"keys: expected a list of text or of integers, one per sample, got {array.dtype}{list(array.shape)}"
-        raise TypeError(message)
-    return array
-
-
-@functools.cache
-def _kind_of_key(kind: type) -> str:
-    return "b" if issubclass(kind, bool | np.bool_) else "U" if issubclass(kind, str) else "i"
 
 
 def label_tensor(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], str | None] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from probly.data_generator.errors import StoreError
-from probly.data_generator.store import files
+from probly_data_generator_store import files
 
 SCHEMA = 1
 SPEC = "spec.json"
@@ -30,7 +30,7 @@ class Spec:
         decided: The output mode that ``"auto"`` was settled to, or that was asked for.
         rows: The number of rows that the dataset announces, or None.
         classes: The number of classes.
-        representation: How rows are stored.
+        encoding: How rows are kept; the entry ``representation`` of the file.
         keyed: Whether the shards carry dataset indices, because they are not 0, 1, 2, ...
         meta: The metadata of the distributions.
         id: Binds the shards to this very store.
@@ -40,7 +40,7 @@ class Spec:
     decided: str | None
     rows: int | None
     classes: int
-    representation: str
+    encoding: str
     keyed: bool
     meta: dict[str, Any]
     id: str = ""
@@ -53,7 +53,9 @@ class Spec:
 
     def to_bytes(self) -> bytes:
         """Return the content of the file."""
-        return seal(asdict(self))
+        content = asdict(self)
+        content["representation"] = content.pop("encoding")  # what schema 1 calls it
+        return seal(content)
 
     @classmethod
     def read(cls, path: Path) -> "Spec":
@@ -75,6 +77,7 @@ class Spec:
             raise StoreError(message)
         for name, kind in kinds.items():
             check_kind(path, name, content[name], kind)
+        content["encoding"] = content.pop("representation")
         return cls(**content)
 
 
@@ -126,14 +129,14 @@ def unseal(path: Path) -> dict[str, Any]:
     return content
 
 
-def refuse_differences(path: Path, spec: Spec, identity: Mapping[str, Any], form: str) -> None:
-    """Refuse to go on with a store that another run began.
+def refuse_differences(path: Path, spec: Spec, identity: Mapping[str, Any], encoding: str) -> None:
+    """Refuse to continue a store that another run began.
 
     Raises:
         StoreError: The message names every difference.
     """
-    wanted = json.loads(json.dumps({**identity, "representation": form}))
-    found = differences({**spec.identity, "representation": spec.representation}, wanted)
+    wanted = json.loads(json.dumps({**identity, "encoding": encoding}))
+    found = differences({**spec.identity, "encoding": spec.encoding}, wanted)
     if found:
         message = f"{path}: was begun by another run; {'; '.join(found)}. Undo the change, or choose another path"
         raise StoreError(message)

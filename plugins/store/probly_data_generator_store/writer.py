@@ -1,6 +1,6 @@
 """Writing a store: rows are collected to shards, shards are published whole, and the published shards are the journal.
 
-Whatever happens, what is published stays: the next writer with the same identity goes on from there.
+Whatever happens, what is published stays: the next writer with the same identity continues there.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ import numpy.typing as npt
 from probly.data_generator.errors import InvalidOutputError, StoreError
 from probly.data_generator.formats.shared import decode_meta, encode_meta
 from probly.data_generator.rows import FloatRows
-from probly.data_generator.store import files, layout
-from probly_data_generator_store.encodings import representation
+from probly_data_generator_store import files, layout
+from probly_data_generator_store.encodings import encoding_of
 from probly_data_generator_store.held import Held
 from probly_data_generator_store.lock import Lock
 from probly_data_generator_store.manifest import manifest_bytes
@@ -44,9 +44,9 @@ class StoreWriter:
     Args:
         path: The store; it is made if need be.
         identity: What every run on this store must have in common, as JSON.
-        form: The name of the representation.
+        encoding: How rows are kept: ``"float32"``, ``"float16"`` or ``"top-<k>"``.
         limits: When a shard is closed; at 64 megabytes or 30 seconds by default.
-        sample_keys: What to write beside the rows, shape ``(samples,)``, or None; see ``key_array``.
+        sample_keys: What to write beside the rows, shape ``(samples,)``, or None.
 
     Attributes:
         spec: What the store is, or None until ``begin``.
@@ -61,11 +61,11 @@ class StoreWriter:
         self,
         path: Path,
         identity: Mapping[str, Any],
-        form: str = "float32",
+        encoding: str = "float32",
         limits: Limits | None = None,
         sample_keys: npt.NDArray[Any] | None = None,
     ) -> None:
-        self.form = representation(form)
+        self.encoding = encoding_of(encoding)
         limits = limits or Limits()
         if not (limits.megabytes > 0 and limits.seconds > 0):
             message = f"shard_megabytes, shard_seconds: expected more than 0, got {limits.megabytes}, {limits.seconds}"
@@ -77,7 +77,7 @@ class StoreWriter:
         self.published: list[Range] = []
         self.held = Held(0)
         self._since = 0.0
-        self._disk = Publisher(path, self._bytes_to_come, self._safe_rows)
+        self._disk = Publisher(path, self._bytes_to_come, lambda: self.safe_rows)
         _check_folder(path)
         self._made = not os.path.lexists(path)
         self._lock: Lock | None = None
@@ -100,12 +100,12 @@ class StoreWriter:
             self._check_new()
             return
         self.spec = Spec.read(self.path / SPEC)
-        refuse_differences(self.path, self.spec, self.identity, self.form.name)
+        refuse_differences(self.path, self.spec, self.identity, self.encoding.name)
         if os.path.lexists(self.path / MANIFEST):  # a shard was removed, so the store is no longer complete
             files.remove(self.path / MANIFEST)
             files.sync_directory(self.path)
         for rows in list_shards(self.path):
-            read_shard(self.path, self.spec, rows, self.form)
+            read_shard(self.path, self.spec, rows, self.encoding)
             self.published.append(rows)
 
     def _check_new(self) -> None:
@@ -120,13 +120,13 @@ class StoreWriter:
 
         Raises:
             InvalidOutputError: The published rows have another number of classes.
-            ValueError: The representation needs more classes.
+            ValueError: The encoding needs more classes.
         """
         if self.spec is None:
             if classes:
-                self.form.encode(np.zeros((0, classes), np.float32))  # refuses what it cannot keep
+                self.encoding.encode(np.zeros((0, classes), np.float32))  # refuses what it cannot keep
             spec = Spec.new(
-                identity=self.identity, decided=decided, rows=rows, classes=classes, representation=self.form.name,
+                identity=self.identity, decided=decided, rows=rows, classes=classes, encoding=self.encoding.name,
                 keyed=keyed, meta=decode_meta(encode_meta(self.path, meta)),
             )  # fmt: skip
             self._disk.publish(self.path / SPEC, spec.to_bytes())
@@ -134,7 +134,7 @@ class StoreWriter:
         elif self.spec.classes != classes:
             message = f"{self.path}: expected {self.spec.classes} classes as in the store, got {classes}"
             raise InvalidOutputError(message)
-        rows_per_shard = self.limits.megabytes * 2**20 / max(self.form.row_bytes(classes), 1)
+        rows_per_shard = self.limits.megabytes * 2**20 / max(self.encoding.row_bytes(classes), 1)
         self.held.capacity = math.ceil(min(rows_per_shard, 2**62))
 
     def missing(self, start: int, stop: int) -> list[Range]:
@@ -159,7 +159,7 @@ class StoreWriter:
             self.flush()
         if not self.held.count:
             self.held.start, self._since = start, clock()
-        tensors = self.form.encode(rows)
+        tensors = self.encoding.encode(rows)
         self.held.add(tensors if keys is None else {**tensors, "keys": keys}, labels, len(rows))
         if self.held.count >= self.held.capacity or clock() - self._since >= self.limits.seconds:
             self.flush()
@@ -191,16 +191,18 @@ class StoreWriter:
     def _keys_of(self, rows: Range) -> tuple[npt.NDArray[Any], str | None]:
         assert self.sample_keys is not None
         found = label_tensor(self.sample_keys[slice(*rows)])
-        assert found is not None  # the caller's part, see key_array
+        assert found is not None  # numbers and text do; formats.shared.key_array lets nothing else pass
         return found
 
-    def _safe_rows(self) -> int:
+    @property
+    def safe_rows(self) -> int:
+        """The number of rows that are published, which no crash can take away."""
         return sum(rows.stop - rows.start for rows in self.published)
 
     def _bytes_to_come(self) -> str:
         if self.spec is None or self.spec.rows is None:
             return "an unknown number of bytes"
-        return f"{max(self.spec.rows - self._safe_rows(), 0) * self.form.row_bytes(self.spec.classes)} bytes"
+        return f"{max(self.spec.rows - self.safe_rows, 0) * self.encoding.row_bytes(self.spec.classes)} bytes"
 
     def finish(self, rows: int) -> None:
         """Publish the manifest: the store holds these rows, all of them, and is complete.
