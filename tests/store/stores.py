@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 
 from probly.data_generator import FirstOrderDataGenerator
-from probly.data_generator.store import files, publisher
+from probly_data_generator_store import files, publisher
 
 CLASSES = 3
 BATCH = 5
@@ -36,7 +36,7 @@ def generator(model=None, **options):
 
 
 def run(
-    path, data=DATA, *, shard_megabytes=TEN_ROWS, shard_seconds=1e9, representation="float32", keys=None, **options
+    path, data=DATA, *, shard_megabytes=TEN_ROWS, shard_seconds=1e9, encoding="float32", representation=None, keys=None, **options
 ):
     return generator(**options).generate_distributions(
         data,
@@ -44,6 +44,7 @@ def run(
         out=path,
         shard_megabytes=shard_megabytes,
         shard_seconds=shard_seconds,
+        encoding=encoding,
         representation=representation,
         keys=keys,
     )

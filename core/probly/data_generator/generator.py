@@ -15,10 +15,11 @@ from probly.data_generator.discovery.requirements import required_modules
 from probly.data_generator.distributions import Distributions, class_name_list, ordered_names
 from probly.data_generator.errors import BrokenBackendError
 from probly.data_generator.formats import choosing
+from probly.data_generator.formats.shared import key_array
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.run.device import Device
 from probly.data_generator.run.identity import run_identity
-from probly.data_generator.run.loop import run_batches
+from probly.data_generator.run.loop import enter_at, run_batches
 from probly.data_generator.run.progress import Callback, check_progress, tracked
 from probly.data_generator.run.provenance import RunRecord, run_metadata
 from probly.data_generator.run.scores import ScoreReader, check_output_mode, check_scores, is_half
@@ -198,7 +199,7 @@ class FirstOrderDataGenerator:
             sink = MemorySink(keyed=self.index_getter is not None)
             distributions, length = self._run(dataset_or_loader, model, record, sink, progress)
         else:
-            sample_keys = None if keys is None else np.asarray(keys)
+            sample_keys = None if keys is None else key_array(keys)
             options = {
                 "encoding": representation or encoding,
                 "shard_megabytes": shard_megabytes,
@@ -223,7 +224,8 @@ class FirstOrderDataGenerator:
         self, dataset: Any, model: Any, record: RunRecord, sink: Sink, progress: bool | Callback
     ) -> tuple[Distributions, int | None]:
         """Run the model over what a sink lacks; return all rows, and the number that the dataset announces."""
-        batches = self._batches(dataset, model, sink.first_needed // self.batch_size * self.batch_size)
+        start = sink.first_needed // self.batch_size * self.batch_size
+        batches = self._batches(dataset, model, start)
         length: int | None = getattr(batches, "length", None)
         reader = self._reader()
         if sink.decided in ("logits", "probs") and reader.mode == "auto":
@@ -239,7 +241,9 @@ class FirstOrderDataGenerator:
 
         with tracked(length, progress, lambda: sink.safe_rows) as tracker:
             try:
-                run_batches(batches, Device(self.backend, model, transform), reader, sink, begin, tracker)
+                device = Device(self.backend, model, transform)
+                entered = enter_at(start, self.batch_size, batches, device, tracker)
+                run_batches(entered, device, reader, sink, begin, tracker)
             finally:
                 if hasattr(batches, "close"):  # stops the workers of a loader at once, also on Ctrl-C
                     batches.close()

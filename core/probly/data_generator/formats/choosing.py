@@ -1,6 +1,6 @@
 """Files of distributions: the path's suffix names the format, whoever provides it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -58,12 +58,45 @@ def format_of(path: str | PathLike[str]) -> Any:
         raise BrokenBackendError(message) from error
 
 
+class InstalledFormats(Mapping[str, Any]):
+    """The installed formats by suffix; each is imported when it is asked for, and all are looked up anew every time.
+
+    Examples:
+        >>> InstalledFormats()[".json"].__name__
+        'probly.data_generator.formats.json'
+        >>> ".docx" in InstalledFormats()
+        False
+    """
+
+    def __getitem__(self, suffix: str) -> Any:
+        """Return the format of a suffix; see ``format_of``.
+
+        Raises:
+            KeyError: There is none.
+        """
+        if suffix not in suffixes():
+            raise KeyError(suffix)
+        return format_of(f"file{suffix}")
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the suffixes."""
+        return iter(suffixes())
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(suffixes())
+
+
 def streaming(path: Path) -> Callable[..., Any]:
     """Return ``open_sink`` of a path's format.
 
     Raises:
-        ValueError: The format cannot take rows as they come.
+        ValueError: The suffix names no format, or one that cannot take rows as they come.
+        NotInstalledError: See ``format_of``.
     """
+    if path.suffix.lower() not in suffixes() and path.suffix.lower().removeprefix(".") not in OURS:
+        message = f"{path}: expected a store's path, which ends in .fod, as out"
+        raise ValueError(message)
     found = format_of(path)
     if not hasattr(found, "open_sink"):
         message = (

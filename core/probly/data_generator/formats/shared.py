@@ -1,6 +1,7 @@
 """What the formats share: metadata as JSON, labels as numbers or text, and one error for damage."""
 
 import contextlib
+import functools
 import importlib
 import json
 import sys
@@ -136,6 +137,30 @@ def label_array(labels: Sequence[Any], room: int) -> Array:
         return np.asarray(labels)
     fits = 4 * len(lengths) * max(lengths) <= room
     return np.asarray(labels) if fits and len(lengths) == objects.size else objects
+
+
+def key_array(keys: Sequence[Any]) -> npt.NDArray[Any]:
+    """Return the keys of samples, such as file names, as an array of shape ``(samples,)``.
+
+    Raises:
+        TypeError: They are neither all text nor all integers.
+
+    Examples:
+        >>> key_array(["n01440764_18.JPEG", "n01440764_36.JPEG"]).dtype
+        dtype('<U17')
+    """
+    array = np.asarray(keys)
+    # An array has one kind; of a list, NumPy would make text of everything, which map() tells without a loop of ours.
+    kinds = {array.dtype.kind} if isinstance(keys, np.ndarray) else set(map(_kind_of_key, map(type, keys)))
+    if array.ndim != 1 or array.dtype.kind not in "iuU" or len(kinds) > 1:
+        message = f"keys: expected a list of text or of integers, one per sample, got {array.dtype}{list(array.shape)}"
+        raise TypeError(message)
+    return array
+
+
+@functools.cache
+def _kind_of_key(kind: type) -> str:
+    return "b" if issubclass(kind, bool | np.bool_) else "U" if issubclass(kind, str) else "i"
 
 
 def simple_labels(path: Path, labels: Array | None) -> Array | None:

@@ -1,7 +1,7 @@
 """One run: dispatch a batch, collect the one before it, check every row, hand it on."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,15 +72,33 @@ def run_batches(
     block.hand_on()
 
 
+def enter_at(
+    start: int, batch_size: int, batches: Iterable[Batch], device: Device, tracker: Tracker
+) -> Iterator[Batch]:
+    """Yield batches; where they begin at ``start``, count the rows before it, which the sink had already.
+
+    The batches before were full ones, and backends that compile pad to the largest batch of a run: without them, a
+    short last batch alone would be computed in another shape, and its last bits might differ.
+    """
+    first = True
+    for batch in batches:
+        if first and start and len(batch.indices) and batch.indices[0] == start:
+            tracker.skip(start)
+            device.largest = max(device.largest, batch_size)
+        first = first and not len(batch.indices)
+        yield batch
+
+
 def _hand_on(block: "Block", waiting: Dispatched | None, device: Device, error: BaseException) -> None:
     """Hand on what came before an error, which is the one to be raised whatever happens here."""
     try:
-        if waiting is not None:
-            block.add(waiting, device.fetch(waiting))
-        block.hand_on()
+        try:
+            if waiting is not None:
+                block.add(waiting, device.fetch(waiting))
+        finally:
+            block.hand_on()
     except Exception as second:  # noqa: BLE001  # the device or the disk may be in trouble
-        if second is not error:
-            error.add_note(f"and the rows before it could not be handed on: {type(second).__name__}: {second}")
+        error.add_note(f"and the rows before it could not be handed on: {type(second).__name__}: {second}")
 
 
 def _host(device: Device, column: Any) -> Any:
