@@ -14,7 +14,8 @@ import jupyter_client
 import numpy as np
 import pytest
 
-from probly.data_generator import FirstOrderDataGenerator, progress
+from probly.data_generator import FirstOrderDataGenerator
+from probly.data_generator.run import loop, progress
 from probly.data_generator.run.progress import Progress, describe
 from tests.store import stores
 
@@ -40,8 +41,7 @@ def clock(monkeypatch):
     """Give a clock with 12 seconds per batch, each of which is shown by itself."""
     found = Clock(12.0)
     monkeypatch.setattr(progress, "clock", found)
-    monkeypatch.setattr("probly.data_generator.checking.LONGEST_WAIT", 0.0)
-    monkeypatch.setattr("probly.data_generator.toolkit.batches.QUICK", 0.0)
+    monkeypatch.setattr(loop, "LONGEST_WAIT", 0.0)
     return found
 
 

@@ -3,7 +3,7 @@
 from probly.data_generator.errors import NotInstalledError
 
 try:
-    from probly_data_generator_report import compare
+    from probly_data_generator_report import compare, kl_divergences
 except ModuleNotFoundError as error:
     if error.name != "probly_data_generator_report":
         raise
@@ -12,4 +12,4 @@ except ModuleNotFoundError as error:
     )
     raise NotInstalledError(message) from error
 
-__all__ = ["compare"]
+__all__ = ["compare", "kl_divergences"]

@@ -120,6 +120,16 @@ class Distributions(Mapping[int, FloatRows]):
         """
         return self.probabilities[self._positions(whole_numbers(indices).reshape(-1))]
 
+    def head(self, count: int) -> "Distributions":
+        """Return the first rows with their labels and all of the metadata; a store reads no more of itself than that.
+
+        Examples:
+            >>> Distributions([[0.25, 0.75], [1.0, 0.0]], [3, 8]).head(1)
+            Distributions(1 samples x 2 classes)
+        """
+        keys = self.indices[:count]
+        return self.of_checked(self.gather(keys), keys, None if self.labels is None else self.labels[:count], self.meta)
+
     def missing(self, length: int) -> Indices:
         """Return those of the indices 0 ... length - 1 that have no distribution."""
         if self._counted:

@@ -8,7 +8,7 @@ from probly.data_generator.toolkit import nests
 
 
 def to_host(data: Any) -> Any:
-    """Return a nest with NumPy arrays in place of arrays of any library, float16 as float32; the given one stays.
+    """Return a nest with NumPy arrays in place of arrays of any library, half precision as float32; the given one stays.
 
     Arrays are told by the protocols ``__array__`` and ``__array_interface__``; other leaves are passed on.
 
@@ -22,7 +22,7 @@ def to_host(data: Any) -> Any:
 def own_copies(data: Any) -> Any:
     """Return a nest with copies of its arrays as NumPy arrays: a model that works in place changes nothing of others.
 
-    Tables stay what they are, since pipelines pick their columns by name.
+    Tables and sparse matrices stay what they are, since pipelines pick columns by name.
 
     Examples:
         >>> values = np.zeros(2)
@@ -34,18 +34,20 @@ def own_copies(data: Any) -> Any:
 
 def _to_host(leaf: Any) -> Any:
     array = _to_numpy(leaf)
-    return array.astype(np.float32) if isinstance(array, np.ndarray) and array.dtype == np.float16 else array
+    # By name: bfloat16 is no dtype of NumPy's own, but of a package that other frameworks bring.
+    half = isinstance(array, np.ndarray) and array.dtype.name in ("float16", "bfloat16")
+    return array.astype(np.float32) if half else array
 
 
 def _own_copy(leaf: Any) -> Any:
-    if nests.is_table(leaf):
+    if nests.is_table(leaf) or hasattr(leaf, "tocsr"):
         return leaf.copy()
     array = _to_numpy(leaf)
     return array.copy() if isinstance(array, np.ndarray) else array
 
 
 def _to_numpy(leaf: Any) -> Any:
-    if isinstance(leaf, np.ndarray):
+    if isinstance(leaf, np.ndarray | np.generic):  # a number or text of NumPy's own is part of a sample
         return leaf
     # Arrays of other libraries say so by these protocols; everything else is a sample of the user's own type.
     return np.asarray(leaf) if hasattr(leaf, "__array__") or hasattr(leaf, "__array_interface__") else leaf
