@@ -8,7 +8,7 @@ from probly.data_generator.toolkit import nests
 
 
 def to_host(data: Any) -> Any:
-    """Return a nest with NumPy arrays in place of arrays of any library, half precision as float32; the given one stays.
+    """Return a nest with NumPy arrays in place of arrays of any library, half precision as float32; the given stays.
 
     Arrays are told by the protocols ``__array__`` and ``__array_interface__``; other leaves are passed on.
 
