@@ -49,10 +49,10 @@ def load_model(source: Any, device: str | None) -> NumpyModel:
 
 
 @hookimpl
-def forward(model: NumpyModel, inputs: Any) -> Any:
-    """Call the model once; pure Python numbers, and what NumPy can read, become an array."""
+def forward(model: NumpyModel, inputs: Any, batch_size: int | None) -> Any:
+    """Call the model once; pure Python numbers, and what NumPy can read, become an array of scores."""
     outputs = model.function(inputs)
-    if not isinstance(outputs, list | tuple) and not hasattr(outputs, "__array__"):
+    if batch_size is None or not (isinstance(outputs, list | tuple) or hasattr(outputs, "__array__")):
         return outputs
     try:
         return np.asarray(outputs)
