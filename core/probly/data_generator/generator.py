@@ -227,7 +227,7 @@ class FirstOrderDataGenerator:
         start = sink.first_needed // self.batch_size * self.batch_size
         batches = self._batches(dataset, model, start)
         length: int | None = getattr(batches, "length", None)
-        reader = self._reader()
+        reader = self._reader(model)
         if sink.decided in ("logits", "probs") and reader.mode == "auto":
             reader.mode, reader.decided = sink.decided, True
         transform = None if reader.temperature is not None else self.output_transform
@@ -265,11 +265,15 @@ class FirstOrderDataGenerator:
         )
         return batches
 
-    def _reader(self) -> ScoreReader:
+    def _reader(self, model: Any) -> ScoreReader:
         transform = self.output_transform
+        if transform is not None and not isinstance(transform, Temperature):
+            return ScoreReader("probs", transformed=True)
+        names = getattr(model, "class_names", None)
+        known, one_class = getattr(model, "output_mode", None), names is not None and len(names) == 1
         if isinstance(transform, Temperature):
-            return ScoreReader(transform.output_mode, transform.temperature)
-        return ScoreReader("probs", transformed=True) if transform else ScoreReader(self.output_mode)
+            return ScoreReader(transform.output_mode, transform.temperature, known=known, one_class=one_class)
+        return ScoreReader(self.output_mode, known=known, one_class=one_class)
 
     def _record(self, model: Any) -> RunRecord:
         info = self.backend.info
@@ -324,7 +328,7 @@ class FirstOrderDataGenerator:
         where, half = "to_probs", is_half(found.dtype)
         hosted = self.backend.hook.to_device(data=found, device=HOST)
         scores = check_scores(hosted, len(hosted) if np.ndim(hosted) else 1, where)
-        reader = self._reader()
+        reader = self._reader(self._loaded)
         rows = reader.read(scores, where, np.arange(len(scores)), half=half)
         rows = rows.astype(rows.dtype if rows.dtype == np.float64 else np.float32)
         reader.to_rows(rows)

@@ -50,8 +50,9 @@ def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> A
     Returns:
         Any object with an attribute ``device`` (the resolved device name, recorded in the metadata). Recorded, too, if
         it has them: ``class_names`` (a list of str, or None) and ``options`` (a dict of those that may change the
-        rows; a store is continued with the same ones only). The command line reads ``channels``, ``"first"`` or
-        ``"last"``: which axis of a picture the model expects its channels on.
+        rows; a store is continued with the same ones only). ``output_mode``, ``"logits"`` or ``"probs"``, says what its
+        scores are where that is known whatever their values; the user is then refused the other one. The command line
+        reads ``channels``, ``"first"`` or ``"last"``: which axis of a picture the model expects its channels on.
 
     Raises:
         ValueError: The device is not available (the message says "available:" and lists those that are), or an option

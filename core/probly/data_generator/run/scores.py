@@ -100,12 +100,35 @@ class ScoreReader:
         temperature: What logits are divided by; None for none.
         decided: Whether ``"auto"`` was asked for and has been decided.
         transformed: Whether the scores are what the user's own ``output_transform`` returned.
+        known: ``"logits"`` or ``"probs"``, where the backend knows what the scores are whatever their values: those of
+            a small batch may look like the other.
+        one_class: Whether the model knows one class only: then a column is that class, not the second of two.
+
+    Raises:
+        ValueError: The mode is the other one than the known one.
     """
 
     mode: str
     temperature: float | None = None
     decided: bool = False
     transformed: bool = False
+    known: str | None = None
+    one_class: bool = False
+
+    def __post_init__(self) -> None:
+        """Settle a mode that is known, and refuse the other one."""
+        if self.known == "probs" and self.temperature is not None:
+            message = "a temperature needs logits, but the model returns probabilities; let it return its logits"
+            raise ValueError(message)
+        if self.known == "logits" and self.mode == "auto":
+            self.mode = "logits"
+        if self.known is not None and self.mode not in ("auto", self.known):
+            what = {"logits": "logits", "probs": "probabilities"}
+            message = (
+                f'the model returns {what[self.known]}, not {what[self.mode]}; set output_mode="{self.known}" or '
+                "output_transform"
+            )
+            raise ValueError(message)
 
     def read(self, scores: Scores, where: str, indices: npt.NDArray[np.int64], *, half: bool) -> Scores:
         """Return the scores of a batch with a column per class, after "auto" has been decided from the first one.
@@ -119,7 +142,7 @@ class ScoreReader:
             indices: Its dataset indices, likewise.
             half: Whether they were computed in half precision, whose probabilities are divided by their sum.
         """
-        single = scores.ndim == 1 or scores.shape[1] == 1
+        single = scores.ndim == 1 or (scores.shape[1] == 1 and not self.one_class)
         if single and not self.transformed:
             _refuse_labels(scores, where)
         if self.decided and self.mode == "logits":
@@ -164,6 +187,12 @@ class ScoreReader:
                 'what comes before its softmax, or set output_mode="logits" if these are logits'
             )
             raise InvalidOutputError(message)
+        if bad and self.known == "probs":
+            message = (
+                f"{where}, index {indices[bad.position]}: the model returns probabilities, but a row of the first "
+                f"batch is no distribution, {bad.reason}; set output_transform"
+            )
+            raise InvalidOutputError(message)
         if bad and _mostly_probabilities(rows):
             message = (
                 f"{where}, index {indices[bad.position]}: most rows of the first batch look like probabilities, but in "
@@ -200,7 +229,9 @@ class ScoreReader:
             return "output_transform must return probabilities"
         if self.mode == "logits":
             return "return logits or probabilities without NaN"
-        remedy = 'set output_mode="logits" if the model returns logits, or output_transform'
+        remedy = "set output_transform"
+        if self.known is None:
+            remedy = 'set output_mode="logits" if the model returns logits, or output_transform'
         return f"the first batch held probabilities (output_mode='auto'); {remedy}" if self.decided else remedy
 
 
