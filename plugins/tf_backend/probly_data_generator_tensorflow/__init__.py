@@ -1,1 +1,1 @@
-"""The TensorFlow backend of probly.data_generator; its hooks are in ``backend``, what users import in ``dataset``."""
+"""The TensorFlow backend of probly.data_generator; its hooks are in ``backend``, what users import in ``training``."""

@@ -2,11 +2,13 @@
 
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probly.data_generator.hookspecs import HOST, OutputMode, hookimpl
+from probly.data_generator.hookspecs import HOST, hookimpl
 from probly.data_generator.toolkit.nests import map_leaves
 from probly.data_generator.toolkit.options import checked_options
+from probly.data_generator.toolkit.recognition import class_from
 from probly.data_generator.toolkit.samples import Batch, Getter
 
 if TYPE_CHECKING:
@@ -31,17 +33,19 @@ def iterate_batches(
     batched: bool | None,
     model: "TensorFlowModel",
     start: int,
+    stop: int | None,
 ) -> Iterator[Batch]:
     """Iterate over a tf.data.Dataset, a Keras PyDataset, tensors or NumPy arrays."""
     from probly_data_generator_tensorflow.data import tf_batches
 
-    return tf_batches(dataset, batch_size, input_getter, index_getter, batched, model.input_shapes, start)
+    return tf_batches(dataset, batch_size, input_getter, index_getter, batched, model.input_shapes, start, stop)
 
 
 @hookimpl
 def to_device(data: Any, device: str) -> Any:
     """Move tensors and arrays to a TensorFlow device, or to NumPy."""
-    from probly_data_generator_tensorflow.tensors import feeding_device, to_numpy, to_tensor
+    from probly_data_generator_tensorflow.arrays import to_numpy, to_tensor
+    from probly_data_generator_tensorflow.devices import feeding_device
 
     if device == HOST:
         return map_leaves(to_numpy, data)
@@ -50,9 +54,9 @@ def to_device(data: Any, device: str) -> Any:
 
 
 @hookimpl
-def forward(model: "TensorFlowModel", inputs: Any, output_mode: OutputMode, batch_size: int) -> Any:
-    """Run the compiled step with dropout and batch statistics off."""
-    return model.step(inputs, output_mode, batch_size)
+def forward(model: "TensorFlowModel", inputs: Any, batch_size: int | None) -> Any:
+    """Run the compiled model with dropout and batch statistics off."""
+    return model.step(inputs, batch_size)
 
 
 @hookimpl
@@ -65,21 +69,21 @@ def posterior_params(model: "TensorFlowModel") -> dict[str, dict[str, Any]]:
 
 @hookimpl
 def weight_digest(model: "TensorFlowModel") -> str:
-    """Return the digest of all variables in their order; what a plain function refers to cannot be seen."""
-    from probly.data_generator.run.identity import digest
+    """Return the digest of all variables; what a plain function refers to cannot be seen."""
+    from probly_data_generator_tensorflow.digest import digest_of_variables
 
-    # Keras numbers its names per process, so the order has to tell the variables apart.
-    variables = list(getattr(model.module, "variables", ()))
-    return digest((str(number), variable.numpy()) for number, variable in enumerate(variables)) if variables else ""
+    return digest_of_variables(model.module)
 
 
 @hookimpl
-def recognizes(model: Any) -> bool:
-    """Claim what TensorFlow defines, and Keras models that run on TensorFlow."""
-    roots = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
-    if "keras" in roots:
-        return bool(sys.modules["keras"].config.backend() == "tensorflow")
-    return bool(roots & {"tensorflow", "tf_keras"})
+def recognizes(source: Any) -> Any:
+    """Claim what TensorFlow defines, Keras models that run on TensorFlow, and files of either."""
+    if isinstance(source, Path):
+        return source.suffix in (".keras", ".h5", ".hdf5") or (source / "saved_model.pb").is_file()
+    of_keras = class_from(source, "keras")
+    if of_keras is not None:
+        return of_keras if sys.modules["keras"].config.backend() == "tensorflow" else False
+    return class_from(source, "tensorflow", "tf_keras") or False
 
 
 @hookimpl
@@ -93,6 +97,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 @hookimpl
 def available_devices() -> list[str]:
     """Return the logical devices of TensorFlow by their short names."""
-    from probly_data_generator_tensorflow.tensors import device_names
+    from probly_data_generator_tensorflow.devices import device_names
 
     return device_names()

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.toolkit.batches import iterate_batches
 from probly.data_generator.toolkit.loaders import loader_batches
+from probly.data_generator.toolkit.nests import common_rows, map_leaves, take_rows
 from probly.data_generator.toolkit.samples import Batch, Batches, Getter, check_batch_size, split_sample
 from probly_data_generator_tensorflow.order import check_finite, check_order
 
@@ -22,6 +24,7 @@ def tf_batches(
     batched: bool | None,
     input_shapes: Shapes,
     start: int = 0,
+    stop: int | None = None,
 ) -> Batches:
     """Iterate over anything that TensorFlow users call a dataset.
 
@@ -33,6 +36,7 @@ def tf_batches(
         batched: See the hook.
         input_shapes: The shape of one sample by input name, as far as the model tells.
         start: See the hook; pipelines of samples, arrays and sequences begin there.
+        stop: See the hook; a pipeline of batches may prefetch in threads of its own.
     """
     batch_size = check_batch_size(batch_size)
     if isinstance(dataset, tf.data.Dataset):
@@ -42,14 +46,16 @@ def tf_batches(
         if batched is None:
             batched = is_batched(dataset, input_getter, input_shapes)
         if batched:
-            return Batches(loader_batches(dataset, input_getter, index_getter), _rows(dataset))
-        return _samples(dataset, batch_size, input_getter, index_getter, start)
+            batches = loader_batches(dataset, input_getter, index_getter)
+            return Batches(_before(batches, stop, in_order=index_getter is None), _rows(dataset))
+        return _samples(dataset, batch_size, input_getter, index_getter, start, stop)
     if isinstance(dataset, tf.data.Iterator | tf.distribute.DistributedDataset):
         message = f"expected a tf.data.Dataset, got a {type(dataset).__name__} made from one; pass the dataset itself"
         raise TypeError(message)
     if _is_py_dataset(dataset) and batched is not False:
-        return Batches(loader_batches(_py_batches(dataset, index_getter), input_getter, index_getter))
-    return iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start)
+        batches = loader_batches(_py_batches(dataset, index_getter), input_getter, index_getter)
+        return Batches(_before(batches, stop, in_order=index_getter is None))
+    return iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop)
 
 
 def is_batched(dataset: tf.data.Dataset, input_getter: Getter | None, input_shapes: Shapes) -> bool:
@@ -110,17 +116,46 @@ def _rows(dataset: tf.data.Dataset) -> int | None:
     return None if size is None or batches < 0 else batches * int(size)
 
 
+def _before(batches: Iterator[Batch], stop: int | None, *, in_order: bool) -> Iterator[Batch]:
+    """Leave out the rows from ``stop`` on; of batches in order, none is asked for after the last one."""
+    for batch in batches:
+        rows = len(batch.indices)
+        kept = np.flatnonzero(batch.indices < stop) if stop is not None else batch.indices
+        if len(kept) == rows:
+            yield batch
+        elif len(kept):
+            columns = {name: _taken(column, kept, rows) for name, column in batch.columns.items()}
+            yield Batch(batch.indices[kept], _taken(batch.inputs, kept, rows), columns)
+        if stop is not None and in_order and rows and batch.indices[-1] + 1 >= stop:
+            return
+
+
+def _taken(nest: Any, kept: Any, rows: int) -> Any:
+    """Do what ``take_rows`` does, also for tensors, which take no array in their brackets."""
+    if common_rows(nest) != rows:
+        return take_rows(nest, kept, rows)
+    return map_leaves(lambda leaf: tf.gather(leaf, kept) if tf.is_tensor(leaf) else leaf[kept], nest)
+
+
 def _samples(
-    dataset: tf.data.Dataset, batch_size: int, input_getter: Getter | None, index_getter: Getter | None, start: int
+    dataset: tf.data.Dataset,
+    batch_size: int,
+    input_getter: Getter | None,
+    index_getter: Getter | None,
+    start: int,
+    stop: int | None,
 ) -> Batches:
     rows = int(dataset.cardinality())
+    if stop is not None and index_getter is None:
+        dataset = dataset.take(stop)
     dataset = dataset.skip(start) if start else dataset
     if input_getter is None and index_getter is None:
         stacked = dataset.batch(batch_size, drop_remainder=False).prefetch(tf.data.AUTOTUNE)
         batches = _explained(loader_batches(stacked, None, None))
     else:
         # Getters are the user's Python and get one sample each, as everywhere.
-        batches = iterate_batches(dataset, batch_size, input_getter, index_getter, batched=False)
+        last = stop if index_getter is not None else None
+        batches = iterate_batches(dataset, batch_size, input_getter, index_getter, batched=False, stop=last)
     if index_getter is None:
         batches = (batch._replace(indices=batch.indices + start) for batch in batches)
     return Batches(batches, rows if rows >= 0 else None)

@@ -1,4 +1,4 @@
-"""One compiled step: the model and the softmax behind it as one graph, on one device or on a strategy's replicas."""
+"""Calling the model: as one compiled graph, on one device or on a strategy's replicas."""
 
 import warnings
 from collections.abc import Callable
@@ -7,43 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from probly.data_generator.errors import InvalidOutputError
-from probly.data_generator.hookspecs import OutputMode
-from probly.data_generator.rows import as_probabilities
 from probly.data_generator.toolkit.nests import count_rows, leaves, map_leaves
-from probly.data_generator.toolkit.outputs import cut_rows, pick_scores
-from probly_data_generator_tensorflow.tensors import is_half
-
-
-class TensorFlowOperations:
-    """The array operations in TensorFlow."""
-
-    def float32(self, scores: tf.Tensor) -> tf.Tensor:
-        """Cast to float32."""
-        return tf.cast(scores, tf.float32)
-
-    def is_half(self, scores: tf.Tensor) -> bool:
-        """Return whether a float dtype has fewer than 32 bits."""
-        return is_half(scores.dtype)
-
-    def softmax(self, scores: tf.Tensor) -> tf.Tensor:
-        """Softmax over the last axis; TensorFlow subtracts the maximum."""
-        return tf.nn.softmax(scores, axis=-1)
-
-    def sigmoid(self, scores: tf.Tensor) -> tf.Tensor:
-        """Elementwise logistic function."""
-        return tf.sigmoid(scores)
-
-    def two_columns(self, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-        """Stack two tensors of shape (N,) to (N, 2)."""
-        return tf.stack([first, second], axis=-1)
-
-    def renormalise(self, rows: tf.Tensor, tolerance: float) -> tf.Tensor:
-        """Divide each row by its sum where that is nearly 1."""
-        sums = tf.reduce_sum(rows, axis=-1, keepdims=True)
-        return rows / tf.where(tf.abs(sums - 1.0) <= tolerance, sums, tf.ones_like(sums))
-
-
-OPERATIONS = TensorFlowOperations()
+from probly.data_generator.toolkit.outputs import call_padded, cut_rows, pick_scores
 
 
 class Step:
@@ -71,64 +36,46 @@ class Step:
         self.strategy = strategy
         self.eager = eager
         self.xla = xla
-        self._functions: dict[OutputMode, Any] = {}
-        self._traced: dict[Any, Any] = {}
+        self.compiled = tf.function(
+            self._run, autograph=False, reduce_retracing=True, jit_compile=True if xla else None
+        )
+        self._traced: set[Any] = set()
 
-    @property
-    def settings(self) -> tuple[Any, ...]:
-        """What two steps of the same model may differ in."""
-        return self.device, self.strategy, self.eager, self.xla
+    def __call__(self, inputs: Any, batch_size: int | None) -> Any:
+        """Return the model's own outputs for a batch; of a padded one, the scores in them.
 
-    def __call__(self, inputs: Any, output_mode: OutputMode, batch_size: int) -> Any:
-        """Return the rows of a batch, or the model's own outputs for ``"raw"``."""
+        Args:
+            inputs: The inputs of a batch.
+            batch_size: The rows to pad to, where graphs are compiled per shape; None if all outputs are wanted.
+        """
         if self.strategy is not None:
-            return self._on_replicas(self.strategy, inputs, output_mode, batch_size)
+            return self._on_replicas(self.strategy, inputs, batch_size)
         with tf.device(self.device):
-            if self.xla and output_mode != "raw" and isinstance(inputs, tf.Tensor) and inputs.shape.rank:
-                return self._padded(inputs, output_mode, batch_size)
-            return self._call(inputs, output_mode)
+            if self.xla and batch_size is not None:
+                return call_padded(self._call, inputs, batch_size, _repeat_last_row)
+            return self._call(inputs)
 
-    def _padded(self, inputs: tf.Tensor, output_mode: OutputMode, batch_size: int) -> Any:
-        rows = int(inputs.shape[0])
-        wanted = max(rows, batch_size)
-        outputs = self._call(_pad(inputs, wanted), output_mode)
-        return outputs if rows == wanted else cut_rows(outputs, wanted, rows)
-
-    def _call(self, inputs: Any, output_mode: OutputMode) -> Any:
+    def _call(self, inputs: Any) -> Any:
         # Samples that are no tensors would be compiled in as constants, once per batch.
         if self.eager or tf.config.functions_run_eagerly() or not all(map(_is_traceable, leaves(inputs))):
-            return self._run(inputs, output_mode)
-        key = (output_mode, _kind(inputs))
-        graph = self._traced.get(key)
-        if graph is None:
-            graph = self._trace(tf.nest.map_structure(_any_rows, inputs), self._compiled(output_mode))
-            if isinstance(graph, Exception):
-                return self._run_eagerly(inputs, output_mode, graph)
-            self._traced[key] = graph
-        # A graph of one tensor is called as it is: finding it among all others takes as long as a small model.
-        return graph(inputs) if isinstance(inputs, tf.Tensor) else self._compiled(output_mode)(inputs)
+            return self._run(inputs)
+        # A graph is made for any number of rows, before the first batch that needs it: what goes wrong while a model
+        # meets symbolic tensors is then no failure of the computation.
+        specs = tf.nest.map_structure(_any_rows, inputs)
+        kind = tuple(tf.nest.flatten(specs))
+        if kind not in self._traced:
+            try:
+                self.compiled.get_concrete_function(specs)
+            except Exception as error:  # noqa: BLE001  # a model may fail in any way there
+                return self._run_eagerly(inputs, error)
+            self._traced.add(kind)
+        return self.compiled(inputs)
 
-    def _compiled(self, output_mode: OutputMode) -> Any:
-        if output_mode not in self._functions:
-            self._functions[output_mode] = self._function(output_mode)
-        return self._functions[output_mode]
+    def _run(self, inputs: Any) -> Any:
+        return self.function(inputs) if self.strategy is None else self.strategy.run(self.function, args=(inputs,))
 
-    def _function(self, output_mode: OutputMode) -> Any:
-        # With the inputs as its only argument, its graphs can be called directly.
-        def run(inputs: Any) -> Any:
-            return self._run(inputs, output_mode)
-
-        return tf.function(run, autograph=False, reduce_retracing=True, jit_compile=True if self.xla else None)
-
-    def _trace(self, specs: Any, compiled: Any) -> Any:
-        """Compile the step for these inputs; return it, or what went wrong."""
-        try:
-            return compiled.get_concrete_function(specs)
-        except Exception as error:  # noqa: BLE001  # a model may fail in any way where it meets symbolic tensors
-            return error
-
-    def _run_eagerly(self, inputs: Any, output_mode: OutputMode, failure: Exception) -> Any:
-        outputs = self._run(inputs, output_mode)  # a model that is broken, too, says so here more clearly
+    def _run_eagerly(self, inputs: Any, failure: Exception) -> Any:
+        outputs = self._run(inputs)  # a model that is broken, too, says so here more clearly
         self.eager = True
         reason = (str(failure).strip() or "no message").splitlines()[0]
         message = (
@@ -138,35 +85,20 @@ class Step:
         warnings.warn(message, stacklevel=2)
         return outputs
 
-    def _run(self, inputs: Any, output_mode: OutputMode) -> Any:
-        if self.strategy is not None:
-            return self.strategy.run(self._rows, args=(inputs, output_mode))
-        return self._rows(inputs, output_mode)
-
-    def _rows(self, inputs: Any, output_mode: OutputMode) -> Any:
-        outputs = self.function(inputs)
-        if output_mode == "raw":
-            return outputs
-        scores = tf.convert_to_tensor(pick_scores(outputs))
-        if scores.shape.rank is None or None in scores.shape[1:]:
-            # A single score per row could not be told from several.
-            message = f"the shape of the outputs, {scores.shape}, is unknown while they are compiled"
-            raise ValueError(message)
-        return as_probabilities(scores, output_mode, OPERATIONS)
-
-    def _on_replicas(
-        self, strategy: tf.distribute.Strategy, inputs: Any, output_mode: OutputMode, batch_size: int
-    ) -> Any:
+    def _on_replicas(self, strategy: tf.distribute.Strategy, inputs: Any, batch_size: int | None) -> Any:
+        """Split a batch over the replicas, in equal shares of equal size in all batches: nothing is traced twice."""
         rows, replicas = count_rows(inputs), strategy.num_replicas_in_sync
-        share = -(-max(rows, batch_size) // replicas)  # of every batch, also the last: nothing compiles twice
-        padded = map_leaves(lambda leaf: _pad(leaf, share * replicas), inputs)
+        share = -(-max(rows, batch_size or 0) // replicas)
+        padded = map_leaves(lambda leaf: _repeat_last_row(leaf, share * replicas - rows), inputs)
 
         def part(context: Any) -> Any:
             start = context.replica_id_in_sync_group * share
             return map_leaves(lambda leaf: leaf[start : start + share], padded)
 
-        outputs = self._call(strategy.experimental_distribute_values_from_function(part), output_mode)
+        outputs = self._call(strategy.experimental_distribute_values_from_function(part))
         shares = strategy.experimental_local_results(outputs)
+        if batch_size is not None:
+            shares = [pick_scores(one) for one in shares]
         return tf.nest.map_structure(lambda *parts: _join(parts, share * replicas, rows), *shares)
 
 
@@ -174,21 +106,14 @@ def _is_traceable(leaf: Any) -> bool:
     return tf.is_tensor(leaf) or isinstance(leaf, tf.distribute.DistributedValues)
 
 
-def _kind(inputs: Any) -> Any:
-    """Return what a graph knows of its inputs."""
-    if isinstance(inputs, tf.Tensor):
-        return inputs.dtype, tuple(inputs.shape)[1:]
-    return tuple(tf.nest.flatten(tf.nest.map_structure(_any_rows, inputs)))
-
-
 def _any_rows(tensor: Any) -> Any:
+    """Return what a graph knows of a tensor, with any number of rows."""
     spec = tf.type_spec_from_value(tensor)
     return tf.TensorSpec([None, *spec.shape[1:]], spec.dtype) if isinstance(spec, tf.TensorSpec) else spec
 
 
-def _pad(leaf: Any, rows: int) -> Any:
-    missing = rows - leaf.shape[0]
-    return tf.concat([leaf, tf.repeat(leaf[-1:], missing, axis=0)], axis=0) if missing else leaf
+def _repeat_last_row(leaf: Any, times: int) -> Any:
+    return tf.concat([leaf, tf.repeat(leaf[-1:], times, axis=0)], axis=0) if times else leaf
 
 
 def _join(parts: tuple[Any, ...], padded: int, rows: int) -> Any:

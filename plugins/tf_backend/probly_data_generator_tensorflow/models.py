@@ -3,7 +3,6 @@
 import functools
 import inspect
 import sys
-import zipfile
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
@@ -13,12 +12,11 @@ from weakref import WeakKeyDictionary
 import tensorflow as tf
 
 from probly.data_generator.toolkit.importing import import_model, is_import_path
-from probly_data_generator_tensorflow import keeping
+from probly_data_generator_tensorflow.devices import resolve_device, short_name
+from probly_data_generator_tensorflow.files import Shapes, keras_model, saved_model
 from probly_data_generator_tensorflow.forward import Step
-from probly_data_generator_tensorflow.saved_models import Shapes, saved_model
-from probly_data_generator_tensorflow.tensors import resolve_device, short_name
 
-# A generator loads its live model again when it runs, by then outside the scope that it was made in.
+# A generator loads its live model again when it runs once more, by then outside the scope that it was made in.
 _SCOPES: WeakKeyDictionary[Any, tf.distribute.Strategy] = WeakKeyDictionary()
 
 
@@ -31,13 +29,16 @@ class TensorFlowModel:
         module: What holds the variables.
         input_shapes: The shape of one sample by input name, where known.
         strategy: Splits each batch over its replicas.
-        xla: Whether XLA compiles the step.
+        xla: Whether XLA compiles it.
 
     Attributes:
         device: The name of its device; for a strategy the names of all of them, separated by commas.
         step: What is called per batch.
         options: The backend's options that may change the rows.
+        channels: The order of a picture's axes, for the command line.
     """
+
+    channels = "last"
 
     def __init__(
         self,
@@ -52,21 +53,9 @@ class TensorFlowModel:
         self.module = module
         self.input_shapes = input_shapes or {}
         self.device = device if strategy is None else ",".join(map(short_name, strategy.extended.worker_devices))
-        self.channels = "last"
-        """The order of a picture's axes, for the command line."""
         self.options = {"xla": True} if xla else {}
         # Keras's way to say so, compile(run_eagerly=True), serves for any callable.
         self.step = Step(function, device, strategy, eager=getattr(module, "run_eagerly", False) is True, xla=xla)
-        self.evidence: keeping.Evidence | None = None
-
-    def keep_step(self, before: "TensorFlowModel | None") -> None:
-        """Go on with the compiled step of an earlier run of the same model if it would be compiled to the same."""
-        self.evidence = keeping.evidence(self.module)
-        keeping.remember(self.module, self)
-        if before is None or self.evidence is None or not self.evidence.equals(before.evidence):
-            return
-        if self.step.settings == before.step.settings:
-            self.step = before.step
 
 
 def load(source: Any, device: str | None, *, xla: bool = False) -> TensorFlowModel:
@@ -77,28 +66,29 @@ def load(source: Any, device: str | None, *, xla: bool = False) -> TensorFlowMod
         ValueError: A Keras model runs on another framework, or a file can only be opened by running code from it.
         FileNotFoundError: There is no such file.
     """
+    if device is None and not isinstance(source, str | PathLike):
+        device = _device_of_weights(source)
     target = resolve_device(device)
     if isinstance(source, str) and is_import_path(source):
         source = import_model(source)
     strategy = _strategy(source)
     if isinstance(source, str | PathLike):
-        return _load_path(Path(source), target, strategy, xla=xla)
-    before = keeping.last_loaded(source)
-    loaded = _live(source, target, strategy, xla=xla)
-    loaded.keep_step(before)
-    return loaded
-
-
-def _live(source: Any, device: str, strategy: tf.distribute.Strategy | None, *, xla: bool) -> TensorFlowModel:
+        path = Path(source)
+        if not path.exists():
+            message = f"{path}: there is no such model file or folder"
+            raise FileNotFoundError(message)
+        if path.is_dir():
+            module, function, shapes = saved_model(path)
+            return TensorFlowModel(function, target, module, shapes, strategy, xla=xla)
+        source = keras_model(path)
     if is_keras(source):
         _check_keras(source)
-        return TensorFlowModel(
-            functools.partial(source, training=False), device, source, _keras_shapes(source), strategy, xla=xla
-        )
+        function, shapes = functools.partial(source, training=False), _keras_shapes(source)
+        return TensorFlowModel(function, target, source, shapes, strategy, xla=xla)
     if not callable(source):
         message = f"expected a Keras model, a callable or a path as model, got {type(source).__name__}"
         raise TypeError(message)
-    return TensorFlowModel(_inference(source), device, source, None, strategy, xla=xla)
+    return TensorFlowModel(_inference(source), target, source, None, strategy, xla=xla)
 
 
 def is_keras(source: Any) -> bool:
@@ -174,7 +164,7 @@ def _remembered(source: Any) -> tf.distribute.Strategy | None:
 
 
 def _variables_strategy(source: Any) -> tf.distribute.Strategy | None:
-    for variable in getattr(source, "variables", ()) if is_keras(source) or isinstance(source, tf.Module) else ():
+    for variable in variables_of(source):
         # Keras wraps TensorFlow's variable, whose own `value` is a method.
         strategy = getattr(variable, "distribute_strategy", None)
         strategy = strategy or getattr(getattr(variable, "value", None), "distribute_strategy", None)
@@ -183,51 +173,15 @@ def _variables_strategy(source: Any) -> tf.distribute.Strategy | None:
     return None
 
 
-def _load_path(path: Path, device: str, strategy: tf.distribute.Strategy | None, *, xla: bool) -> TensorFlowModel:
-    if not path.exists():
-        message = f"{path}: there is no such model file or folder"
-        raise FileNotFoundError(message)
-    if path.is_dir():
-        loaded, function, shapes = saved_model(path)
-        return TensorFlowModel(function, device, loaded, shapes, strategy, xla=xla)
-    if path.name.endswith(".weights.h5"):
-        message = f"{path}: holds weights, not a model; build the model, call load_weights and pass the model"
-        raise ValueError(message)
-    if path.suffix not in (".keras", ".h5", ".hdf5"):
-        message = f"{path}: expected a .keras or .h5 file or a SavedModel folder, got the suffix {path.suffix!r}"
-        raise ValueError(message)
-    return _live(_load_keras(path), device, strategy, xla=xla)
+def variables_of(module: Any) -> list[Any]:
+    """Return the variables of a Keras model, a tf.Module, a tf.function or a SavedModel; none of anything else."""
+    found = getattr(module, "variables", ())
+    return list(found) if isinstance(found, list | tuple) else []
 
 
-def _check_format(path: Path) -> None:
-    import h5py  # type: ignore[import-untyped]  # only where a file is opened; Keras requires it
-
-    expected, fits = ("zip", zipfile.is_zipfile) if path.suffix == ".keras" else ("HDF5", h5py.is_hdf5)
-    if not fits(path):
-        message = f"{path}: is no Keras model, or is damaged: expected a {expected} file"
-        raise ValueError(message)
-
-
-def _load_keras(path: Path) -> Any:
-    runs_on = getattr(tf.keras, "config", tf.keras.backend).backend()
-    if runs_on != "tensorflow":
-        message = (
-            f"{path}: Keras runs on {runs_on!r}; set KERAS_BACKEND=tensorflow before Keras is imported, or load the "
-            f"model yourself and pass it with backend={runs_on!r}"
-        )
-        raise ValueError(message)
-    _check_format(path)
-    try:
-        return tf.keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:
-        if "safe_mode" in str(error) or "unsafe" in str(error):
-            message = (
-                f"{path}: holds Python code (a Lambda layer), which is not run; if you trust it, load it yourself with "
-                "keras.models.load_model(path, safe_mode=False) and pass the model"
-            )
-            raise ValueError(message) from error
-        error.add_note(
-            f"{path} cannot be opened; if it has layers of your own, import them (registered with "
-            "keras.saving.register_keras_serializable), or load it with custom_objects=... and pass the model"
-        )
-        raise
+def _device_of_weights(source: Any) -> str | None:
+    for variable in variables_of(source):
+        # Counters and the states of random generators may be on the host for good.
+        if tf.as_dtype(variable.dtype).is_floating:
+            return short_name(tf.convert_to_tensor(variable).device) or None
+    return None

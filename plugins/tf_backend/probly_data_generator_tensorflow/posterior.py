@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from probly.data_generator.toolkit.posterior import pair_mu_rho
-from probly_data_generator_tensorflow.models import is_keras
+from probly_data_generator_tensorflow.models import is_keras, variables_of
 
 
 def posterior_tensors(module: Any) -> dict[str, dict[str, Any]]:
@@ -41,7 +41,7 @@ def _named_variables(module: Any) -> Iterator[tuple[str, Any]]:
             yield ".".join(map(str, path)), variable
         return
     prefix = f"{getattr(module, 'name', '')}/"
-    for variable in getattr(module, "variables", ()):
+    for variable in variables_of(module):
         path = getattr(variable, "path", variable.name)
         yield path.partition(":")[0].removeprefix(prefix).replace("/", "."), variable
 

@@ -1,7 +1,11 @@
-"""SavedModel folders: which of their functions is the model, and in which mode it runs."""
+"""Opening files: ``.keras`` and ``.h5`` without running code from them, and SavedModel folders.
+
+Of a SavedModel it has to be found out which of its functions is the model, and in which mode it runs.
+"""
 
 import functools
 import inspect
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +13,52 @@ from typing import Any
 import tensorflow as tf
 
 Shapes = dict[str, tuple[int | None, ...]]
+KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
+
+
+def keras_model(path: Path) -> Any:
+    """Return the model of a file of Keras.
+
+    Raises:
+        ValueError: It is no such file, is damaged, holds Python code, or Keras runs on another framework.
+    """
+    if path.name.endswith(".weights.h5"):
+        message = f"{path}: holds weights, not a model; build the model, call load_weights and pass the model"
+        raise ValueError(message)
+    if path.suffix not in KERAS_SUFFIXES:
+        message = f"{path}: expected a .keras or .h5 file or a SavedModel folder, got the suffix {path.suffix!r}"
+        raise ValueError(message)
+    runs_on = getattr(tf.keras, "config", tf.keras.backend).backend()
+    if runs_on != "tensorflow":
+        message = (
+            f"{path}: Keras runs on {runs_on!r}; set KERAS_BACKEND=tensorflow before Keras is imported, or load the "
+            f"model yourself and pass it with backend={runs_on!r}"
+        )
+        raise ValueError(message)
+    _check_format(path)
+    try:
+        return tf.keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        if "safe_mode" in str(error) or "unsafe" in str(error):
+            message = (
+                f"{path}: holds Python code (a Lambda layer), which is not run; if you trust it, load it yourself with "
+                "keras.models.load_model(path, safe_mode=False) and pass the model"
+            )
+            raise ValueError(message) from error
+        error.add_note(
+            f"{path} cannot be opened; if it has layers of your own, import them (registered with "
+            "keras.saving.register_keras_serializable), or load it with custom_objects=... and pass the model"
+        )
+        raise
+
+
+def _check_format(path: Path) -> None:
+    import h5py  # type: ignore[import-untyped]  # only where a file is opened; Keras requires it
+
+    expected, fits = ("zip", zipfile.is_zipfile) if path.suffix == ".keras" else ("HDF5", h5py.is_hdf5)
+    if not fits(path):
+        message = f"{path}: is no Keras model, or is damaged: expected a {expected} file"
+        raise ValueError(message)
 
 
 def saved_model(path: Path) -> tuple[Any, Callable[[Any], Any], Shapes | None]:
