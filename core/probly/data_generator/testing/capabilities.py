@@ -9,8 +9,6 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from probly.data_generator.testing import reference
-
 
 def refuses_functions(suite: Any) -> None:
     """Check that a Python function as model is refused by name."""
@@ -18,42 +16,66 @@ def refuses_functions(suite: Any) -> None:
         suite.generator(lambda batch: batch)
 
 
-def refuses_logits(suite: Any) -> None:
-    """Check that ``output_mode="logits"`` is refused with the way out."""
-    rows = np.full((4, 4), 0.25, np.float32)
-    with pytest.raises(ValueError, match="probs"):
-        suite.run(suite.identity(rows), rows, output_mode="logits")
+def returns_probabilities(suite: Any) -> None:
+    """Check that what the models return are probabilities."""
+    model, inputs, _ = suite.classifier()
+    assert suite.run(model, inputs).meta["output_mode"] == "probs"
 
 
 def refuses_posterior(suite: Any) -> None:
     """Check that no posterior is made up."""
     with pytest.raises(ValueError, match="no Bayesian layer"):
-        suite.generator(suite.mlp(reference.mlp_weights())).get_posterior_distributions()
+        suite.generator(suite.classifier().model).get_posterior_distributions()
+
+
+def has_a_reference_of_its_own(suite: Any) -> None:
+    """Check that ``classifier`` was overridden, and that a constant would not do for its rows."""
+    _, inputs, expected = suite.classifier()
+    assert len(inputs) >= 20, "classifier: expected at least 20 inputs"
+    assert np.shape(expected)[0] == len(inputs), "classifier: expected a row per input"
+    assert np.ptp(expected, axis=0).max() > 0.05, "classifier: expected rows that differ"
+
+
+def has_the_dtypes_of_numpy(suite: Any) -> None:
+    """Check that arrays are NumPy's, which has no bfloat16."""
+    assert type(suite.array(np.zeros(1, np.float32))) is np.ndarray
 
 
 CAPABILITIES: Final = {
     "functions": refuses_functions,
-    "logits": refuses_logits,
+    "logits": returns_probabilities,
     "posterior": refuses_posterior,
+    "weights": has_a_reference_of_its_own,
+    "bfloat16": has_the_dtypes_of_numpy,
 }
 """The names that ``BackendConformance.cannot`` may hold, each with what is checked instead."""
 
 
-def needs(*capabilities: str) -> Callable[[Any], Any]:
-    """Replace a check by the refusal of the first of these capabilities that the framework does not have."""
+def needs(capability: str, *, unless: str = "") -> Callable[[Any], Any]:
+    """Replace a check by another one where the framework does not have this capability.
+
+    Args:
+        capability: One of ``CAPABILITIES``.
+        unless: A method of the suite by which a subclass may build the model in another way.
+    """
 
     def decorate(check: Any) -> Any:
         @functools.wraps(check)
         def checked(suite: Any, *args: Any, **kwargs: Any) -> None:
-            missing = next((name for name in capabilities if name in suite.cannot), None)
-            if missing is None:
-                check(suite, *args, **kwargs)
+            if capability in suite.cannot and not (unless and _overridden(suite, unless)):
+                CAPABILITIES[capability](suite)
             else:
-                CAPABILITIES[missing](suite)
+                check(suite, *args, **kwargs)
 
         return checked
 
     return decorate
+
+
+def _overridden(suite: Any, method: str) -> bool:
+    """Return whether a subclass has its own answer in place of the suite's."""
+    owner = next(kind for kind in type(suite).__mro__ if method in vars(kind))
+    return owner.__module__ != f"{__package__}.suite"
 
 
 def check_declarations(suite: type[Any]) -> None:

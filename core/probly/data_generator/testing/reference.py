@@ -42,6 +42,20 @@ class CNNWeights(NamedTuple):
     dense_bias: FloatArray
 
 
+class Classifier(NamedTuple):
+    """A model with inputs and the rows that must come of them.
+
+    Attributes:
+        model: A live model of the framework.
+        inputs: A NumPy array of at least 20 rows.
+        expected: Shape ``(rows, classes)``: by the closed form of the model, or by the framework's own prediction.
+    """
+
+    model: Any
+    inputs: Any
+    expected: Any
+
+
 def mlp_weights(features: int = 5, hidden: int = 16, classes: int = 3, seed: int = 0) -> MLPWeights:
     """Return random weights."""
     draw = _normals(seed)
