@@ -1,1 +1,1 @@
-"""The ONNX Runtime backend of probly.data_generator; its hooks are in ``backend``, what users import in ``dataset``."""
+"""The ONNX Runtime backend of probly.data_generator; its hooks are in ``backend``."""

@@ -1,21 +1,13 @@
-"""Arrays on their way in and out, and the dtypes of ONNX in NumPy."""
+"""The dtypes of ONNX in NumPy, and casting an input to the one that a model wants, where that keeps its meaning."""
 
-import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
-
-from probly.data_generator.toolkit.arrays import NumpyOperations
-from probly.data_generator.toolkit.nests import is_table, map_leaves
-from probly_data_generator_onnx.devices import check_device
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
-BFLOAT16_CODE = 16
-"""Its number in ``onnx.TensorProto``."""
 
 DTYPES: Mapping[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
@@ -34,71 +26,49 @@ def is_float(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "f" or dtype == BFLOAT16
 
 
-class OnnxOperations(NumpyOperations):
-    """NumPy's operations, with bfloat16."""
+def cast(array: npt.NDArray[Any], dtype: np.dtype[Any], name: str) -> npt.NDArray[Any]:
+    """Return an array in the dtype of an input, where that keeps its meaning.
 
-    def float32(self, scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Cast to float32 without a copy of what is: a session's outputs are ours. float64 is kept till the end."""
-        return scores if scores.dtype == np.float64 else scores.astype(np.float32, copy=False)
-
-    def is_half(self, scores: npt.NDArray[Any]) -> bool:
-        """Return whether a float dtype has fewer than 32 bits."""
-        return is_float(scores.dtype) and scores.dtype.itemsize < 4
-
-
-OPERATIONS = OnnxOperations()
-
-
-def to_numpy(leaf: Any) -> Any:
-    """Return the NumPy array of an array of any library; tables, whose columns have names, and others as they are."""
-    if isinstance(leaf, np.ndarray) or is_table(leaf):
-        return leaf
-    return np.asarray(leaf) if hasattr(leaf, "__array__") or hasattr(leaf, "__array_interface__") else leaf
-
-
-def to_target(data: Any, device: str) -> Any:
-    """Return a nest as NumPy arrays, which ONNX Runtime copies to its device.
-
-    Raises:
-        ValueError: The device is not available; the message lists those that are.
-    """
-    check_device(device)
-    return data if type(data) is np.ndarray else map_leaves(to_numpy, data)
-
-
-def to_host(leaf: Any) -> Any:
-    """Return the NumPy array of an array, half precision as float32."""
-    if type(leaf) is np.ndarray and leaf.dtype == np.float32:  # the rows of every batch
-        return leaf
-    array = np.asarray(leaf) if is_table(leaf) else to_numpy(leaf)
-    return array.astype(np.float32) if isinstance(array, np.ndarray) and OPERATIONS.is_half(array) else array
-
-
-def run_session(session: Any, names: Sequence[str], feeds: Mapping[str, Any], *, bfloat16: bool) -> list[Any]:
-    """Return the outputs of these names as NumPy arrays or, for other types, as ONNX Runtime gives them.
+    Floats are cast to floats, as every framework's default of float32 wants it from NumPy's float64, and integers to
+    integers that hold every value. Nothing else is guessed: integers as floats may need a scale.
 
     Args:
-        session: An InferenceSession.
-        names: Which outputs.
-        feeds: An array for each input.
-        bfloat16: Whether an input or output is of that type, which its plain interface does not know.
+        array: The array; text has the dtype object, or one of NumPy's for text.
+        dtype: The wanted dtype; object stands for text.
+        name: The name of the input, for messages.
+
+    Raises:
+        ValueError: The dtype does not fit.
+
+    Examples:
+        >>> cast(np.array([3, 4], dtype=np.int32), np.dtype(np.int64), "input_ids")
+        array([3, 4])
     """
-    if not bfloat16:
-        return list(session.run(names, feeds))
-    values = {name: _ort_value(array) for name, array in feeds.items()}
-    return [_array(value) for value in session.run_with_ort_values(names, values)]
+    if array.dtype == dtype and dtype.kind != "O":
+        return array  # a dtype with the other byte order compares as different, and gets cast below
+    if is_float(array.dtype) and is_float(dtype):
+        return array.astype(dtype)
+    if array.dtype.kind in "iu" and dtype.kind in "iu" and _holds(dtype, array):
+        return array.astype(dtype)
+    if dtype.kind == "O" and (array.dtype.kind in "UT" or all(isinstance(text, str) for text in array.flat)):
+        return array.astype(dtype)
+    message = f"input {name!r}: the model wants {_type_name(dtype)}, got {array.dtype}; {_dtype_hint(array, dtype)}"
+    raise ValueError(message)
 
 
-def _ort_value(array: npt.NDArray[Any]) -> Any:
-    if array.dtype != BFLOAT16:
-        return onnxruntime.OrtValue.ortvalue_from_numpy(array)
-    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array.view(np.uint16), BFLOAT16_CODE)
+def _holds(dtype: np.dtype[Any], array: npt.NDArray[Any]) -> bool:
+    limits = np.iinfo(dtype)
+    return array.size == 0 or bool(int(array.min()) >= limits.min and int(array.max()) <= limits.max)
 
 
-def _array(value: Any) -> Any:
-    if value.data_type() != "tensor(bfloat16)":
-        return value.numpy()
-    shape = value.shape()
-    words = np.empty(shape, np.uint16)
-    ctypes.memmove(words.ctypes.data, value.data_ptr(), words.nbytes)
-    return words.view(BFLOAT16)
+def _type_name(dtype: np.dtype[Any]) -> str:
+    return "text" if dtype.kind == "O" else str(dtype)
+
+
+def _dtype_hint(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> str:
+    if array.dtype.kind in "iu" and is_float(dtype):
+        scaled = f"input_getter=lambda sample: sample[0].astype({str(dtype)!r}) / 255"
+        return f"whether to scale it is not guessed: for pixels in [0, 1] set {scaled}, else the same without / 255"
+    if array.dtype.kind in "iu" and dtype.kind in "iu":
+        return f"its values from {array.min()} to {array.max()} do not fit"
+    return "convert it in input_getter"

@@ -1,11 +1,14 @@
-"""The hooks. onnxruntime and onnx are imported inside their bodies only, so that listing backends imports neither."""
+"""The hooks; ONNX Runtime takes NumPy arrays, so the core reads the data and moves them.
 
-from collections.abc import Iterator, Mapping
+onnxruntime and onnx are imported inside hook bodies only, so that listing backends imports neither.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probly.data_generator.hookspecs import HOST, OutputMode, hookimpl
-from probly.data_generator.toolkit.nests import map_leaves
-from probly.data_generator.toolkit.samples import Batch, Getter
+from probly.data_generator.hookspecs import hookimpl
+from probly.data_generator.toolkit.recognition import class_from
 
 if TYPE_CHECKING:
     from probly_data_generator_onnx.models import OnnxModel
@@ -30,34 +33,11 @@ def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> "
 
 
 @hookimpl
-def iterate_batches(
-    dataset: Any,
-    batch_size: int,
-    input_getter: Getter | None,
-    index_getter: Getter | None,
-    batched: bool | None,
-    start: int,
-) -> Iterator[Batch]:
-    """Iterate over arrays, tables, sequences, iterables and loaders; ONNX Runtime has no datasets of its own."""
-    from probly_data_generator_onnx.data import onnx_batches
-
-    return onnx_batches(dataset, batch_size, input_getter, index_getter, batched, start)
-
-
-@hookimpl
-def to_device(data: Any, device: str) -> Any:
-    """Return the nest as NumPy arrays, without a copy where they are; ONNX Runtime itself copies to its device."""
-    from probly_data_generator_onnx import arrays
-
-    return map_leaves(arrays.to_host, data) if device == HOST else arrays.to_target(data, device)
-
-
-@hookimpl
-def forward(model: "OnnxModel", inputs: Any, output_mode: OutputMode, batch_size: int) -> Any:
+def forward(model: "OnnxModel", inputs: Any, batch_size: int | None) -> Any:
     """Run the session over a batch; it computes no gradients and has no state."""
-    from probly_data_generator_onnx.outputs import rows_of
+    from probly_data_generator_onnx.forward import outputs_of
 
-    return rows_of(model, inputs, output_mode, batch_size)
+    return outputs_of(model, inputs, batch_size)
 
 
 @hookimpl
@@ -71,16 +51,17 @@ def posterior_params(model: "OnnxModel") -> dict[str, dict[str, Any]]:
 @hookimpl
 def weight_digest(model: "OnnxModel") -> str:
     """Return the digest of all weights and of the graph; ``""`` for a session whose file cannot be read again."""
-    from probly_data_generator_onnx.weights import digest_model
+    from probly_data_generator_onnx.digest import digest_model
 
     return digest_model(model.stored)
 
 
 @hookimpl
-def recognizes(model: Any) -> bool:
-    """Claim sessions of ONNX Runtime and models of the onnx package."""
-    claimed = {("onnxruntime", "InferenceSession"), ("onnx", "ModelProto")}
-    return any((kind.__module__.partition(".")[0], kind.__name__) in claimed for kind in type(model).__mro__)
+def recognizes(source: Any) -> Any:
+    """Claim sessions of ONNX Runtime, models of the onnx package, and ``.onnx`` files."""
+    if isinstance(source, Path):
+        return source.suffix == ".onnx"
+    return class_from(source, "onnxruntime", "onnx") or False
 
 
 @hookimpl

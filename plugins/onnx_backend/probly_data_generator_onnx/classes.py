@@ -1,7 +1,11 @@
-"""The names of the classes, where an exporter of scikit-learn models left them in the graph."""
+"""The classes that exporters of scikit-learn models leave: their names in the graph, and maps in place of columns."""
 
+from collections.abc import Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
+import numpy as np
 from onnx import TensorProto, numpy_helper
 
 SAME_ORDER = {"Cast", "Identity", "Reshape"}
@@ -43,3 +47,32 @@ def _labels(node: Any, constants: dict[str, Any], output: Any) -> list[Any] | No
 
 def _plain(label: Any) -> Any:
     return label.decode() if isinstance(label, bytes) else label
+
+
+def map_columns(maps: Sequence[dict[Any, float]], labels: Sequence[Any] | None) -> Any:
+    """Return maps from class to probability as an array with a column per class.
+
+    Args:
+        maps: One per row, all with the same classes.
+        labels: The order of the columns; by default that of the maps, which ONNX Runtime sorts.
+
+    Raises:
+        ValueError: A row has other classes.
+
+    Examples:
+        >>> map_columns([{"a": 0.25, "b": 0.75}, {"a": 1.0, "b": 0.0}], ["b", "a"])
+        array([[0.75, 0.25],
+               [0.  , 1.  ]])
+    """
+    order = list(maps[0]) if labels is None else list(labels)
+    pick = itemgetter(*order) if len(order) > 1 else lambda row: (row[order[0]],)
+    try:
+        # The lists of a million rows are one flat stream of numbers, and never a list of lists.
+        flat = np.fromiter(chain.from_iterable(map(pick, maps)), np.float64, count=len(maps) * len(order))
+    except KeyError as error:
+        message = f"a row has no class {error}, expected {order}; set output_transform"
+        raise ValueError(message) from error
+    if any(len(row) != len(order) for row in maps):
+        message = f"a row has other classes than {order}; set output_transform"
+        raise ValueError(message)
+    return flat.reshape(len(maps), len(order))

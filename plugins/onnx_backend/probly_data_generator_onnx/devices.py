@@ -87,20 +87,6 @@ def unavailable(name: str) -> str:
     return f"device {name!r} is not available to onnxruntime {onnxruntime.__version__}; available: {available}"
 
 
-_CHECKED: set[str] = set()
-
-
-def check_device(name: str) -> None:
-    """Refuse the name of a device that is not there; asked for once per batch.
-
-    Raises:
-        ValueError: It is not available; the message lists those that are.
-    """
-    if name not in _CHECKED:
-        resolve_device(name)
-        _CHECKED.add(name)
-
-
 def best_devices() -> list[Device]:
     """Return the devices to try in order, the CPU last; those that compile for minutes are for explicit choice."""
     names = [name for name in available_devices() if name in NUMBERED - COMPILING]

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+from onnx import numpy_helper
 
 EMBED = "onnx.save_model(onnx.load(path), other_path) puts all weights into one file"
 
@@ -117,3 +119,24 @@ def _outside(location: str, where: str, reason: str) -> str:
         f"{where}: a model may only name files inside its own folder, but {location!r} {reason}; if you trust it, "
         f"copy all files into one folder, or embed the weights: {EMBED}"
     )
+
+
+def tensor_array(tensor: Any, folder: Path | None, where: str) -> Any:
+    """Return a TensorProto as an array, read from another file of the model if it is there.
+
+    Text comes back as bytes, since an array of objects has none.
+
+    Args:
+        tensor: The TensorProto.
+        folder: See ``check_file``.
+        where: Likewise.
+    """
+    if tensor.data_type == onnx.TensorProto.STRING:
+        return np.frombuffer(tensor.SerializeToString(deterministic=True), np.uint8)
+    found = external(tensor)
+    if not found:
+        return numpy_helper.to_array(tensor)
+    with check_file(found.get("location", ""), folder, where).open("rb") as file:
+        file.seek(int(found.get("offset", 0)))
+        content = file.read(int(found["length"]) if "length" in found else -1)
+    return numpy_helper.to_array(onnx.TensorProto(dims=tensor.dims, data_type=tensor.data_type, raw_data=content))

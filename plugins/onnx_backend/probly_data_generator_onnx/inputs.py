@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.toolkit.nests import is_table
-from probly_data_generator_onnx.arrays import DTYPES
-from probly_data_generator_onnx.casting import cast
+from probly_data_generator_onnx.arrays import DTYPES, cast
 
 GETTER = "input_getter"
 

@@ -1,6 +1,7 @@
 """From any source to a session that runs, with all that is known of its inputs and outputs."""
 
 import os
+import re
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,12 +22,18 @@ from probly_data_generator_onnx.devices import (
     short_name,
     unavailable,
 )
-from probly_data_generator_onnx.errors import explain
 from probly_data_generator_onnx.files import Stored, stored
 from probly_data_generator_onnx.inputs import Input, fixed_rows, inputs_of
 
 MOST_THREADS = 1024
 QUIET = 4  # errors are raised; printing them as well would only show them twice
+
+# The phrases of onnxruntime's model_load_utils.h, model.cc and graph.cc; where they change, its own text remains.
+OPSET = re.compile(
+    r"Opset (\d+) is under development.*official support for domain (\S+) is till opset (\d+)", re.DOTALL
+)
+IR_VERSION = re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)")
+OPERATOR = re.compile(r"(\S+) is not a registered function/op")
 
 
 @dataclass
@@ -39,7 +46,6 @@ class OnnxModel:
         stored: The model as it can be read again, if the session says where it is from.
         labels: The class of each column, as the model has it, where it is known.
         output: The name of the output to take, if the user chose one.
-        wanted: The names of the outputs to compute in each output mode, once they are known.
     """
 
     session: Any
@@ -47,7 +53,6 @@ class OnnxModel:
     stored: Stored | None
     labels: list[Any] | None
     output: str | None = None
-    wanted: dict[str, list[str]] = field(default_factory=dict)
     inputs: list[Input] = field(init=False)
     rows: int | None = field(init=False)
 
@@ -150,11 +155,42 @@ def _session(model: Stored, proto: Any, device: Device, threads: int) -> tuple[A
     except MemoryError:
         raise
     except Exception as error:
-        raise ValueError(explain(error, model.where, proto)) from error
+        raise ValueError(_explain(error, model.where, proto)) from error
     if session.get_providers()[0] != device.provider:
         message = f"{unavailable(device.name)}; {device.provider} did not start: look for its driver and libraries"
         raise ValueError(message)
     return session, device
+
+
+def _explain(error: Exception, where: str, proto: Any) -> str:
+    """Return what is wrong with a model that a session could not be made of.
+
+    Args:
+        error: What ONNX Runtime raised.
+        where: The model's name in messages.
+        proto: Its ModelProto.
+    """
+    runtime = f"onnxruntime {onnxruntime.__version__}"
+    text = str(error)
+    if found := OPSET.search(text):
+        version, domain, newest = found.groups()
+        return (
+            f"{where}: it needs opset {version} of {domain}, {runtime} knows {newest} and older; install a newer "
+            f"onnxruntime, export with opset_version={newest}, or use onnx.version_converter"
+        )
+    if found := IR_VERSION.search(text):
+        version, newest = found.groups()
+        return (
+            f"{where}: it has the IR version {version}, {runtime} reads {newest} and older; install a newer "
+            "onnxruntime, or export with an older onnx"
+        )
+    if found := OPERATOR.search(text):
+        return (
+            f"{where}: {runtime} does not know its operator {found[1]}; if a library of custom operators has it, pass "
+            "an InferenceSession made with SessionOptions.register_custom_ops_library"
+        )
+    versions = ", ".join(f"{imported.domain or 'ai.onnx'} {imported.version}" for imported in proto.opset_import)
+    return f"{where}: {runtime} cannot load it (IR version {proto.ir_version}, opset {versions or 'unknown'}): {text}"
 
 
 _SOURCES: weakref.WeakKeyDictionary[Any, tuple[Stored | None, list[Any] | None]] = weakref.WeakKeyDictionary()
@@ -173,7 +209,7 @@ def _live(session: Any, device: str | None) -> OnnxModel:
                 f"providers={[wanted.provider]!r}, or pass the path of its file"
             )
             raise ValueError(message)
-    if session not in _SOURCES:  # asked for at the start of every run
+    if session not in _SOURCES:  # the file may change, the session does not
         _SOURCES[session] = _source_of(session)
     model, labels = _SOURCES[session]
     return OnnxModel(session, on, model, labels)

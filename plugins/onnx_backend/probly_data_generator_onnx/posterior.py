@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from probly.data_generator.toolkit.posterior import pair_mu_rho
+from probly_data_generator_onnx.external import tensor_array
 from probly_data_generator_onnx.files import Stored
-from probly_data_generator_onnx.weights import tensor_array
 
 
 def posterior_arrays(model: Stored | None) -> dict[str, dict[str, Any]]:
@@ -24,13 +24,11 @@ def posterior_arrays(model: Stored | None) -> dict[str, dict[str, Any]]:
     if model is None:
         message = "the session does not show its weights: pass the path or the bytes of the model instead"
         raise ValueError(message)
-    named = ((tensor.name, tensor) for tensor in model.read().graph.initializer)
-    return pair_mu_rho((name, _array(tensor, model) if _is_half(name) else None) for name, tensor in named)
-
-
-def _is_half(name: str) -> bool:
-    return name.endswith(("mu", "rho"))
-
-
-def _array(tensor: Any, model: Stored) -> Any:
-    return np.array(tensor_array(tensor, model))  # a copy: arrays of a message cannot be written to
+    found = {
+        # A copy: arrays of a message cannot be written to.
+        tensor.name: np.array(tensor_array(tensor, model.folder, model.where))
+        if tensor.name.endswith(("mu", "rho"))
+        else None
+        for tensor in model.read().graph.initializer
+    }
+    return pair_mu_rho(found.items())

@@ -7,8 +7,7 @@ import numpy as np
 import scipy.sparse  # type: ignore[import-untyped]
 from sklearn.utils import Bunch
 
-from probly.data_generator import batches, nests
-from probly.data_generator.hookspecs import HOST
+from probly.data_generator.toolkit import batches, nests
 from probly.data_generator.toolkit.samples import Batches, Getter
 
 
@@ -19,6 +18,7 @@ def sklearn_batches(
     index_getter: Getter | None,
     batched: bool | None,
     start: int,
+    stop: int | None,
 ) -> Batches:
     """Iterate over a dataset in batches of the kind that the estimator was fitted with.
 
@@ -32,7 +32,7 @@ def sklearn_batches(
         message = "expected a dataset, got a scikit-learn Bunch; pass (bunch.data, bunch.target)"
         raise TypeError(message)
     rowwise = tuple(map(_rowwise, dataset)) if isinstance(dataset, tuple) else _rowwise(dataset)
-    return batches.iterate_batches(rowwise, batch_size, input_getter, index_getter, batched, start, stack=stack)
+    return batches.iterate_batches(rowwise, batch_size, input_getter, index_getter, batched, start, stop, stack=stack)
 
 
 def _rowwise(part: Any) -> Any:
@@ -70,44 +70,3 @@ def _frame(rows: Sequence[Any]) -> Any:
 def _is_features(sample: Any) -> bool:
     kinds = (str, int, float, np.generic)
     return isinstance(sample, Mapping) and all(isinstance(value, kinds) for value in sample.values())
-
-
-def check_device(device: str | None) -> None:
-    """Refuse every device but the host.
-
-    Raises:
-        ValueError: It is another one.
-    """
-    if device not in (None, "cpu", HOST):
-        message = f"device {device!r} is not available to backend 'sklearn'; available: 'cpu'"
-        raise ValueError(message)
-
-
-def moved(data: Any, device: str) -> Any:
-    """Return a nest as NumPy arrays for ``HOST``, or as the model's own copy for ``"cpu"``.
-
-    Raises:
-        ValueError: The device is another one.
-    """
-    check_device(device)
-    return nests.map_leaves(_to_numpy if device == HOST else _own_copy, data)
-
-
-def _own_copy(leaf: Any) -> Any:
-    """Return memory of its own: ``StandardScaler(copy=False)`` in a pipeline writes into its input."""
-    if nests.is_table(leaf) or scipy.sparse.issparse(leaf):
-        return leaf.copy()
-    return np.array(leaf) if _is_array(leaf) else leaf
-
-
-def _to_numpy(leaf: Any) -> Any:
-    if not _is_array(leaf):
-        return leaf
-    array = np.asarray(leaf)
-    return array.astype(np.float32) if array.dtype == np.float16 else array
-
-
-def _is_array(leaf: Any) -> bool:
-    """Return whether NumPy can read a leaf; a number or text of NumPy's own stays what it is."""
-    speaks_numpy = hasattr(leaf, "__array__") or hasattr(leaf, "__array_interface__")
-    return speaks_numpy and not isinstance(leaf, np.generic)

@@ -1,4 +1,4 @@
-"""From any source to a model that runs, and from its scores to rows."""
+"""From any source to a model that runs: which method gives its scores, and how its columns are called."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -6,16 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import BaseEstimator, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from probly.data_generator.rows import as_probabilities
-from probly.data_generator.toolkit.arrays import OPERATIONS
+from probly.data_generator.hookspecs import HOST
 from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly.data_generator.toolkit.options import checked_options
-from probly.data_generator.toolkit.outputs import describe, pick_scores
 from probly_data_generator_sklearn.files import open_file
 
 PROBABILITIES, DECISIONS = "predict_proba", "decision_function"
@@ -42,78 +39,32 @@ class SklearnModel(NamedTuple):
         """The options that change the rows."""
         return {"scores": DECISIONS} if self.scores == DECISIONS else {}
 
-    def rows(self, inputs: Any, output_mode: Any) -> npt.NDArray[np.float32]:
-        """Return the probabilities of a batch, float32, shape ``(N, classes)``.
-
-        Raises:
-            ValueError: The method's scores are no logits, or no probabilities; or there is not one per class.
-            TypeError: The model returned no array of numbers.
-        """
-        self._check_mode(output_mode)
-        scores = _array(self.call(inputs))
-        self._check_columns(scores)
-        if self.class_names is not None and len(self.class_names) == 1:  # a column of ones, and no second class
-            return scores.astype(np.float32)
-        rows: npt.NDArray[np.float32] = as_probabilities(scores, output_mode, OPERATIONS).astype(np.float32)
-        return rows
-
-    def _check_mode(self, output_mode: str) -> None:
-        if self.scores == PROBABILITIES and output_mode == "logits":
-            message = (
-                f"{_kind(self.source)}.predict_proba returns probabilities, not logits"
-                ' (output_mode="auto" takes them for logits only if a row of the first batch is no distribution);'
-                ' set output_mode="probs"'
-            )
-            raise ValueError(message)
-        if self.scores == DECISIONS and output_mode == "probs":
-            message = f'{_kind(self.source)}.decision_function returns no probabilities; set output_mode="logits"'
-            raise ValueError(message)
-
-    def _check_columns(self, scores: npt.NDArray[Any]) -> None:
-        if self.class_names is None or scores.ndim != 2 or scores.shape[1] in (1, len(self.class_names)):
-            return
-        message = (
-            f"{_kind(self.source)}.{self.scores}: expected {len(self.class_names)} columns, one per class, "
-            f"got {scores.shape[1]}; "
-        )
-        message += 'set decision_function_shape="ovr"' if self.scores == DECISIONS else "set output_transform"
-        raise ValueError(message)
+    @property
+    def output_mode(self) -> str | None:
+        """What the scores are, whatever their values: those of a small batch may look like the other."""
+        return {PROBABILITIES: "probs", DECISIONS: "logits"}.get(self.scores or "")
 
 
 def _kind(source: Any) -> str:
     return type(source).__name__
 
 
-def _array(answers: Any) -> npt.NDArray[Any]:
-    """Return what a model answered as one array of numbers."""
-    if isinstance(answers, list) and answers and np.ndim(answers[0]) == 2:
-        message = (
-            f"Model must return one array; got a list of {len(answers)}, one per output of a multi-output classifier; "
-            "take one of them with output_transform=lambda outputs: outputs[0], in a run of its own"
-        )
-        raise TypeError(message)
-    scores = np.asarray(answers) if hasattr(answers, "__array__") else np.asarray(pick_scores(answers))
-    if scores.dtype.kind not in "fiub":
-        message = (
-            f"Model must return numbers, got {describe(answers)} of {scores.dtype}; "
-            "use predict_proba, not predict, or set output_transform"
-        )
-        raise TypeError(message)
-    return scores
-
-
-def load(source: Any, options: Mapping[str, Any]) -> SklearnModel:
+def load(source: Any, device: str | None, options: Mapping[str, Any]) -> SklearnModel:
     """Return the model of any source; a live estimator is used as it is.
 
     Args:
         source: A fitted estimator, pipeline or search, a function of a batch, a ``.skops`` file, or
             ``"module:attribute"``.
+        device: The host's processor; there is no other.
         options: ``scores``: the method that is called, ``"predict_proba"`` or ``"decision_function"``.
 
     Raises:
         TypeError: ``source`` is no classifier.
-        ValueError: It is not fitted, or has no such scores; or a file would run code.
+        ValueError: It is not fitted, or has no such scores; or a file would run code; or it is another device.
     """
+    if device not in (None, "cpu", HOST):
+        message = f"device {device!r} is not available to backend 'sklearn'; available: 'cpu'"
+        raise ValueError(message)
     chosen = checked_options(options, {"scores": (PROBABILITIES, DECISIONS)}, "sklearn")["scores"]
     if isinstance(source, str | Path):
         is_path = isinstance(source, str) and is_import_path(source)

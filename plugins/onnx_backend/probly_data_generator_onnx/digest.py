@@ -1,31 +1,14 @@
-"""What was learned: the weights of a stored model, wherever they are, and their digest."""
+"""The digest of what was learned: the graph and the weights of a stored model, wherever they are."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from probly.data_generator.toolkit.digest import digest
-from probly_data_generator_onnx.external import check_file, external, parts, tensors
+from probly_data_generator_onnx.external import parts, tensor_array, tensors
 from probly_data_generator_onnx.files import Stored
-
-
-def tensor_array(tensor: Any, model: Stored) -> Any:
-    """Return a TensorProto as an array, read from another file of the model if it is there.
-
-    Text comes back as bytes, since an array of objects has none.
-    """
-    if tensor.data_type == onnx.TensorProto.STRING:
-        return np.frombuffer(tensor.SerializeToString(deterministic=True), np.uint8)
-    found = external(tensor)
-    if not found:
-        return numpy_helper.to_array(tensor)
-    with check_file(found.get("location", ""), model.folder, model.where).open("rb") as file:
-        file.seek(int(found.get("offset", 0)))
-        content = file.read(int(found["length"]) if "length" in found else -1)
-    return numpy_helper.to_array(onnx.TensorProto(dims=tensor.dims, data_type=tensor.data_type, raw_data=content))
 
 
 def digest_model(model: Stored | None) -> str:
@@ -41,7 +24,7 @@ def _digested(model: Stored) -> Iterator[tuple[str, Any]]:
     proto = model.read()
     for number, part in enumerate(parts(proto)):
         for tensor in tensors(part):
-            yield f"{number} {tensor.name} {tensor.data_type}", tensor_array(tensor, model)
+            yield f"{number} {tensor.name} {tensor.data_type}", tensor_array(tensor, model.folder, model.where)
         yield f"{number} {getattr(part, 'domain', '')} nodes", np.frombuffer(_structure(part), np.uint8)
     versions = sorted(f"{imported.domain} {imported.version}" for imported in proto.opset_import)
     yield " ".join(versions), np.empty(0)

@@ -1,0 +1,161 @@
+"""From a batch to the outputs of a session: which of them, in how many parts, and of which type."""
+
+import ctypes
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from probly.data_generator.toolkit.outputs import cut_rows
+from probly_data_generator_onnx.arrays import BFLOAT16
+from probly_data_generator_onnx.classes import map_columns
+from probly_data_generator_onnx.inputs import feeds
+
+if TYPE_CHECKING:
+    from probly_data_generator_onnx.models import OnnxModel
+
+Feeds = Mapping[str, Any]
+MAPS = "seq(map("
+SCORES = ("tensor(float", "tensor(double", "tensor(bfloat16", MAPS)
+BFLOAT16_CODE = 16
+"""Its number in ``onnx.TensorProto``."""
+
+
+def outputs_of(model: "OnnxModel", inputs: Any, batch_size: int | None) -> Any:
+    """Return the scores of a batch, or for an ``output_transform`` the outputs: one alone, several as a dict by name.
+
+    Args:
+        model: The model.
+        inputs: The inputs of a batch.
+        batch_size: See the hook; devices that compile always get as many rows. None asks for all outputs.
+
+    Raises:
+        ValueError: The model has several outputs, and which one holds the scores is not known.
+        TypeError: The output holds class labels.
+    """
+    if model.output is not None:
+        names = [model.output]
+    elif batch_size is None:
+        names = [output.name for output in model.outputs]
+    else:
+        names = [scores_output(model.outputs)]
+    run = functools.partial(run_session, model.session, names, bfloat16=model.bfloat16)
+    arrays = feeds(inputs, model.inputs)
+    size = model.rows or (batch_size if model.on.compiles else None)
+    answers = run(arrays) if size is None else run_in_parts(run, arrays, size)
+    if batch_size is None:
+        return answers[0] if len(names) == 1 else dict(zip(names, answers, strict=True))
+    (scores,) = answers
+    if isinstance(scores, list):
+        return map_columns(scores, model.labels)
+    if scores.dtype.kind not in "fiubV":  # V is what bfloat16 has
+        message = f"Model must return scores, got {scores.dtype}, which looks like class labels; choose another output"
+        raise TypeError(message)
+    return scores
+
+
+def scores_output(outputs: Sequence[Any]) -> str:
+    """Return the name of the output that holds the scores: the only one, or the one whose name says so.
+
+    Names with "logits" count; where there is none, names with "prob", and maps from class to probability, which only
+    classifiers return. Logits come first because a softmax makes rows of them in any output mode that fits, whereas
+    probabilities would be taken for logits where the user says that the model has some.
+
+    Args:
+        outputs: What the session says of them.
+
+    Raises:
+        ValueError: It is not known; the message lists all outputs.
+    """
+    if len(outputs) == 1:
+        return str(outputs[0].name)
+    scores = [output for output in outputs if output.type.startswith(SCORES)]
+    logits = [output.name for output in scores if "logits" in output.name.lower()]
+    found = logits or [
+        output.name for output in scores if "prob" in output.name.lower() or output.type.startswith(MAPS)
+    ]
+    if len(found) == 1:
+        return str(found[0])
+    shown = ", ".join(f"{output.name!r} ({output.type})" for output in outputs)
+    message = (
+        f"the model has several outputs, {shown}, and none alone is called logits or probabilities; choose one with "
+        f"options={{'output': {(scores or outputs)[0].name!r}}}, or set output_transform, which gets a dict by name"
+    )
+    raise ValueError(message)
+
+
+def run_in_parts(run: Callable[[Feeds], list[Any]], feeds: Feeds, size: int) -> list[Any]:
+    """Return the outputs of a model that takes ``size`` rows at once; the last part is filled up and cut back.
+
+    Args:
+        run: Returns the outputs for ``size`` rows.
+        feeds: Arrays with any number of rows.
+        size: The number of rows.
+
+    Raises:
+        InvalidOutputError: An output does not have one row per input.
+
+    Examples:
+        >>> (doubled,) = run_in_parts(lambda feeds: [2 * feeds["x"]], {"x": np.arange(5)}, size=3)
+        >>> doubled
+        array([0, 2, 4, 6, 8])
+    """
+    rows = len(next(iter(feeds.values())))
+    parts = []
+    for start in range(0, rows, size):
+        wanted = min(size, rows - start)
+        part = {name: _filled(array[start : start + wanted], size) for name, array in feeds.items()}
+        parts.append([_cut(output, size, wanted) for output in run(part)])
+    return [_joined(outputs) for outputs in zip(*parts, strict=True)]
+
+
+def _filled(array: Any, size: int) -> Any:
+    """Repeat the last row, whose values the model surely takes."""
+    return array if len(array) == size else np.concatenate([array, np.repeat(array[-1:], size - len(array), axis=0)])
+
+
+def _cut(output: Any, size: int, wanted: int) -> Any:
+    if isinstance(output, list):  # of maps
+        maps = np.empty(len(output), object)
+        maps[:] = output
+        return cut_rows(maps, size, wanted).tolist()
+    return cut_rows(output, size, wanted)
+
+
+def _joined(parts: tuple[Any, ...]) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    return list(chain.from_iterable(parts)) if isinstance(parts[0], list) else np.concatenate(parts)
+
+
+def run_session(session: Any, names: Sequence[str], feeds: Feeds, *, bfloat16: bool) -> list[Any]:
+    """Return the outputs of these names as NumPy arrays or, for other types, as ONNX Runtime gives them.
+
+    Args:
+        session: An InferenceSession.
+        names: Which outputs.
+        feeds: An array for each input.
+        bfloat16: Whether an input or output is of that type, which its plain interface does not know.
+    """
+    if not bfloat16:
+        return list(session.run(names, feeds))
+    values = {name: _ort_value(array) for name, array in feeds.items()}
+    return [_array(value) for value in session.run_with_ort_values(names, values)]
+
+
+def _ort_value(array: npt.NDArray[Any]) -> Any:
+    if array.dtype != BFLOAT16:
+        return onnxruntime.OrtValue.ortvalue_from_numpy(array)
+    return onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array.view(np.uint16), BFLOAT16_CODE)
+
+
+def _array(value: Any) -> Any:
+    if value.data_type() != "tensor(bfloat16)":
+        return value.numpy()
+    words = np.empty(value.shape(), np.uint16)
+    ctypes.memmove(words.ctypes.data, value.data_ptr(), words.nbytes)
+    return words.view(BFLOAT16)
