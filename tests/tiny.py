@@ -1,5 +1,6 @@
 """Tiny distributions, really built as wheels and really installed, for what only installed plugins can show."""
 
+import importlib.util
 import subprocess
 import sys
 import textwrap
@@ -9,12 +10,10 @@ GROUP = "probly.data_generator.backends"
 
 GOOD_BACKEND = """
 import numpy as np
-from probly.data_generator import numpy_backend as numpy_
 from probly.data_generator.hookspecs import hookimpl
+from probly.data_generator.numpy_backend import backend as numpy_
 
 load_model = numpy_.load_model
-iterate_batches = numpy_.iterate_batches
-to_device = numpy_.to_device
 forward = numpy_.forward
 posterior_params = numpy_.posterior_params
 """
@@ -43,3 +42,22 @@ def install(site, *wheels):
     """Install wheels into a folder with pip."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", str(site)]
     subprocess.run([*command, *map(str, wheels)], check=True, capture_output=True)
+
+
+def build_projects(folder, copies, *projects):
+    """Build the wheels of projects and return their paths; from copies, so that the repository stays as it is."""
+    made = []
+    for project in projects:
+        target = copies / project.name
+        for file in project.rglob("*"):
+            inside = file.relative_to(project)
+            if file.is_file() and not {"__pycache__", "dist", "build"} & set(inside.parts):
+                (target / inside).parent.mkdir(parents=True, exist_ok=True)
+                (target / inside).write_bytes(file.read_bytes())
+        made.append(str(target))
+    # Where hatchling is installed, pip need not download it anew for every project.
+    here = ["--no-build-isolation"] if importlib.util.find_spec("hatchling") else []
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", *here, "--wheel-dir", str(folder), *made]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return list(folder.glob("*.whl"))
