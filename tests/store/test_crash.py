@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from probly.data_generator import StoreError
-from probly.data_generator.store import files, layout, open_partial
+from probly.data_generator.store import open_partial
+from probly_data_generator_store import files, layout
 from probly_data_generator_store.shards import list_shards
 from tests.store import stores
 

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from probly.data_generator import StoreError
-from probly.data_generator.store import layout, load, open_partial, open_store, save
+from probly.data_generator.store import load, open_partial, open_store, save
+from probly_data_generator_store import layout
 from probly_data_generator_store.spec import seal
 from tests.store import stores
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from probly.data_generator import StoreError, batches, checking
-from probly.data_generator.store import files, lock, open_partial, writer
+from probly.data_generator.store import open_partial
+from probly_data_generator_store import files, lock, writer
 from tests.store import stores
 
 ROOT = Path(__file__).parents[2]

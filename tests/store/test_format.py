@@ -13,9 +13,11 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from probly.data_generator import Distributions, StoreError
-from probly.data_generator.store import fod, layout, load, open_store, save
-from probly_data_generator_store.encodings import representation
-from probly_data_generator_store.shards import key_array, label_tensor
+from probly.data_generator.store import load, open_store, save
+from probly_data_generator_store import fod, layout
+from probly_data_generator_store.encodings import encoding_of
+from probly.data_generator.formats.shared import key_array
+from probly_data_generator_store.shards import label_tensor
 from probly_data_generator_store.writer import Limits, StoreWriter
 from tests.store import stores
 
@@ -29,7 +31,7 @@ def rows(count, classes):
 @pytest.mark.parametrize("form", ["float32", "float16", "top-2"])
 def test_the_official_library_reads_every_shard_and_agrees(tmp_path, form):
     path = tmp_path / "a.fod"
-    stores.run(path, representation=form)
+    stores.run(path, encoding=form)
     found = []
     for name in sorted(os.listdir(path / "shards")):
         theirs = load_file(path / "shards" / name)
@@ -115,7 +117,7 @@ def test_shard_sizes_and_class_counts(tmp_path, count, classes, form):
         assert os.listdir(tmp_path) == []
         return
     given = Distributions(rows(count, classes), labels=np.arange(count))
-    size = representation(form).row_bytes(classes) * 10 / 2**20
+    size = encoding_of(form).row_bytes(classes) * 10 / 2**20
     fod.write(tmp_path / "a.fod", given, {}, form, size)
     found = open_store(tmp_path / "a.fod")
     found.verify()
@@ -130,23 +132,23 @@ def test_shard_sizes_and_class_counts(tmp_path, count, classes, form):
 def test_top_k_keeps_the_largest_and_the_mass_of_the_others():
     given = rows(200, 100_000 // 100)
     for k in (1, 10, 1000):
-        tensors = representation(f"top-{k}").encode(given)
+        tensors = encoding_of(f"top-{k}").encode(given)
         descending = -np.sort(-given, axis=1)[:, :k]
         np.testing.assert_allclose(tensors["probs"], descending, rtol=1e-3, atol=6e-8)
         np.testing.assert_array_equal(np.take_along_axis(given, tensors["classes"].astype(int), 1), descending)
         np.testing.assert_allclose(tensors["tail"], 1 - descending.sum(axis=1, dtype=float), atol=1e-6)
         assert tensors["classes"].dtype == np.uint16
-    decoded = representation("top-1000").decode(representation("top-1000").encode(given), slice(None), 1000)
+    decoded = encoding_of("top-1000").decode(encoding_of("top-1000").encode(given), slice(None), 1000)
     np.testing.assert_allclose(decoded, given, rtol=2e-3, atol=1e-7)
-    assert representation("top-3").encode(rows(2, 70_000))["classes"].dtype == np.uint32
+    assert encoding_of("top-3").encode(rows(2, 70_000))["classes"].dtype == np.uint32
     last = (np.arange(40_000) == 39_999).astype(np.float32)[None]
-    assert representation("top-1").encode(last)["classes"].tolist() == [[39_999]]  # an int16 would overflow
+    assert encoding_of("top-1").encode(last)["classes"].tolist() == [[39_999]]  # an int16 would overflow
 
 
 @pytest.mark.parametrize("name", ["float64", "top-0", "top--1", "top-", "top-1.5", "", None, 3])
 def test_unknown_representations(tmp_path, name):
     with pytest.raises(ValueError, match='expected "float32", "float16" or "top-<k>"'):
-        stores.run(tmp_path / "a.fod", representation=name)
+        stores.run(tmp_path / "a.fod", encoding=name)
     assert os.listdir(tmp_path) == []
 
 

@@ -70,13 +70,13 @@ def test_it_is_what_memory_would_hold(path):
     "part", [slice(None), slice(2, 5), slice(8, 12), slice(0, 0), slice(40, 99), slice(5, 2), slice(1, 40, 7)]
 )
 def test_slices(tmp_path, form, part):
-    store = stores.run(tmp_path / "a.fod", representation=form)
+    store = stores.run(tmp_path / "a.fod", encoding=form)
     np.testing.assert_array_equal(store[part], np.asarray(store)[part])
     np.testing.assert_allclose(store[part], stores.EXPECTED.probabilities[part], atol=0.35 if form == "top-2" else 1e-3)
 
 
 def test_gather_in_any_order_over_all_shards(tmp_path, form):
-    store = stores.run(tmp_path / "a.fod", representation=form)
+    store = stores.run(tmp_path / "a.fod", encoding=form)
     random, whole = np.random.default_rng(0), np.asarray(store)
     for count in (0, 1, 2, 50, 1000):
         wanted = random.integers(0, stores.ROWS, count)

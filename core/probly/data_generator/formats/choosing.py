@@ -39,14 +39,22 @@ def format_of(path: str | PathLike[str]) -> Any:
         AmbiguousBackendError: Two distributions claim the suffix.
         BrokenBackendError: The format is installed, but cannot be imported.
     """
-    suffix = Path(path).suffix
-    name, installed = suffix.lower().removeprefix("."), claims(FORMATS)
-    if name not in installed:
-        if name in OURS:
-            message = f'{path}: the format {suffix} is not installed; run: pip install "{CORE}[{OURS[name]}]"'
-            raise NotInstalledError(message)
-        message = f"{path}: expected one of the suffixes {', '.join(suffixes())}, got {suffix!r}"
+    found = _find(Path(path))
+    if found is None:
+        message = f"{path}: expected one of the suffixes {', '.join(suffixes())}, got {Path(path).suffix!r}"
         raise ValueError(message)
+    return found
+
+
+def _find(path: Path) -> Any:
+    """Return the format of a path's suffix, or None where neither an installed one nor one of ours is called so."""
+    suffix, installed = path.suffix, claims(FORMATS)
+    name = suffix.lower().removeprefix(".")
+    if name not in installed and name in OURS:
+        message = f'{path}: the format {suffix} is not installed; run: pip install "{CORE}[{OURS[name]}]"'
+        raise NotInstalledError(message)
+    if name not in installed:
+        return None
     info = single_claim(name, installed, ("format", "format"))
     try:
         return info.entry_point.load()
@@ -94,10 +102,10 @@ def streaming(path: Path) -> Callable[..., Any]:
         ValueError: The suffix names no format, or one that cannot take rows as they come.
         NotInstalledError: See ``format_of``.
     """
-    if path.suffix.lower() not in suffixes() and path.suffix.lower().removeprefix(".") not in OURS:
+    found = _find(path)
+    if found is None:
         message = f"{path}: expected a store's path, which ends in .fod, as out"
         raise ValueError(message)
-    found = format_of(path)
     if not hasattr(found, "open_sink"):
         message = (
             f"{path}: rows cannot be streamed to {path.suffix}; pass a store's path, which ends in .fod, as out, or "
