@@ -7,20 +7,21 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet -c constraints.txt
 
 TEST_BACKENDS := torch jax tensorflow onnx sklearn
-PLUGINS := $(wildcard plugins/*_backend)
-PACKAGES := probly.data_generator $(TEST_BACKENDS:%=probly_data_generator_%)
-SOURCES := pyproject.toml constraints.txt $(shell find core plugins -name '*.py' -o -name pyproject.toml -o -name README.md)
-TEST_TOOLS := pytest hypothesis matplotlib pandas pyarrow orjson safetensors flax equinox \
-	onnxscript skl2onnx skops click selenium datasets pillow ipykernel ipywidgets jupyter_client
+PLUGINS := $(patsubst %/pyproject.toml,./%,$(wildcard plugins/*/pyproject.toml))
+PACKAGES := probly.data_generator $(notdir $(patsubst %/__init__.py,%,$(wildcard plugins/*/probly_data_generator_*/__init__.py)))
+SOURCES := pyproject.toml constraints.txt $(shell find core plugins -name '*.py' -o -name '*.css' -o -name pyproject.toml -o -name README.md)
+TEST_TOOLS := pytest pytest-xdist hypothesis pandas pyarrow orjson safetensors flax equinox \
+	onnxscript skl2onnx skops selenium datasets pillow ipykernel ipywidgets jupyter_client hatchling
 
 .PHONY: demo test browser lint bench bench-store clean
 
 demo: $(VENV)/demo.done $(BACKENDS:%=$(VENV)/%.done)
 	$(BIN)/python examples/digits.py --backends "$(BACKENDS)"
 
-# The tests run against the built wheels, doctests of the installed packages included.
+# The tests run against the built wheels, doctests of the installed packages included, in two processes.
 test: $(VENV)/test.done browser
-	BACKENDS="numpy $(TEST_BACKENDS)" $(BIN)/python -m pytest -q tests --pyargs $(PACKAGES)
+	BACKENDS="numpy $(TEST_BACKENDS)" WHEELS=$(VENV)/wheels \
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests --pyargs $(PACKAGES)
 
 # The report's page is tested in a real browser, which pip cannot install.
 browser:
@@ -31,6 +32,7 @@ browser:
 lint: $(VENV)/test.done $(VENV)/lint.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 bench: $(VENV)/bench.done
@@ -44,33 +46,33 @@ $(VENV)/made:
 	touch $@
 
 $(VENV)/demo.done: $(VENV)/made $(SOURCES)
-	$(INSTALL) . scikit-learn matplotlib
+	$(INSTALL) . ./plugins/store ./plugins/report scikit-learn
 	touch $@
 
 $(VENV)/torch.done: $(VENV)/demo.done
-	$(INSTALL) . ./plugins/torch_backend
+	$(INSTALL) ./plugins/torch_backend
 	touch $@
 
 $(VENV)/jax.done: $(VENV)/demo.done
-	$(INSTALL) . ./plugins/jax_backend
+	$(INSTALL) ./plugins/jax_backend
 	touch $@
 
 $(VENV)/tensorflow.done: $(VENV)/demo.done
-	$(INSTALL) . ./plugins/tf_backend
+	$(INSTALL) ./plugins/tf_backend
 	touch $@
 
 $(VENV)/onnx.done: $(VENV)/demo.done
-	$(INSTALL) . ./plugins/onnx_backend
+	$(INSTALL) ./plugins/onnx_backend
 	touch $@
 
 $(VENV)/sklearn.done: $(VENV)/demo.done
-	$(INSTALL) . ./plugins/sklearn_backend
+	$(INSTALL) ./plugins/sklearn_backend
 	touch $@
 
 # Wheels of one version look the same to pip, so after a change they are put in place of the old ones.
 $(VENV)/test.done: $(VENV)/made $(SOURCES)
 	rm -rf $(VENV)/wheels
-	$(PIP) wheel --quiet --no-deps --wheel-dir $(VENV)/wheels . $(PLUGINS:%=./%)
+	$(PIP) wheel --quiet --no-deps --wheel-dir $(VENV)/wheels . $(PLUGINS)
 	$(INSTALL) $(VENV)/wheels/*.whl $(TEST_TOOLS)
 	$(PIP) install --quiet --force-reinstall --no-deps $(VENV)/wheels/*.whl
 	touch $@
@@ -80,7 +82,7 @@ $(VENV)/bench.done: $(VENV)/test.done
 	touch $@
 
 $(VENV)/lint.done: $(VENV)/made constraints.txt
-	$(INSTALL) mypy ruff
+	$(INSTALL) mypy ruff import-linter
 	touch $@
 
 clean:

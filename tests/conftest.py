@@ -2,8 +2,18 @@
 
 import os
 
+import pytest
+
 ALL_BACKENDS = ("numpy", "torch", "jax", "tensorflow", "onnx", "sklearn")
 BACKENDS = os.environ.get("BACKENDS", " ".join(ALL_BACKENDS)).split()
 
-# The files of backends that nobody asked for.
-collect_ignore_glob = [f"test_{name}*.py" for name in ALL_BACKENDS if name not in BACKENDS]
+# The folders of backends that nobody asked for.
+FOLDERS = {"torch": "torch", "jax": "jax", "tensorflow": "tf", "onnx": "onnx", "sklearn": "sklearn"}
+collect_ignore_glob = [f"{folder}_backend/*" for name, folder in FOLDERS.items() if name not in BACKENDS]
+
+
+def pytest_collection_modifyitems(items):
+    """Keep the tests of a file in one process, which then makes its fixtures once; SPREAD lets each go where it may."""
+    for item in items:
+        if not getattr(getattr(item, "module", None), "SPREAD", False):
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))

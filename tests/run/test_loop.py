@@ -1,5 +1,7 @@
 """The loop: what a model sees, in which order, and that nothing gets lost or is blamed on the wrong row."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -44,7 +46,7 @@ def run_into(sink, model, dataset=ROWS, *, mode="probs", wrappers=(), batch_size
     backend = load_backend(find_backend("numpy"), wrappers)
     device = Device(backend, backend.hook.load_model(source=model, device=None, options={}))
     begin = lambda classes, mode: sink.begun.append((classes, mode))  # noqa: E731
-    with tracked(None, False, lambda: 0) as tracker:
+    with tracked(None, progress=False, safe_rows=lambda: 0) as tracker:
         loop.run_batches(iterate_batches(dataset, batch_size), device, ScoreReader(mode), sink, begin, tracker)
     return device
 
@@ -175,7 +177,7 @@ def test_blocks_of_any_size_lose_nothing(monkeypatch, numbers, wait):
 def test_batches_of_any_sizes_end_in_their_order(sizes, numbers, dtype):
     starts = np.cumsum([0, *sizes])
     rows = np.random.default_rng(int(starts[-1])).normal(size=(starts[-1], 3)).astype(dtype)
-    batches = [rows[start:stop] for start, stop in zip(starts, starts[1:], strict=False)]
+    batches = [rows[start:stop] for start, stop in itertools.pairwise(starts)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "MOST_NUMBERS", numbers)
         found = run(dataset=batches, batched=True, output_mode="logits")

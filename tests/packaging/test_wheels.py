@@ -1,0 +1,80 @@
+"""What the distributions hold and declare, and how they stand beside each other."""
+
+import subprocess
+import sys
+import tomllib
+import zipfile
+
+from tests.packaging.environments import BACKENDS, DISTRIBUTIONS, ROOT
+from tests.tiny import build_wheel, install
+
+
+def test_wheels_hold_what_they_should(wheels):
+    assert set(wheels) == DISTRIBUTIONS
+    for name, wheel in wheels.items():
+        archive = zipfile.ZipFile(wheel)
+        files = archive.namelist()
+        package = "probly/data_generator" if name == "probly_data_generator" else name
+        assert f"{package}/py.typed" in files
+        assert f"{package}/__init__.py" in files
+        assert "probly/__init__.py" not in files, "it would hide the host library"
+        assert not [file for file in files if file.startswith(("tests", "examples"))]
+        (metadata,) = (file for file in files if file.endswith("dist-info/METADATA"))
+        text = archive.read(metadata).decode()
+        assert "License-Expression: MIT" in text
+        assert "Requires-Python: >=3.11" in text
+        assert any(file.endswith("entry_points.txt") for file in files) == (name != "probly_data_generator_report")
+
+
+def test_every_backend_has_the_same_files_for_the_same_subjects():
+    required = {"__init__.py", "backend.py", "models.py", "forward.py", "py.typed"}
+    subjects = required | {
+        f"{name}.py" for name in ("arrays", "data", "devices", "digest", "files", "options", "posterior", "training")
+    }
+    for folder in BACKENDS.values():
+        (package,) = (ROOT / "plugins" / folder).glob("probly_data_generator_*")
+        names = {file.name for file in package.iterdir() if file.is_file()}
+        assert required <= names, folder
+        assert len(names & subjects) >= 8, folder
+        assert (ROOT / "plugins" / folder / "README.md").exists()
+
+
+def test_the_extras_name_distributions_that_are_here(wheels):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    ours = {
+        requirement
+        for extra in project["optional-dependencies"].values()
+        for requirement in extra
+        if requirement.startswith("probly-data-generator")
+    }
+    assert {name.replace("-", "_") for name in ours} == set(wheels) - {"probly_data_generator"}
+    assert len(project["dependencies"]) == 4
+
+
+def test_beside_the_host_library(wheels, tmp_path):
+    """PyPI's `probly` is a regular package; installed in the same site-packages, both import."""
+    host = build_wheel(
+        tmp_path, "probly", {"probly/__init__.py": "HOST = True\n", "probly/metrics.py": "x = 1\n"}, {}, version="0.3.0"
+    )
+    site = tmp_path / "site"
+    install(site, host, wheels["probly_data_generator"])
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r})\n"
+        "import probly, probly.metrics, probly.data_generator as fod\n"
+        "assert probly.HOST and probly.metrics.x == 1\n"
+        "assert fod.__file__.startswith(sys.path[0]), fod.__file__\n"
+        "print(sorted(fod.list_backends())[:1] or 'none')\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip(), done.stderr
+
+
+def test_importing_the_package_imports_no_framework_and_no_progress_bar():
+    code = (
+        "import sys, probly.data_generator as fod\n"
+        "fod.list_backends()\n"
+        "heavy = ('torch', 'jax', 'tensorflow', 'keras', 'sklearn', 'pandas', 'matplotlib', 'tqdm', 'pytest')\n"
+        "print([name for name in heavy if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
