@@ -8,9 +8,9 @@ from probly.data_generator.generator import FirstOrderDataGenerator as _FirstOrd
 from probly.data_generator.toolkit.samples import Getter, split_sample
 
 try:
-    from probly_data_generator_torch.data import FirstOrderDataset, output_dataloader
-    from probly_data_generator_torch.saving import load_distributions_pt, save_distributions_pt
-    from probly_data_generator_torch.tensors import PAIRS
+    from probly_data_generator_torch.arrays import PAIRS
+    from probly_data_generator_torch.pt_format import load_distributions_pt, save_distributions_pt
+    from probly_data_generator_torch.training import FirstOrderDataset, output_dataloader
 except ImportError as error:
     raise explain_missing(error, "torch") from error
 

@@ -2,25 +2,29 @@
 
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probly.data_generator.hookspecs import HOST, OutputMode, hookimpl
-from probly.data_generator.toolkit.options import checked_options
+from probly.data_generator.hookspecs import HOST, hookimpl
+from probly.data_generator.toolkit.recognition import class_from
 from probly.data_generator.toolkit.samples import Batch, Getter
 
 if TYPE_CHECKING:
     from probly_data_generator_torch.forward import TorchModel
 
+SUFFIXES = (".pt2", ".pt", ".pth", ".ts", ".torchscript", ".safetensors")
+"""Files of models; ``.safetensors`` is one of weights, which a ``(builder, weights)`` pair names."""
+
 
 @hookimpl
 def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> "TorchModel":
     """Accept a Module, a callable, an exported program, a file of one of these, or (builder, weight file)."""
-    from probly_data_generator_torch.devices import resolve_device
+    from probly.data_generator.toolkit.options import checked_options
     from probly_data_generator_torch.models import load
     from probly_data_generator_torch.options import KNOWN, with_options
 
     chosen = checked_options(options, KNOWN, "torch")
-    return with_options(load(source, resolve_device(device)), chosen)
+    return with_options(load(source, device), chosen)
 
 
 @hookimpl
@@ -32,25 +36,26 @@ def iterate_batches(
     batched: bool | None,
     model: "TorchModel",
     start: int,
+    stop: int | None,
 ) -> Iterator[Batch]:
     """Iterate over a Dataset, an IterableDataset, a DataLoader, tensors or NumPy arrays."""
     from probly_data_generator_torch.data import torch_batches
 
-    return torch_batches(dataset, batch_size, input_getter, index_getter, batched, start, model.num_workers)
+    return torch_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, model.num_workers)
 
 
 @hookimpl
 def to_device(data: Any, device: str) -> Any:
-    """Copy tensors and NumPy arrays to new memory on a torch device; or give tensors to NumPy, without a copy."""
-    from probly_data_generator_torch import tensors  # per batch, for which names of its own would take twice as long
+    """Copy tensors and NumPy arrays to new memory on a torch device; or give tensors to NumPy."""
+    from probly_data_generator_torch.arrays import to_host, to_target
 
-    return tensors.to_host(data) if device == HOST else tensors.to_target(data, device)
+    return to_host(data) if device == HOST else to_target(data, device)
 
 
 @hookimpl
-def forward(model: "TorchModel", inputs: Any, output_mode: OutputMode, batch_size: int) -> Any:
-    """Run the model without gradients and with dropout and batch statistics off."""
-    return model.infer(inputs, output_mode, batch_size)
+def forward(model: "TorchModel", inputs: Any, batch_size: int | None) -> Any:
+    """Call the model once, without gradients and with dropout and batch statistics off."""
+    return model.outputs(inputs, batch_size)
 
 
 @hookimpl
@@ -62,21 +67,14 @@ def posterior_params(model: "TorchModel") -> dict[str, dict[str, Any]]:
 
 
 @hookimpl
-def weight_digest(model: "TorchModel") -> str:
-    """Return the digest of all parameters and buffers; what a plain function refers to cannot be seen."""
-    from probly.data_generator.run.identity import digest
-    from probly_data_generator_torch.models import byte_arrays
-
-    return "" if model.module is None else digest(byte_arrays(model.module))
-
-
-@hookimpl
-def recognizes(model: Any) -> bool:
-    """Claim what torch defines, and Keras models that run on torch."""
-    roots = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
-    if "keras" in roots:
-        return bool(sys.modules["keras"].config.backend() == "torch")
-    return "torch" in roots
+def recognizes(source: Any) -> Any:
+    """Claim what torch defines, Keras models that run on torch, and paths of files that torch or safetensors writes."""
+    if isinstance(source, Path):
+        return source.suffix.lower() in SUFFIXES
+    keras = class_from(source, "keras")
+    if keras is not None:
+        return keras if sys.modules["keras"].config.backend() == "torch" else False
+    return class_from(source, "torch") or False
 
 
 @hookimpl
@@ -89,6 +87,22 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
     )
+
+
+@hookimpl
+def weight_digest(model: "TorchModel") -> str:
+    """Return the digest of all parameters and buffers; what a plain function refers to cannot be seen."""
+    from probly_data_generator_torch.digest import digest_of_weights
+
+    return digest_of_weights(model.module)
+
+
+@hookimpl
+def data_digest(dataset: Any) -> str | None:
+    """Return the digest of a TensorDataset or of (nested) Subsets of one."""
+    from probly_data_generator_torch.digest import digest_of_data
+
+    return digest_of_data(dataset)
 
 
 @hookimpl

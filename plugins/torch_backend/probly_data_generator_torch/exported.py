@@ -1,13 +1,14 @@
 """Exported programs: their batch sizes are fixed or bounded, and so is their mode."""
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch.utils import _pytree as pytree  # what an exported program returns is a nest in its terms
 
 from probly.data_generator.toolkit.nests import common_rows, map_leaves, take_rows
-from probly.data_generator.toolkit.outputs import cut_rows, pick_scores
+from probly.data_generator.toolkit.outputs import call_padded, cut_rows, pick_scores
 
 
 class Sizes(NamedTuple):
@@ -18,17 +19,32 @@ class Sizes(NamedTuple):
 
 
 def runnable(program: torch.export.ExportedProgram, device: torch.device) -> tuple[torch.nn.Module, Sizes]:
-    """Return a program's module on a device, and the numbers of rows that it takes.
+    """Return a program's module on a device, and the numbers of rows that it takes; the program itself is moved there.
 
     Raises:
         ValueError: It was exported in training mode.
     """
     _check_mode(program)
-    if device.type != "cpu" or any(tensor.device.type != "cpu" for tensor in program.state_dict.values()):
+    if set(places(program)) - {device}:
         from torch.export.passes import move_to_device_pass
 
         program = move_to_device_pass(program, device)
     return program.module(), _sizes(program)
+
+
+def places(program: torch.export.ExportedProgram) -> list[torch.device]:
+    """Return the devices that a program computes on: those of its weights first, then of inputs and what is between."""
+    values = pytree.tree_leaves([node.meta.get("val") for node in program.graph.nodes])
+    tensors = [value for value in values if isinstance(value, torch.Tensor)]
+    return [tensor.device for tensor in (*program.state_dict.values(), *tensors)]
+
+
+def copied(program: torch.export.ExportedProgram) -> torch.export.ExportedProgram:
+    """Return a copy by way of its file format: ``copy.deepcopy`` makes one whose inputs have other names."""
+    content = io.BytesIO()
+    torch.export.save(program, content)
+    content.seek(0)
+    return torch.export.load(content)
 
 
 def _check_mode(program: torch.export.ExportedProgram) -> None:
@@ -77,14 +93,15 @@ def _bounds(first: Any, program: torch.export.ExportedProgram) -> Sizes:
     return Sizes(int(found.lower), int(found.upper) if found.upper < 2**62 else None)
 
 
-def call_in_sizes(function: Any, inputs: Any, sizes: Sizes, *, raw: bool) -> Any:
+def call_in_sizes(function: Callable[[Any], Any], inputs: Any, sizes: Sizes, *, whole: bool) -> Any:
     """Call a program over a batch: one that is too large in parts, one that is too small with repeated last rows.
 
     Args:
         function: Takes the inputs of a batch.
         inputs: A nest of tensors with the same number of rows; other inputs are passed on as they are.
         sizes: The numbers of rows that it takes.
-        raw: Return the whole nest of outputs, not the array of logits or probabilities in it.
+        whole: Return the whole nest of outputs, of which every tensor must then have a row per input, and not the
+            scores in it.
 
     Raises:
         InvalidOutputError: An output of a padded or divided batch has not one row per input.
@@ -94,25 +111,32 @@ def call_in_sizes(function: Any, inputs: Any, sizes: Sizes, *, raw: bool) -> Any
         return function(inputs)
     step = rows if sizes.most is None else sizes.most
     parts = (take_rows(inputs, slice(start, min(start + step, rows)), rows) for start in range(0, rows, step))
-    return _joined([_padded_call(function, part, sizes.least, raw=raw) for part in parts])
+    if whole:
+        return _joined([_whole(function, part, sizes.least) for part in parts])
+    return torch.cat([pick_scores(call_padded(function, part, sizes.least, repeat_last)) for part in parts])
 
 
-def _padded_call(function: Any, inputs: Any, least: int, *, raw: bool) -> Any:
+def repeat_last(tensor: torch.Tensor, times: int) -> torch.Tensor:
+    """Return a tensor with its last row repeated at its end.
+
+    Examples:
+        >>> repeat_last(torch.tensor([1, 2]), 2)
+        tensor([1, 2, 2, 2])
+    """
+    return torch.cat([tensor, tensor[-1:].expand(times, *tensor.shape[1:])])
+
+
+def _whole(function: Callable[[Any], Any], inputs: Any, least: int) -> Any:
+    """Do what ``call_padded`` does for all outputs; a full batch is checked as a padded one is, for it is joined."""
     rows = common_rows(inputs) or 0
     missing = max(least - rows, 0)
     if missing:
-        inputs = map_leaves(lambda leaf: torch.cat([leaf, leaf[-1:].expand(missing, *leaf.shape[1:])]), inputs)
-    outputs = function(inputs)
-    return pytree.tree_map_only(
-        torch.Tensor, lambda leaf: cut_rows(leaf, rows + missing, rows), outputs if raw else pick_scores(outputs)
-    )
+        inputs = map_leaves(lambda leaf: repeat_last(leaf, missing), inputs)
+    return pytree.tree_map_only(torch.Tensor, lambda leaf: cut_rows(leaf, rows + missing, rows), function(inputs))
 
 
 def _joined(parts: list[Any]) -> Any:
-    nest = pytree.tree_structure(parts[0])
-    return pytree.tree_unflatten(list(_columns([pytree.tree_leaves(part) for part in parts])), nest)
-
-
-def _columns(parts: list[list[Any]]) -> Iterator[Any]:
-    for leaves in zip(*parts, strict=True):
-        yield torch.cat(leaves) if isinstance(leaves[0], torch.Tensor) else leaves[0]
+    """Return the nest whose tensors are those of several nests, one after the other."""
+    leaves = zip(*(pytree.tree_leaves(part) for part in parts), strict=True)
+    columns = [torch.cat(column) if isinstance(column[0], torch.Tensor) else column[0] for column in leaves]
+    return pytree.tree_unflatten(columns, pytree.tree_structure(parts[0]))

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,37 +20,20 @@ class _Use:
     runs: int = 0
 
 
-# Generators in several threads may share a model, or a part of it. An entry lives while a run is inside the module.
+# Generators in several threads may share a model, or a part of it. An entry lives while a run is inside the module,
+# also if that is in evaluation mode anyway: the train() with which others leave reaches into what they share.
 _USES: dict[torch.nn.Module, _Use] = {}
 _LOCK = threading.Lock()
 
 
-def evaluating(
-    module: torch.nn.Module, parts: list[torch.nn.Module], *, long: bool = False
-) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def evaluating(module: torch.nn.Module, parts: list[torch.nn.Module]) -> Iterator[None]:
     """Hold a module in evaluation mode; the last of several runs that overlap restores the mode of each part.
 
     Args:
         module: The model.
         parts: ``list(module.modules())``, which takes longer than a small model's batch.
-        long: Whether it will be held for several batches. Others may come and go meanwhile, and must know of it, even
-            if all is in evaluation mode: the train() with which they leave reaches into what they share.
     """
-    if long:
-        return _held(module, parts)
-    with _LOCK:
-        # Once per batch, so without a function call per part.
-        modes = [getattr(part, "training", False) for part in parts]
-        if not any(modes) and (not _USES or _USES.keys().isdisjoint(parts)):
-            return _NOTHING
-    return _held(module, parts)
-
-
-_NOTHING = contextlib.nullcontext()
-
-
-@contextlib.contextmanager
-def _held(module: torch.nn.Module, parts: list[torch.nn.Module]) -> Iterator[None]:
     entered: list[torch.nn.Module] = []  # not all of them, if Ctrl-C comes between
     try:
         with _LOCK:
@@ -57,11 +41,16 @@ def _held(module: torch.nn.Module, parts: list[torch.nn.Module]) -> Iterator[Non
                 _USES.setdefault(part, _Use(_trains(part))).runs += 1
                 entered.append(part)
             if any(map(_trains, parts)):
-                module.eval()
+                _switch(module, training=False)
         yield
-    finally:
-        with _LOCK:
+    except BaseException as first:
+        try:
             _leave(module, entered)
+        except Exception as second:  # noqa: BLE001  # train() of the user's own; the first error tells more
+            first.add_note(f"and the mode of the model could not be restored: {type(second).__name__}: {second}")
+        raise
+    else:
+        _leave(module, entered)
 
 
 def _trains(part: torch.nn.Module) -> bool:
@@ -69,25 +58,56 @@ def _trains(part: torch.nn.Module) -> bool:
 
 
 def _leave(module: torch.nn.Module, parts: list[torch.nn.Module]) -> None:
-    released = {}
-    for part in parts:
-        _USES[part].runs -= 1
-        if not _USES[part].runs:
-            released[part] = _USES.pop(part).training
-    if any(released.values()):
-        _train(module, released)
-        for part, training in released.items():
-            if _trains(part) != training:
-                part.training = training
+    with _LOCK:
+        released = {}
+        for part in parts:
+            _USES[part].runs -= 1
+            if not _USES[part].runs:
+                released[part] = _USES.pop(part).training
+        if not any(released.values()):
+            return
+        try:
+            _restore(module, released)
+        finally:
+            for part, training in released.items():
+                if _trains(part) != training:
+                    part.training = training
 
 
-def _train(module: torch.nn.Module, released: dict[torch.nn.Module, bool]) -> None:
+def _restore(module: torch.nn.Module, released: dict[torch.nn.Module, bool]) -> None:
     """Call train() on what no other run is inside of: layers that merge weights in eval() undo it there."""
     if released.keys() >= set(module.modules()):
-        module.train(released[module])
+        _switch(module, training=released[module])
         return
     for child in module.children():
-        _train(child, released)
+        _restore(child, released)
+
+
+def _switch(module: torch.nn.Module, *, training: bool) -> None:
+    """Do what ``module.train(training)`` does, but call no train() that means something else, such as fitting."""
+    own = type(module).train
+    if own is not torch.nn.Module.train and _takes_a_mode(own):
+        module.train(training)
+        return
+    if hasattr(module, "training"):
+        module.training = training
+    for child in module.children():
+        _switch(child, training=training)
+
+
+@functools.cache
+def _takes_a_mode(train: Any) -> bool:
+    """Return whether a method has one argument, as torch's own, and that may be a mode.
+
+    Examples:
+        >>> _takes_a_mode(torch.nn.Module.train), _takes_a_mode(lambda self, data, epochs=3: self)
+        (True, False)
+    """
+    try:
+        parameters = list(inspect.signature(train).parameters.values())
+    except (TypeError, ValueError):  # built in
+        return True
+    return len(parameters) == 2 and (parameters[1].name == "mode" or isinstance(parameters[1].default, bool))
 
 
 def module_behind(function: Any) -> torch.nn.Module | None:

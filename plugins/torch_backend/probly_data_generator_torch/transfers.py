@@ -1,8 +1,8 @@
 """Copies between the host and a CUDA device that overlap with computing.
 
-Copies to the device have a stream of their own, so that the next batch arrives while this one is computed. The rows
-are sent to page-locked host memory as soon as they are computed: waiting for them then waits for their own batch only,
-not for what was dispatched after it.
+Copies in either direction have a stream of their own, so that the next batch arrives, and the last one leaves, while
+this one is computed. The scores of a batch are fetched after the next one was dispatched: an event that was recorded
+where they were copied on the device lets the copy to the host wait for their own batch only.
 """
 
 import functools
@@ -10,18 +10,18 @@ from typing import Any
 
 import torch
 
-SENT = "_probly_sent"
-"""The attribute of a tensor of rows under way: page-locked memory, the event of its arrival, and the rows' version."""
+COMPUTED = "_probly_computed"
+"""The attribute of a copy: the event after which it is there, and its version, which a change in place raises."""
 
 
 @functools.cache
-def _stream(device: torch.device) -> Any:
+def _stream(device: torch.device, direction: str) -> Any:  # the direction tells two streams apart
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch has no types for it
 
 
-def to_cuda(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+def sent_to_cuda(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Copy a tensor of the host to a CUDA device, without waiting."""
-    stream, current = _stream(device), torch.cuda.current_stream(device)
+    stream, current = _stream(device, "in"), torch.cuda.current_stream(device)
     with torch.cuda.stream(stream):
         # torch keeps the page-locked copy until the transfer has ended.
         moved = tensor.pin_memory().to(device, non_blocking=True)
@@ -32,27 +32,25 @@ def to_cuda(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     return moved
 
 
-def send(rows: torch.Tensor) -> torch.Tensor:
-    """Begin to copy rows to the host, and return them with a note of it."""
-    if rows.is_cuda:
-        hosted = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
-        hosted.copy_(rows, non_blocking=True)
-        arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        arrived.record(torch.cuda.current_stream(rows.device))
-        setattr(rows, SENT, (hosted, arrived, _version(rows)))
-    return rows
+def copied_on_cuda(tensor: torch.Tensor) -> torch.Tensor:
+    """Copy a tensor on its own CUDA device, with a note of when it is there."""
+    copied = tensor.clone()
+    if not copied.is_inference():  # these do not count their changes
+        computed = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        computed.record(torch.cuda.current_stream(tensor.device))
+        setattr(copied, COMPUTED, (computed, copied._version))  # noqa: SLF001  # torch has no public name for it
+    return copied
 
 
-def _version(rows: torch.Tensor) -> int | None:
-    """Return the number of changes in place; tensors of an inference mode do not count them, and cannot be changed."""
-    return None if rows.is_inference() else rows._version  # noqa: SLF001  # torch has no public name for it
-
-
-def received(tensor: torch.Tensor) -> torch.Tensor:
-    """Wait for rows that were sent and return them in host memory; other tensors, and changed ones, as they are."""
-    sent = getattr(tensor, SENT, None)
-    if sent is None or sent[2] != _version(tensor):
+def fetched(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a copy of a tensor in host memory, waiting for no other batch; one that changed is returned as it is."""
+    computed, version = getattr(tensor, COMPUTED, (None, None))
+    if computed is None or tensor.is_inference() or version != tensor._version:  # noqa: SLF001
         return tensor
-    hosted, arrived, _ = sent
-    arrived.synchronize()
-    return hosted  # type: ignore[no-any-return]  # what send put there
+    stream = _stream(tensor.device, "out")
+    hosted = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    with torch.no_grad(), torch.cuda.stream(stream):
+        stream.wait_event(computed)
+        hosted.copy_(tensor, non_blocking=True)
+    stream.synchronize()
+    return hosted

@@ -1,7 +1,5 @@
 """Fetching the samples of a Dataset in worker processes; each sample carries its number through them."""
 
-import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,11 +8,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.toolkit.batches import iterate_batches
-from probly.data_generator.toolkit.samples import Batch, Batches, Getter, fetch
-from probly_data_generator_torch.tensors import PAIRS, stack_samples
-
-NICENESS = 5
-"""How far workers stand back: on two cores, with two workers, a small network's loop took 2 to 11 % less time."""
+from probly.data_generator.toolkit.samples import Batch, Batches, Getter, fetch, rows_before
+from probly_data_generator_torch.arrays import PAIRS, stack_samples
 
 
 class _Numbered(Dataset[tuple[int, Any]]):
@@ -50,14 +45,23 @@ class _Fetched:
 class _Collate:
     """Makes a batch of numbered samples; an object, because workers that are spawned get it as bytes."""
 
-    def __init__(self, input_getter: Getter | None, index_getter: Getter | None) -> None:
+    def __init__(self, input_getter: Getter | None, index_getter: Getter | None, stop: int | None) -> None:
         self.input_getter = input_getter
         self.index_getter = index_getter
+        self.stop = stop
 
     def __call__(self, numbered: Sequence[tuple[int, Any]]) -> Batch:
         numbers, samples = zip(*numbered, strict=True)
-        fetched, getters = _Fetched(numbers[0], samples), (self.input_getter, self.index_getter)
-        (batch,) = iterate_batches(fetched, len(samples), *getters, start=numbers[0], pairs=PAIRS, stack=stack_samples)
+        (batch,) = iterate_batches(
+            _Fetched(numbers[0], samples),
+            len(samples),
+            self.input_getter,
+            self.index_getter,
+            start=numbers[0],
+            stop=self.stop,
+            pairs=PAIRS,
+            stack=stack_samples,
+        )
         return batch if self.index_getter else batch._replace(indices=np.array(numbers, dtype=np.int64))
 
 
@@ -67,9 +71,12 @@ def fetched_by_workers(
     input_getter: Getter | None,
     index_getter: Getter | None,
     start: int,
+    stop: int | None,
     num_workers: int,
 ) -> Batches:
-    """Return the batches of a map-style Dataset from row ``start`` on, fetched ahead by worker processes.
+    """Return the batches of a map-style Dataset from row ``start`` up to ``stop``, fetched ahead by worker processes.
+
+    No worker reads a sample from ``stop`` on, unless only an ``index_getter`` can tell which those are.
 
     Raises:
         AlignmentError: It is an IterableDataset, whose workers would each read their own copy.
@@ -81,21 +88,14 @@ def fetched_by_workers(
         )
         raise AlignmentError(message)
     numbered = _Numbered(dataset)
+    end = rows_before(stop if index_getter is None else None, len(numbered))
     loader = DataLoader(
-        Subset(numbered, range(start, len(numbered))),
+        Subset(numbered, range(start, end)),
         batch_size,
         num_workers=num_workers,
-        collate_fn=_Collate(input_getter, index_getter),
-        worker_init_fn=_stand_back,
+        collate_fn=_Collate(input_getter, index_getter, stop),
     )
     return Batches(_batches(loader), len(numbered))
-
-
-def _stand_back(worker: int) -> None:
-    """Leave the cores to the model: its threads wait for each other, so one that gets no core holds up all."""
-    # Not every system has priorities, or lets a process change its own: then it is one of equals.
-    with contextlib.suppress(AttributeError, OSError):
-        os.nice(NICENESS)
 
 
 def _batches(loader: DataLoader[Any]) -> Iterator[Batch]:

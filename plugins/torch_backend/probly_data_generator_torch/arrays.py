@@ -9,21 +9,15 @@ from torch.utils.data import default_collate, get_worker_info
 
 from probly.data_generator.toolkit.nests import check_keys, map_leaves
 from probly_data_generator_torch.devices import resolve_device
-from probly_data_generator_torch.purity import SHARED
-from probly_data_generator_torch.transfers import received, to_cuda
+from probly_data_generator_torch.transfers import copied_on_cuda, fetched, sent_to_cuda
 
 PAIRS = (tuple, list)
 """The types of a sample that hold an input and a label."""
 
 
-def is_half(tensor: torch.Tensor) -> bool:
-    """Return whether a float dtype has fewer than 32 bits."""
-    return tensor.is_floating_point() and tensor.element_size() < 4
-
-
 def to_host(data: Any) -> Any:
     """Return a nest with NumPy arrays in place of its tensors."""
-    return to_numpy(data) if isinstance(data, torch.Tensor) else map_leaves(to_numpy, data)
+    return map_leaves(to_numpy, data)
 
 
 def to_target(data: Any, name: str) -> Any:
@@ -32,19 +26,8 @@ def to_target(data: Any, name: str) -> Any:
     Raises:
         ValueError: The device is not available; the message lists those that are.
     """
-    if name == SHARED:
-        return _shared(data) if isinstance(data, torch.Tensor) else map_leaves(_shared, data)
     device = resolve_device(name)
-    if isinstance(data, torch.Tensor):
-        return to_tensor(data, device)
     return map_leaves(lambda leaf: to_tensor(leaf, device), data)
-
-
-def _shared(leaf: Any) -> Any:
-    """Return an array or a tensor as a tensor on the CPU, in the caller's memory where that can be."""
-    if isinstance(leaf, torch.Tensor):
-        return leaf if leaf.is_cpu else leaf.cpu()
-    return torch.from_numpy(plain(leaf)) if _has_numbers(leaf) else leaf
 
 
 def to_numpy(leaf: Any) -> Any:
@@ -52,30 +35,30 @@ def to_numpy(leaf: Any) -> Any:
     if not isinstance(leaf, torch.Tensor):
         return leaf
     if leaf.is_cuda:
-        leaf = received(leaf)
-    if leaf.dtype is torch.float32 and leaf.is_cpu:
-        try:  # as it mostly can a gradient, or is a view that negates
-            return leaf.numpy()
-        except RuntimeError:
-            pass
-    elif is_half(leaf):  # NumPy has no bfloat16
+        leaf = fetched(leaf)
+    if leaf.is_floating_point() and leaf.element_size() < 4:  # NumPy has no bfloat16
         leaf = leaf.float()
     return leaf.numpy(force=True)
 
 
 def to_tensor(leaf: Any, device: torch.device) -> Any:
-    """Return an array or a tensor as a new tensor on the device; other leaves as they are."""
+    """Return an array or a tensor as a new tensor on the device; other leaves as they are.
+
+    A copy also where it is there already: a model may work in place, and an attempt that fails is repeated with the
+    inputs as they were.
+    """
     if isinstance(leaf, torch.Tensor):
-        # A copy also on the same device: a model may work in place, and an attempt that fails is repeated with the
-        # inputs as they were. Copies to the host must have arrived when they are read; others wait in a queue.
-        if device.type == "cuda" and leaf.device.type == "cpu":
-            return to_cuda(leaf, device)
+        if device.type == "cuda" and leaf.is_cpu:
+            return sent_to_cuda(leaf, device)
+        if device.type == "cuda" and leaf.device == device:
+            return copied_on_cuda(leaf)
+        # Copies to the host must have arrived when they are read; others wait in a queue.
         return leaf.to(device, non_blocking=device.type != "cpu", copy=True)
-    if _has_numbers(leaf):
-        if device.type == "cpu":
-            return torch.from_numpy(_plain_copy(leaf))
-        return to_tensor(torch.from_numpy(plain(leaf)), device)
-    return leaf
+    if not _has_numbers(leaf):
+        return leaf
+    if device.type == "cpu":
+        return torch.from_numpy(_plain_copy(leaf))
+    return to_tensor(torch.from_numpy(plain(leaf)), device)
 
 
 def plain(leaf: Any) -> Any:

@@ -1,0 +1,103 @@
+"""Files of tensors, ``.pt`` and ``.pth``: a format from outside the core. torch is imported when a file is opened."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from probly.data_generator.distributions import Distributions
+from probly.data_generator.errors import StoreError
+from probly.data_generator.formats.atomic import replacing
+from probly.data_generator.formats.shared import decode_meta, encode_meta, label_array, room, simple_labels
+
+SUFFIXES = (".pt", ".pth")
+
+
+def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> None:
+    """Write distributions as tensors, whole or not at all.
+
+    Raises:
+        TypeError: Metadata that is not JSON-serialisable, or labels that are neither numbers nor text.
+    """
+    import torch
+
+    labels = simple_labels(path, distributions.labels)
+    content = {
+        # Read back, it has only types that the reader of tensors knows.
+        "meta": decode_meta(encode_meta(path, meta)),
+        "indices": torch.tensor(distributions.indices),
+        "distributions": torch.tensor(distributions.probabilities),
+        # Text has no tensor.
+        "labels": None if labels is None else labels.tolist() if labels.dtype.kind == "U" else torch.tensor(labels),
+    }
+    with replacing(path) as file:
+        torch.save(content, file)
+
+
+def read(path: Path) -> Distributions:
+    """Read such a file without running code from it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        StoreError: The file is damaged or holds something else.
+    """
+    import torch
+
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        return Distributions(
+            content["distributions"].numpy(),
+            content["indices"].numpy(),
+            _labels(content["labels"], path.stat().st_size),
+            content["meta"],
+        )
+    except FileNotFoundError:
+        raise
+    # torch's reader raises what its zip and pickle readers happen to raise.
+    except Exception as error:
+        message = f"{path}: not a file of distributions: {type(error).__name__}: {error}"
+        raise StoreError(message) from error
+
+
+def _labels(labels: Any, file_bytes: int) -> Any:
+    if labels is None or isinstance(labels, list):
+        return None if labels is None else label_array(labels, room(file_bytes))
+    return labels.numpy()
+
+
+def save_distributions_pt(
+    path: str | os.PathLike[str], distributions: Mapping[int, Any], *, meta: Mapping[str, Any] | None = None
+) -> None:
+    """Write distributions as tensors, as ``save_distributions`` does for a path with one of these suffixes.
+
+    Args:
+        path: Ends in .pt or .pth.
+        distributions: A Distributions, or any mapping from dataset index to row.
+        meta: Added to the distributions' own metadata, and stronger; JSON-serialisable values.
+
+    Raises:
+        ValueError: Another suffix, or a row that is no distribution.
+        TypeError: Metadata that is not JSON-serialisable, or labels that are neither numbers nor text.
+    """
+    target = _checked(path)
+    checked = Distributions.from_mapping(distributions)
+    write(target, checked, {**checked.meta, **(meta or {})})
+
+
+def load_distributions_pt(path: str | os.PathLike[str]) -> tuple[Distributions, dict[str, Any]]:
+    """Read such a file without running code from it, and return the distributions and their metadata.
+
+    Raises:
+        ValueError: Another suffix.
+        FileNotFoundError: There is no such file.
+        StoreError: The file is damaged or holds something else.
+    """
+    distributions = read(_checked(path))
+    return distributions, distributions.meta
+
+
+def _checked(path: str | os.PathLike[str]) -> Path:
+    if Path(path).suffix not in SUFFIXES:
+        message = f"{path}: expected one of the suffixes {', '.join(SUFFIXES)}, got {Path(path).suffix!r}"
+        raise ValueError(message)
+    return Path(path)

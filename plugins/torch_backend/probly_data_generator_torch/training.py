@@ -1,0 +1,88 @@
+"""Datasets whose samples carry their distribution, for training on soft targets."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from probly.data_generator import soft_targets as core
+from probly.data_generator.rows import FloatRows
+from probly.data_generator.toolkit.samples import Getter
+from probly_data_generator_torch.arrays import PAIRS, stack_samples
+
+
+class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):
+    """A torch Dataset whose samples carry their distribution as a float32 tensor.
+
+    Args:
+        base_dataset: A map-style Dataset, or tensors.
+        distributions: A Distributions, or any mapping from dataset index to row.
+        input_getter: Picks the input from a sample; by default the first element of a tuple or list.
+
+    Raises:
+        TypeError: ``base_dataset`` has no indices, as an IterableDataset.
+
+    Examples:
+        >>> base = torch.utils.data.TensorDataset(torch.zeros(2, 3), torch.tensor([0, 1]))
+        >>> FirstOrderDataset(base, {0: [0.75, 0.25], 1: [0.5, 0.5]})[0]
+        (tensor([0., 0., 0.]), tensor(0), tensor([0.7500, 0.2500]))
+    """
+
+    pairs = PAIRS
+
+    def __init__(self, base_dataset: Any, distributions: Mapping[int, Any], input_getter: Getter | None = None) -> None:
+        indexed = hasattr(base_dataset, "__len__") and hasattr(base_dataset, "__getitem__")
+        if isinstance(base_dataset, IterableDataset) or not indexed:
+            message = (
+                "FirstOrderDataset: expected a map-style dataset, with __len__ and __getitem__, got "
+                f"{type(base_dataset).__name__}; an iterable dataset can be collected first: list(dataset)"
+            )
+            raise TypeError(message)
+        super().__init__(base_dataset, distributions, input_getter)
+
+    def convert(self, rows: FloatRows) -> torch.Tensor:
+        """Return distributions as a float32 tensor."""
+        return torch.from_numpy(rows)
+
+
+def output_dataloader(
+    base_dataset: Any,
+    distributions: Mapping[int, Any],
+    *,
+    batch_size: int = 64,
+    shuffle: bool = False,
+    num_workers: int = 0,
+    pin_memory: bool = False,
+    input_getter: Getter | None = None,
+) -> "DataLoader[Any]":
+    """Return a torch DataLoader of (inputs, labels, distributions) batches.
+
+    Args:
+        base_dataset: See FirstOrderDataset.
+        distributions: See FirstOrderDataset.
+        batch_size: Rows per batch.
+        shuffle: Whether to draw a new order at each iteration.
+        num_workers: Processes that read samples; 0 reads in this one.
+        pin_memory: Whether to return tensors in page-locked memory, for faster copies to an accelerator.
+        input_getter: See FirstOrderDataset.
+
+    Raises:
+        KeyError: A sample has no distribution.
+
+    Examples:
+        >>> base = torch.utils.data.TensorDataset(torch.zeros(2, 3), torch.tensor([0, 1]))
+        >>> loader = output_dataloader(base, {0: [0.75, 0.25], 1: [0.5, 0.5]}, batch_size=2)
+        >>> [tuple(part.shape) for part in next(iter(loader))]
+        [(2, 3), (2,), (2, 2)]
+    """
+    dataset = FirstOrderDataset(base_dataset, distributions, input_getter)
+    core.check_covered(dataset)
+    return DataLoader(
+        dataset,
+        batch_size,
+        shuffle=shuffle,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        collate_fn=stack_samples,
+    )
