@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from probly.data_generator import SimpleDataLoader
 from probly.data_generator.testing import BackendConformance
 
 
@@ -42,9 +41,7 @@ class Pairs:
 
 class TestNumpy(BackendConformance):
     backend = "numpy"
-    expected_failures = {  # noqa: RUF012  # nobody changes it
-        "test_bfloat16_is_upcast": "NumPy has no bfloat16: https://numpy.org/doc/stable/user/basics.types.html",
-    }
+    cannot = frozenset({"bfloat16"})
 
     def mlp(self, weights):
         return MLP(weights)
@@ -64,17 +61,8 @@ class TestNumpy(BackendConformance):
     def bayesian(self, mu, rho):
         return Bayesian(mu, rho)
 
-    def array(self, values):
-        return np.asarray(values)
-
     def dataset(self, inputs, labels):
         return Pairs(inputs, labels)
-
-    def loader(self, inputs, labels, batch_size):
-        return SimpleDataLoader(Pairs(inputs, labels), batch_size=batch_size)
-
-    def shuffled_loader(self, inputs, labels, batch_size):
-        return SimpleDataLoader(Pairs(inputs, labels), batch_size=batch_size, shuffle=True)
 
     def model_state(self, model):
         return list(model.weights)

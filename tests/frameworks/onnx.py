@@ -7,7 +7,6 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from probly.data_generator import SimpleDataLoader
 from probly.data_generator.testing import BackendConformance
 
 FLOAT = TensorProto.FLOAT
@@ -98,17 +97,8 @@ class TestOnnx(BackendConformance):
     def cnn(self, weights):
         return session(cnn_model(weights))
 
-    def array(self, values):
-        return np.asarray(values)
-
     def dataset(self, inputs, labels):
         return Pairs(inputs, labels)
-
-    def loader(self, inputs, labels, batch_size):
-        return SimpleDataLoader(Pairs(inputs, labels), batch_size=batch_size)
-
-    def shuffled_loader(self, inputs, labels, batch_size):
-        return SimpleDataLoader(Pairs(inputs, labels), batch_size=batch_size, shuffle=True)
 
     def model_state(self, model):
         settings = model.get_session_options()

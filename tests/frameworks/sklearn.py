@@ -7,7 +7,6 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelBinarizer
 
-from probly.data_generator import SimpleDataLoader
 from probly.data_generator.testing import BackendConformance
 
 
@@ -84,10 +83,7 @@ def linear(weights, bias):
 class TestSklearn(BackendConformance):
     backend = "sklearn"
     framework_modules = ("sklearn",)
-    cannot = frozenset({"logits"})
-    expected_failures = {  # noqa: RUF012  # nobody changes it
-        "test_bfloat16_is_upcast": "NumPy has no bfloat16: https://numpy.org/doc/stable/user/basics.types.html",
-    }
+    cannot = frozenset({"logits", "bfloat16"})
 
     def mlp(self, weights):
         model = MLPClassifier(len(weights.first_bias))
@@ -114,17 +110,8 @@ class TestSklearn(BackendConformance):
     def bayesian(self, mu, rho):
         return Bayesian(mu, rho)
 
-    def array(self, values):
-        return np.asarray(values)
-
     def dataset(self, inputs, labels):
         return Pairs(inputs, labels)
-
-    def loader(self, inputs, labels, batch_size):
-        return SimpleDataLoader(Pairs(inputs, labels), batch_size=batch_size)
-
-    def shuffled_loader(self, inputs, labels, batch_size):
-        return SimpleDataLoader(Pairs(inputs, labels), batch_size=batch_size, shuffle=True)
 
     def model_state(self, model):
         return {
