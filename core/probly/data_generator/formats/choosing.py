@@ -9,15 +9,8 @@ from probly.data_generator.discovery.listing import CORE, FORMATS, claims, singl
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import BrokenBackendError, NotInstalledError
 
-OURS: Final = {
-    "fod": "store",
-    "npz": "store",
-    "parquet": "store",
-    "safetensors": "store",
-    "pt": "torch",
-    "pth": "torch",
-}
-"""The extra of the core that brings each format of ours."""
+OURS: Final = {"fod": "store", "npz": "store", "parquet": "parquet", "safetensors": "store"}
+"""The extra of the core that brings each format of ours that is no backend's."""
 
 
 def suffixes() -> list[str]:

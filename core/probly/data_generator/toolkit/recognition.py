@@ -8,12 +8,12 @@ def class_from(source: Any, *packages: str) -> type | None:
 
     Args:
         source: A live model; a path comes from none.
-        packages: Top-level names, such as ``"torch"``.
+        packages: Top-level names.
 
     Examples:
         >>> import collections
         >>> class Mine(collections.OrderedDict): ...
-        >>> class_from(Mine(), "collections"), class_from(Mine(), "torch")
+        >>> class_from(Mine(), "collections"), class_from(Mine(), "numpy")
         (<class 'collections.OrderedDict'>, None)
     """
     return next((kind for kind in type(source).__mro__ if kind.__module__.partition(".")[0] in packages), None)
