@@ -6,9 +6,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from probly.data_generator import Distributions, comparison
+from probly.data_generator import Distributions
 from probly.data_generator.comparison import compare, kl_divergences
 from probly.data_generator.store import open_store, save
+from probly_data_generator_report import comparison
 
 RANDOM = np.random.default_rng(0)
 P, Q = RANDOM.dirichlet(np.ones(5), (2, 301)).astype(np.float32)

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from probly.data_generator import Distributions, StoreError, report
-from probly.data_generator.report import class_plots, simplex
-from probly.data_generator.store import fod, open_store
+from probly.data_generator.store import open_store
+from probly_data_generator_report import class_plots, simplex
 from probly_data_generator_report.style import short_names
 from probly_data_generator_report.svg import inline_svg, render
 from probly_data_generator_report.table import distributions_table
+from probly_data_generator_store import fod
 from tests.report.report_reference import expected_means, sample_distributions, sample_rows
 
 PLOTS = [

@@ -8,5 +8,7 @@ if __name__ == "__main__":
     except ModuleNotFoundError as error:
         if error.name != "probly_data_generator_command_line":
             raise
-        sys.exit('The command line is not installed; run: pip install "probly-data-generator[cli]"')
+        message = 'the command line is not installed; run: pip install "probly-data-generator[cli]"\n'
+        sys.stderr.write(message)
+        sys.exit(2)  # wrong usage, as everywhere on the command line
     sys.exit(main())

@@ -17,7 +17,7 @@ class HiddenError(Exception):
 
 
 class StoppedError(Exception):
-    """A run was interrupted from outside; the message says how to go on.
+    """A run was interrupted from outside; the message says how to continue.
 
     Args:
         message: The message.

@@ -1,28 +1,32 @@
-"""The group of all commands; a command's module is imported when it is asked for."""
+"""The group of all commands, ours and those of others, found by entry points, imported when they are called."""
 
-import importlib
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
+from importlib_metadata import metadata
 
+from probly.data_generator.discovery.listing import COMMANDS, BackendInfo, Claims, claims, single_claim
+from probly.data_generator.errors import BackendError, BrokenBackendError, NotInstalledError
 from probly_data_generator_command_line.arguments import debug_option
 from probly_data_generator_command_line.errors import HiddenError
 
-COMMANDS = {
-    "generate": ("generating", "Run a model over a dataset and write its distributions to a store."),
-    "inspect": ("inspecting", "Show what is in a store or a file of distributions."),
-    "verify": ("verifying", "Check every byte and every row."),
-    "convert": ("converting", "Write a store or a file of distributions in another format."),
-    "diff": ("differing", "Compare two sets of distributions, rows matched by index."),
-    "report": ("reporting", "Write a page of pictures and numbers."),
-    "backends": ("listing", "Check the installed backends and name what they lack."),
-    "demo": ("demonstrating", "Make a small model, its data and a store to try the other commands on."),
+DISTRIBUTION = "probly-data-generator-command-line"
+OURS = {
+    "generate": "Run a model over a dataset and write its distributions to a store.",
+    "inspect": "Show what is in a store or a file of distributions.",
+    "verify": "Check every byte and every row.",
+    "convert": "Write a store or a file of distributions in another format.",
+    "diff": "Compare two sets of distributions, rows matched by index.",
+    "report": "Write a page of pictures and numbers.",
+    "backends": "Check the installed backends and name what they lack.",
+    "demo": "Make a small model, its data and a store to try the other commands on.",
 }
-"""Each command with the module that holds it and its first line, which the list shows without importing it."""
+"""Our commands in the order of a session, with the first line of each, which the list shows without importing it."""
 
 
-class LazyGroup(click.Group):
-    """A group that knows its commands by name only."""
+class CommandGroup(click.Group):
+    """The commands of all installed distributions, by the entry points of ``probly.data_generator.commands``."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command, and keep from Click what it would explain wrongly.
@@ -36,30 +40,88 @@ class LazyGroup(click.Group):
             raise HiddenError from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the names in the order of a session."""
-        return list(COMMANDS)
+        """Return the names: ours in the order of a session, then those of others."""
+        return _in_order(claims(COMMANDS))
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import a command."""
-        if cmd_name not in COMMANDS:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None for an unknown one.
+
+        Raises:
+            AmbiguousBackendError: Two distributions claim the name.
+            BrokenBackendError: It cannot be imported, or is no command.
+            NotInstalledError: It needs a distribution that is not installed; the message says which.
+        """
+        found = claims(COMMANDS)
+        if cmd_name not in found:
             return None
-        module = importlib.import_module(f"{__package__}.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
-        return command
+        try:
+            return _load(single_claim(cmd_name, found, ("command", "command")))
+        except (BackendError, NotInstalledError):
+            if ctx.resilient_parsing:  # a shell that completes a line wants no message
+                return None
+            raise
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Refuse an unknown name with those that there are."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            message = f"there is no command {args[0]!r}; there are {', '.join(COMMANDS)}"
+        names = self.list_commands(ctx)
+        if args and args[0] not in names and not args[0].startswith("-") and not ctx.resilient_parsing:
+            message = f"there is no command {args[0]!r}; there are {', '.join(names)}"
             raise click.UsageError(message, ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the list from the table above."""
+        """Write the list without importing a command."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+            formatter.write_dl(list(_first_lines().items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin like a word, without importing one, and what Click completes beside them."""
+        lines = {name: line for name, line in _first_lines().items() if name.startswith(incomplete)}
+        return [
+            *(CompletionItem(name, help=line) for name, line in lines.items()),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
+
+
+def _in_order(found: Claims) -> list[str]:
+    return [*(name for name in OURS if name in found), *sorted(found.keys() - OURS.keys())]
+
+
+def _load(info: BackendInfo) -> click.Command:
+    try:
+        command = info.entry_point.load()
+        if not isinstance(command, click.Command):
+            message = f"expected a click command at {info.entry_point.value}, got {command!r}"
+            raise TypeError(message)  # noqa: TRY301  # one message for whatever is wrong with it
+    except NotInstalledError:
+        raise
+    except (Exception, SystemExit) as error:
+        message = (
+            f"command {info.entry_point.name!r} ({info.distribution} {info.version}) is installed but broken: "
+            f"{type(error).__name__}: {error}; reinstall or uninstall {info.distribution}"
+        )
+        raise BrokenBackendError(message) from error
+    return command
+
+
+def _first_lines() -> dict[str, str]:
+    """Return what the list says of each command: our own words, or what the distribution of another says of itself."""
+    found = claims(COMMANDS)
+    return {name: _first_line(name, found[name]) for name in _in_order(found)}
+
+
+def _first_line(name: str, infos: list[BackendInfo]) -> str:
+    if [info.distribution for info in infos] == [DISTRIBUTION]:
+        return OURS.get(name, "")
+    if len(infos) > 1:
+        return f"Claimed by {' and '.join(sorted(info.distribution for info in infos))}; uninstall one of them."
+    try:
+        summary = metadata(infos[0].distribution)["Summary"] or ""
+    except Exception:  # noqa: BLE001  # its metadata may be damaged in any way, which is nobody else's concern
+        summary = ""
+    return f"{summary} ({infos[0].distribution} {infos[0].version})".strip()
 
 
 EPILOG = """\b
@@ -83,7 +145,7 @@ Exit codes:
 """
 
 
-@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="probly-data-generator", message="%(version)s")
 @debug_option
 def first_order() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from probly import data_generator
 from probly.data_generator.errors import AlignmentError, BackendError, InvalidOutputError, StoreError
 from probly_data_generator_command_line.errors import (
     CLOSED,
@@ -23,9 +24,10 @@ from probly_data_generator_command_line.errors import (
     StoppedError,
 )
 from probly_data_generator_command_line.group import first_order
+from probly_data_generator_command_line.plugins import in_plugin
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-PACKAGE = Path(__file__).parents[1]
+CORE = Path(data_generator.__file__).parent
 LIBRARIES = (Path(os.__file__).parent, Path(click.__file__).parent)
 REMEDIES = {
     PermissionError: "choose another path, or have its permissions changed",
@@ -37,6 +39,7 @@ REMEDIES = {
 PARAMETERS = {
     "output_transform": "on the command line, pick it in the model that --model names (output_transform)",
     "input_getter": "on the command line, pick them in the dataset that --data names (input_getter)",
+    "backend=": "on the command line, name it with --backend",
 }
 """What stands here for a parameter that the message of an error may name."""
 PROGRAM = "python -m probly.data_generator" if Path(sys.argv[0]).name == "__main__.py" else "first-order"
@@ -105,7 +108,7 @@ def _report(error: Exception) -> int:
     ours = isinstance(error, InputError | BackendError | StoreError | AlignmentError | InvalidOutputError)
     own_code = _own_code(error)
     # The message of an error of the system names the file; where user code met it, that code has to be named, too.
-    told = ours or _is_ours(error) or (isinstance(error, OSError) and own_code is None)
+    told = ours or _is_told(error) or (isinstance(error, OSError) and own_code is None)
     text = "; ".join([_text(error, told), *getattr(error, "__notes__", ())])
     text += "".join(f"; {here}" for word, here in PARAMETERS.items() if word in text)
     if not told:
@@ -133,14 +136,21 @@ def _disk_failed(error: BaseException | None) -> bool:
     return False
 
 
-def _is_ours(error: Exception) -> bool:
-    """Return whether an error was raised by this package or a backend of ours: then its message says what to do."""
+def _is_told(error: Exception) -> bool:
+    """Return whether an error was raised for the user to read: by a distribution of ours, or as the hooks document it.
+
+    By a plugin of anybody else that is what the specifications name: a ValueError for bad input, a TypeError for what
+    cannot be written, an ImportError for what has to be installed. Its other errors are its own trouble.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and _in_ours(Path(frames[-1].filename))
+    if not frames:
+        return False
+    raised_in = Path(frames[-1].filename)
+    return _in_ours(raised_in) or (isinstance(error, ValueError | TypeError | ImportError) and in_plugin(raised_in))
 
 
 def _in_ours(path: Path) -> bool:
-    return path.is_relative_to(PACKAGE) or any(part.startswith("probly_data_generator_") for part in path.parts)
+    return path.is_relative_to(CORE) or any(part.startswith("probly_data_generator_") for part in path.parts)
 
 
 def _own_code(error: BaseException) -> traceback.FrameSummary | None:
@@ -151,4 +161,5 @@ def _own_code(error: BaseException) -> traceback.FrameSummary | None:
 
 def _is_users(path: Path) -> bool:
     installed = any(part in ("site-packages", "dist-packages") for part in path.parts)
-    return path.is_absolute() and not (installed or _in_ours(path) or any(map(path.is_relative_to, LIBRARIES)))
+    known = installed or _in_ours(path) or any(map(path.is_relative_to, LIBRARIES)) or in_plugin(path)
+    return path.is_absolute() and not known

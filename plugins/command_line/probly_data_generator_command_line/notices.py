@@ -1,12 +1,16 @@
 """What is no error but hardly meant: said on standard error when a run is over."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from probly.data_generator.metrics import class_indices
-from probly.data_generator.store import Store
+
+if TYPE_CHECKING:
+    from probly.data_generator.store import Store
 
 
-def notice(store: Store, data: str) -> None:
+def notice(store: "Store", data: str) -> None:
     """Print a line if a store has no rows, and one if its labels are none of its classes."""
     if not len(store):
         click.echo(f"Warning: {data} has no samples, so the store has no rows", err=True)
@@ -19,7 +23,7 @@ def notice(store: Store, data: str) -> None:
         )
 
 
-def labels_problem(store: Store) -> str | None:
+def labels_problem(store: "Store") -> str | None:
     """Return which label is not among the classes of a store, or None; boxes and targets are no labels of classes."""
     labels, names = store.labels, store.class_names
     try:

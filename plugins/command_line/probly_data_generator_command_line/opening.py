@@ -2,30 +2,34 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
-from probly.data_generator.store import FORMATS, Store, load, open_partial
+from probly.data_generator.formats.choosing import format_of, load
 from probly_data_generator_command_line.errors import InputError
-from probly_data_generator_store.spec import MANIFEST, SPEC
+from probly_data_generator_command_line.stores import SPEC, as_store, is_store_path
+
+if TYPE_CHECKING:
+    from probly.data_generator.store import Store
 
 
 def check_there(path: Path) -> None:
     """Refuse a path with nothing at it, or with a suffix that names no format.
 
     Raises:
-        InputError: The message says what is expected.
+        ValueError: See ``formats.choosing.format_of``.
+        InputError: There is nothing.
+        StoreError: It ends in .fod and is no store.
     """
-    if path.suffix.lower() not in FORMATS:
-        message = f"{path}: expected one of the suffixes {', '.join(FORMATS)}, got {path.suffix!r}"
-        raise InputError(message)
+    format_of(path)
     if not os.path.lexists(path):
         message = f"{path}: there is no such store or file in {Path.cwd()}"
         raise InputError(message)
-    if path.suffix.lower() == ".fod" and not path.is_dir():
+    if is_store_path(path) and not path.is_dir():
         message = f"{path}: expected a store, which is a folder, got a file"
         raise StoreError(message)
-    if path.suffix.lower() == ".fod" and not os.path.lexists(path / SPEC):
+    if is_store_path(path) and not os.path.lexists(path / SPEC):
         message = (
             f"{path}: no store, or one whose run was stopped before its first rows: it has no {SPEC}; the "
             "`first-order generate` command that made it begins it again"
@@ -41,7 +45,11 @@ def open_any(path: Path) -> Distributions:
         StoreError: It is damaged.
     """
     check_there(path)
-    return open_partial(path) if path.suffix.lower() == ".fod" else load(path)[0]
+    if not is_store_path(path):
+        return load(path)[0]
+    from probly.data_generator.store import open_partial
+
+    return open_partial(path)
 
 
 def open_complete(path: Path) -> Distributions:
@@ -52,13 +60,14 @@ def open_complete(path: Path) -> Distributions:
         StoreError: Rows are missing, or it is damaged.
     """
     found = open_any(path)
-    if isinstance(found, Store) and not found.complete:
-        message = f"{path}: {missing_rows(found)}; run the `first-order generate` command that made it once more"
+    store = as_store(found)
+    if store is not None and not store.complete:
+        message = f"{path}: {missing_rows(store)}; run the `first-order generate` command that made it once more"
         raise StoreError(message)
     return found
 
 
-def missing_rows(store: Store) -> str:
+def missing_rows(store: "Store") -> str:
     """Say how many rows of an incomplete store are there.
 
     Examples:
@@ -70,7 +79,7 @@ def missing_rows(store: Store) -> str:
         'incomplete, all 2 rows are there, but manifest.json is not, which is written last'
     """
     if len(store) == store.spec.rows:
-        return f"incomplete, all {len(store):,} rows are there, but {MANIFEST} is not, which is written last"
+        return f"incomplete, all {len(store):,} rows are there, but manifest.json is not, which is written last"
     total = "an unknown number of" if store.spec.rows is None else f"{store.spec.rows:,}"
     return f"incomplete, {len(store):,} of {total} rows are there"
 

@@ -6,8 +6,9 @@ import tempfile
 from pathlib import Path
 
 from probly.data_generator.errors import StoreError
-from probly.data_generator.store import files, open_partial, open_store
+from probly.data_generator.store import open_partial, open_store
 from probly_data_generator_command_line.errors import InputError
+from probly_data_generator_store import files
 from probly_data_generator_store.lock import Lock
 from probly_data_generator_store.shards import NAME
 from probly_data_generator_store.spec import MANIFEST, SHARDS, SPEC
@@ -22,19 +23,6 @@ def beside(path: Path) -> Path:
         'runs/.teacher.fresh.fod'
     """
     return path.with_name(f".{path.stem}.fresh{path.suffix}")
-
-
-def check_place(path: Path) -> None:
-    """Refuse to write into a store, whose folder holds nothing but its own files.
-
-    Raises:
-        InputError: A folder above the path is a store.
-    """
-    nearest = path.parent.resolve()
-    for folder in (nearest, *nearest.parents):
-        if os.path.lexists(folder / SPEC) and (folder / SHARDS).is_dir():
-            message = f"{path}: lies in the store {folder}, which holds nothing but its own files; choose another path"
-            raise InputError(message)
 
 
 def _is_begun(path: Path) -> bool:
@@ -96,7 +84,7 @@ def replace(path: Path, fresh: Path) -> None:
     """Give a complete store the name of an older one, and remove that.
 
     A crash in between leaves the older one in a hidden folder beside, and the new one where it was made: the same
-    command then goes on.
+    command then continues.
 
     Raises:
         InputError: See ``check_replaceable``.

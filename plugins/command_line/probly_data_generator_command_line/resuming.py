@@ -1,4 +1,4 @@
-"""What is safe when a run ends before its time, and how to go on."""
+"""What is safe when a run ends before its time, and how to continue it."""
 
 import os
 import shlex
@@ -14,8 +14,8 @@ from probly_data_generator_command_line.errors import INTERRUPTED, TERMINATED, S
 
 
 @contextmanager
-def going_on(target: Path) -> Iterator[None]:
-    """Say how to go on with a store if the block ends before its time.
+def explaining_stops(target: Path) -> Iterator[None]:
+    """Say what is safe in a store and how to continue it if the block ends before its time.
 
     Raises:
         StoppedError: Ctrl-C or SIGTERM came.

@@ -4,14 +4,19 @@ Needs Matplotlib, ``pip install "probly-data-generator[report]"``, which is impo
 """
 
 from probly_data_generator_report.class_plots import plot_class_balance, plot_confusion, plot_mean_distribution
+from probly_data_generator_report.comparison import compare, kl_divergences
 from probly_data_generator_report.plots import plot_confidence, plot_entropy, plot_reliability
 from probly_data_generator_report.sample_plots import plot_samples
 from probly_data_generator_report.simplex_plot import plot_simplex
 from probly_data_generator_report.summary import Summary, summarise
+from probly_data_generator_report.table import distributions_table
 from probly_data_generator_report.writing import write_report
 
 __all__ = [
     "Summary",
+    "compare",
+    "distributions_table",
+    "kl_divergences",
     "plot_class_balance",
     "plot_confidence",
     "plot_confusion",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from probly.data_generator.report import class_plots, plots, sample_plots, simplex_plot
+from probly_data_generator_report import class_plots, plots, sample_plots, simplex_plot
 from probly_data_generator_report.counting import GROUPS_AT_MOST
 from probly_data_generator_report.simplex import POINTS_AT_MOST
 from probly_data_generator_report.style import styled

@@ -23,7 +23,7 @@ def facts(distributions: Distributions) -> dict[str, str]:
     found = dict(_flat({**ordered, **{key: value for key, value in meta.items() if key not in LEFT_OUT}}))
     spec = getattr(distributions, "spec", None)
     if spec is not None:
-        found |= {"store.representation": spec.representation, "store.id": spec.id}
+        found |= {"store.encoding": spec.encoding, "store.id": spec.id}
         found |= dict(_flat(spec.identity, "identity."))
     return found
 
@@ -46,8 +46,8 @@ def notes(distributions: Distributions) -> list[str]:
     if not getattr(distributions, "complete", True):
         of = "" if spec.rows is None else f" of {spec.rows:,}"
         found.append(f"The store is incomplete: the report covers the {len(distributions):,}{of} rows that are there.")
-    if spec.representation.startswith("top-"):
-        kept = spec.representation.partition("-")[2]
+    if spec.encoding.startswith("top-"):
+        kept = spec.encoding.partition("-")[2]
         found.append(
             f"The store keeps the {kept} largest probabilities of each row; what is left is spread evenly over the "
             "other classes, so entropies are upper bounds."

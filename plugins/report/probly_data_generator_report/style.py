@@ -61,7 +61,7 @@ def figure_class() -> Any:
 
     class ShownFigure(matplotlib("figure").Figure):  # type: ignore[misc]  # a class that is imported late
         def _repr_png_(self) -> bytes:
-            from io import BytesIO  # noqa: PLC0415  # only notebooks need it
+            from io import BytesIO  # only notebooks need it
 
             content = BytesIO()
             self.savefig(content, format="png", dpi=144, facecolor="white")

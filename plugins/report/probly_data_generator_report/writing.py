@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy.typing as npt
 
-from probly.data_generator.comparison import compare
 from probly.data_generator.formats.atomic import replacing
+from probly_data_generator_report.comparison import compare
 from probly_data_generator_report.figures import Drawn, draw_all
 from probly_data_generator_report.numbers import numbers as numbers_of
 from probly_data_generator_report.page import page

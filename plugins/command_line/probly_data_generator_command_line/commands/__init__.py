@@ -1,0 +1,1 @@
+"""Our commands, one module each; each is an entry point of the group ``probly.data_generator.commands``."""

@@ -1,13 +1,18 @@
 """``first-order backends``."""
 
 from dataclasses import asdict
+from typing import Any
 
 import click
 
 from probly.data_generator.discovery.diagnosis import check_backend
-from probly.data_generator.discovery.listing import known_backends, list_backends
+from probly.data_generator.discovery.listing import COMMANDS, FORMATS, WRAPPERS, known_backends, list_backends
 from probly_data_generator_command_line.arguments import json_option, subcommand
+from probly_data_generator_command_line.plugins import provided
 from probly_data_generator_command_line.printing import emit
+
+OTHERS = {"wrappers": WRAPPERS, "formats": FORMATS, "commands": COMMANDS}
+"""What else can be installed; it is listed, not checked."""
 
 
 @subcommand("backends", "first-order backends numpy\nfirst-order backends --names")
@@ -18,25 +23,27 @@ def backends(names: tuple[str, ...], only_names: bool, as_json: bool) -> int:
     """Check backends: what each runs on, its devices, or what is wrong and what to install.
 
     Without NAME all installed ones are checked, each in a process of its own, which imports its framework and so takes
-    some seconds. The exit code is 1 if one of those that were checked does not work.
+    some seconds; the installed wrappers, formats and commands are listed, too, with the distributions that provide
+    them. The exit code is 1 if one of the backends that were checked does not work.
     """
     installed = list_backends()
     if only_names:
-        infos = {name: f"{info.distribution} {info.version}" for name, info in installed.items()}
-        emit({"installed": infos, "not_installed": _missing()}, [*_names(infos), *_missing_lines()], as_json)
+        infos = {name: f"{info.distribution} {info.version}" for name, info in sorted(installed.items())}
+        listed = {"installed": infos, "not_installed": _missing(), **_others()}
+        lines = [f"{name}: {distribution}" for name, distribution in infos.items()]
+        emit(listed, [*lines, *_missing_lines(), *_other_lines()], as_json)
         return 0
     chosen = list(names) or sorted({info.name for info in installed.values()})
     reports = [check_backend(name) for name in chosen]
-    broken = any(report.problem for report in reports)
-    missing = {} if names else _missing()
-    result = {"backends": [{**asdict(report), "works": not report.problem} for report in reports]}
-    lines = [str(report) for report in reports] + ([] if names else _missing_lines())
-    emit({**result, "not_installed": missing}, lines, as_json)
-    return int(broken)
-
-
-def _names(infos: dict[str, str]) -> list[str]:
-    return [f"{name}: {distribution}" for name, distribution in sorted(infos.items())]
+    result: dict[str, Any] = {"backends": [{**asdict(report), "works": not report.problem} for report in reports]}
+    lines = [str(report) for report in reports]
+    if names:
+        result["not_installed"] = {}
+    else:
+        result |= {"not_installed": _missing(), **_others()}
+        lines += [*_missing_lines(), *_other_lines()]
+    emit(result, lines, as_json)
+    return int(any(report.problem for report in reports))
 
 
 def _missing() -> dict[str, str]:
@@ -51,4 +58,16 @@ def _missing_lines() -> list[str]:
     for distribution in sorted(set(missing.values())):
         names = ", ".join(name for name in sorted(missing) if missing[name] == distribution)
         lines.append(f"{names}: not installed; run: pip install {distribution}")
+    return lines
+
+
+def _others() -> dict[str, dict[str, str]]:
+    return {kind: provided(group) for kind, group in OTHERS.items()}
+
+
+def _other_lines() -> list[str]:
+    lines = []
+    for kind, found in _others().items():
+        dot = "." if kind == "formats" else ""
+        lines += [f"{kind.removesuffix('s')} {dot}{name}: {owner}" for name, owner in found.items()]
     return lines

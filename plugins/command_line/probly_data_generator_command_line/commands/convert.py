@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from probly.data_generator.distributions import Distributions
-from probly.data_generator.store import FORMATS, Store, fod, save
+from probly.data_generator.formats.choosing import format_of, save
 from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.opening import bytes_text, open_complete, size_on_disk
 from probly_data_generator_command_line.printing import emit
-from probly_data_generator_command_line.replacing import check_place, check_replaceable, replace
+from probly_data_generator_command_line.stores import as_store, check_place, is_store_path
 
 
 @subcommand(
@@ -27,28 +27,30 @@ from probly_data_generator_command_line.replacing import check_place, check_repl
 def convert(source: Path, target: Path, top_k: int | None, dtype: str | None, overwrite: bool, as_json: bool) -> None:
     """Write SOURCE, a store or a file of distributions, to TARGET; both suffixes name their format.
 
-    Formats: .fod (the store), .json, .npz, .parquet (with `pip install "probly-data-generator[parquet]"`) and
-    .safetensors. Rows, labels and metadata are kept; sample keys stay in the store they were written to. A store is
-    read block by block, so memory does not grow with its rows, except for .json.
+    Formats: .fod (the store), .json, .npz, .parquet (with `pip install "probly-data-generator[parquet]"`),
+    .safetensors, and those of other distributions, which `first-order backends --names` lists. Rows, labels and
+    metadata are kept; sample keys stay in the store they were written to. A store is read block by block, so memory
+    does not grow with its rows, except for .json.
     """
-    form = representation(top_k, dtype)
-    _check_target(source, target, form, overwrite)
+    encoding = encoding_of(top_k, dtype)
+    _check_target(source, target, encoding, overwrite)
     distributions = open_complete(source)
-    if target.suffix.lower() == ".fod":
-        _write_store(target, distributions, form or "float32")
+    if is_store_path(target):
+        _write_store(target, distributions, encoding or "float32")
     else:
         save(target, distributions)
     size = size_on_disk(target)
     lines = [f"{target}: {len(distributions):,} rows x {distributions.num_classes:,} classes, {bytes_text(size)}"]
-    left_out = isinstance(distributions, Store) and distributions.sample_keys is not None
+    store = as_store(distributions)
+    left_out = store is not None and store.sample_keys is not None
     if left_out:
         lines.append(f"  the sample keys of {source} are not in it")
     result = {"path": str(target), "rows": len(distributions), "classes": distributions.num_classes, "bytes": size}
     emit({**result, "sample_keys_left_out": left_out}, lines, as_json)
 
 
-def representation(top_k: int | None, dtype: str | None) -> str | None:
-    """Return the name of a store's representation, or None if nothing was asked for.
+def encoding_of(top_k: int | None, dtype: str | None) -> str | None:
+    """Return the name of a store's encoding, or None if nothing was asked for.
 
     Raises:
         InputError: Both were.
@@ -59,11 +61,9 @@ def representation(top_k: int | None, dtype: str | None) -> str | None:
     return dtype if top_k is None else f"top-{top_k}"
 
 
-def _check_target(source: Path, target: Path, form: str | None, overwrite: bool) -> None:
-    if target.suffix.lower() not in FORMATS:
-        message = f"{target}: expected one of the suffixes {', '.join(FORMATS)}, got {target.suffix!r}"
-        raise InputError(message)
-    if form is not None and target.suffix.lower() != ".fod":
+def _check_target(source: Path, target: Path, encoding: str | None, overwrite: bool) -> None:
+    format_of(target)
+    if encoding is not None and not is_store_path(target):
         message = f"{target}: --top-k and --dtype are for stores, which end in .fod"
         raise InputError(message)
     check_place(target)
@@ -75,13 +75,16 @@ def _check_target(source: Path, target: Path, form: str | None, overwrite: bool)
         raise InputError(message)
 
 
-def _write_store(target: Path, distributions: Distributions, form: str) -> None:
+def _write_store(target: Path, distributions: Distributions, encoding: str) -> None:
+    from probly_data_generator_command_line.replacing import check_replaceable, replace
+    from probly_data_generator_store import fod
+
     check_replaceable(target)
     if not os.path.lexists(target):
-        fod.write(target, distributions, distributions.meta, form)
+        fod.write(target, distributions, distributions.meta, encoding)
         return
     # A folder of its own: beside the target, a run of `generate --fresh` may be at work.
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.absolute().parent) as folder:
         fresh = Path(folder) / target.name
-        fod.write(fresh, distributions, distributions.meta, form)
+        fod.write(fresh, distributions, distributions.meta, encoding)
         replace(target, fresh)

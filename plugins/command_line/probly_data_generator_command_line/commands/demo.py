@@ -9,12 +9,11 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from probly.data_generator.comparison import compare
 from probly.data_generator.distributions import Distributions
+from probly.data_generator.formats.choosing import format_of, save
 from probly.data_generator.generator import FirstOrderDataGenerator
 from probly.data_generator.metrics import report
-from probly.data_generator.store import save
-from probly.data_generator.toolkit.arrays import OPERATIONS
+from probly.data_generator.run.scores import softmax_in_place
 from probly_data_generator_command_line.arguments import json_option, subcommand
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.printing import emit, number
@@ -57,6 +56,7 @@ def demo(out: Path, as_json: bool) -> None:
     The data are drawn from three Gaussians, so the true p(y|x) of every sample is known: truth.npz holds it, and the
     last line says how near the classifier's distributions come. Needs no framework; takes a second.
     """
+    format_of(out / "teacher.fod")  # the store may not be installed, which is said before anything is written
     if os.path.lexists(out):
         message = f"--out {out}: exists, and was left as it is; choose another folder, or remove it"
         raise InputError(message)
@@ -72,7 +72,8 @@ def demo(out: Path, as_json: bool) -> None:
         _build(out), backend="numpy", output_mode="logits", model_name="demo", class_names=CLASS_NAMES
     )
     store = generator.generate_distributions((inputs, labels), out=out / "teacher.fod", progress=False)
-    numbers = {**report(store)["metrics"], "total_variation": compare(store, truth)["total_variation"]["mean"]}
+    distances = np.abs(store.probabilities.astype(float) - truth.probabilities).sum(axis=1) / 2
+    numbers = {**report(store)["metrics"], "total_variation": float(distances.mean())}
     emit({"path": str(out), "rows": len(store), **numbers}, _lines(out, len(store), numbers), as_json)
 
 
@@ -85,7 +86,8 @@ def _draw(rows: int, seed: int) -> tuple[Floats, npt.NDArray[np.int64]]:
 def _truth(inputs: Floats) -> Floats:
     """Return the true p(y|x): by Bayes' theorem with equal priors, shape ``(N, 3)``."""
     scores: Floats = inputs @ CENTRES.T - (CENTRES**2).sum(axis=1) / 2
-    return OPERATIONS.softmax(scores)
+    softmax_in_place(scores)
+    return scores
 
 
 def _fit(inputs: Floats, labels: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
@@ -94,7 +96,9 @@ def _fit(inputs: Floats, labels: npt.NDArray[np.int64]) -> tuple[Floats, Floats]
     weights = np.zeros((design.shape[1], len(CENTRES)))
     targets = np.eye(len(CENTRES))[labels]
     for _ in range(500):
-        weights -= design.T @ (OPERATIONS.softmax(design @ weights) - targets) / len(inputs)
+        rows = design @ weights
+        softmax_in_place(rows)
+        weights -= design.T @ (rows - targets) / len(inputs)
     return weights[:-1], weights[-1]
 
 

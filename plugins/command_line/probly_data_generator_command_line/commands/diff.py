@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from probly.data_generator.comparison import compare
 from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
 from probly_data_generator_command_line.opening import open_complete
 from probly_data_generator_command_line.printing import emit, named, number, table
@@ -27,6 +26,8 @@ def diff(first: Path, second: Path, tolerance: float, as_json: bool) -> int:
     FIRST), the share of rows with the same most probable class, and the classes that differ most; --json has all
     classes. The exit code is 1 if a number differs by more than --tolerance, or one side lacks rows of the other.
     """
+    from probly.data_generator.comparison import compare  # of the report, which may not be installed
+
     found = compare(open_complete(first), open_complete(second))
     rows, largest = found["rows"], found["difference"]["largest"]
     same = not rows["only_first"] and not rows["only_second"] and (largest is None or largest <= tolerance)

@@ -2,26 +2,27 @@
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from probly.data_generator.discovery.listing import list_backends
 from probly.data_generator.errors import StoreError
 from probly.data_generator.generator import FirstOrderDataGenerator
-from probly.data_generator.store import Store
 from probly.data_generator.temperature import Temperature
 from probly.data_generator.toolkit.importing import import_model
 from probly_data_generator_command_line.arguments import json_option, key_values, subcommand
-from probly_data_generator_command_line.commands.convert import representation
+from probly_data_generator_command_line.commands.convert import encoding_of
 from probly_data_generator_command_line.commands.generate_options import generate_options
-from probly_data_generator_command_line.data.loading import Data, DataSettings, PictureSettings, check_source, load_data
+from probly_data_generator_command_line.data.loading import check_source, load_data
+from probly_data_generator_command_line.data.settings import Data, DataSettings, PictureSettings
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.notices import notice
 from probly_data_generator_command_line.opening import bytes_text, size_on_disk
 from probly_data_generator_command_line.printing import apart, emit, named, shortened
-from probly_data_generator_command_line.replacing import beside, check_place, check_replaceable, discard, replace
-from probly_data_generator_command_line.resuming import going_on, of_another_run, safe_rows
+from probly_data_generator_command_line.stores import check_place, is_store_path
+
+if TYPE_CHECKING:
+    from probly.data_generator.store import Store
 
 EXAMPLE = """\
 first-order generate --backend numpy --model demo.model:build --data demo/test.npz --out teacher.fod
@@ -34,7 +35,7 @@ first-order generate --backend numpy --model demo.model:build --data demo/test.n
 def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any) -> None:
     """Run a model over a dataset and write one checked class distribution per sample to a store.
 
-    A run that was stopped, in whatever way, goes on where it ended when the same command is given again; its rows are
+    A run that was stopped, in whatever way, continues where it ended when the same command is given again; its rows are
     those of an uninterrupted run. Other weights, data or settings are refused by name: choose another --out, or
     replace the store with --fresh, which makes the new one beside it and removes the old one when the new one is
     complete.
@@ -45,7 +46,8 @@ def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any
                             arguments that makes one; the current directory is
                             importable
       a file or folder      of the formats that the backend opens without running
-                            code from them; pass --backend
+                            code from them; without --backend, the suffix tells
+                            which backend
     --weights fills the model that pkg.module:build makes, if the backend takes
     weights apart from their model; in other frameworks, let your function load
     them.
@@ -64,53 +66,57 @@ def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any
     --class-names, where these are given; else their own names are recorded as
     those of the columns, which must be as many.
     """  # noqa: D301  # Click reads the control character \b as "do not wrap"
-    target = out if resume else beside(out)
-    form = representation(options["top_k"], options["dtype"]) or "float32"
-    _check_early(out, resume, options)
-    with going_on(target), apart(as_json):
+    _check_out(out)
+    # Both need the store, which may not be installed: the help does without.
+    from probly_data_generator_command_line import replacing, resuming
+
+    target = out if resume else replacing.beside(out)
+    encoding = encoding_of(options["top_k"], options["dtype"]) or "float32"
+    _check_early(options)
+    if not resume:
+        replacing.check_replaceable(out)
+    with resuming.explaining_stops(target), apart(as_json):
         generator = _generator(options)
         data = _data(options, generator)
         _print_start(data, quiet or as_json)
-        before = safe_rows(target)[0]
+        before = resuming.safe_rows(target)[0]
         try:
-            store = _run(generator, data, target, form, options, quiet)
+            store = _run(generator, data, target, encoding, options, quiet)
         except StoreError as error:
-            if resume or not of_another_run(error):
+            if resume or not resuming.of_another_run(error):
                 raise
-            discard(target)
+            replacing.discard(target)
             before = 0
-            store = _run(generator, data, target, form, options, quiet)
+            store = _run(generator, data, target, encoding, options, quiet)
         notice(store, options["data"])
         if not resume:
-            replace(out, target)
+            replacing.replace(out, target)
     result = _result(out, store, data, before) | {"temperature": options["temperature"]}
     if not quiet or as_json:
         emit(result, _lines(result), as_json)
 
 
-def _check_early(out: Path, resume: bool, options: dict[str, Any]) -> None:
-    """Refuse what can be refused before a framework is imported.
-
-    Raises:
-        InputError: The message says what to do.
-    """
-    if out.suffix.lower() != ".fod":
+def _check_out(out: Path) -> None:
+    if not is_store_path(out):
         message = (
             f"--out {out}: expected a store's path, which ends in .fod; other formats are made of it: "
             f"first-order convert {out.with_suffix('.fod')} {out if out.suffix else out.with_suffix('.parquet')}"
         )
         raise InputError(message)
+    check_place(out)
+
+
+def _check_early(options: dict[str, Any]) -> None:
+    """Refuse what can be refused before a framework is imported.
+
+    Raises:
+        InputError: The message says what to do.
+    """
     if options["temperature"] is not None and options["output_mode"].lower() == "probs":
         message = "--temperature divides logits, which a model with --output-mode probs does not return"
         raise InputError(message)
-    check_place(out)
-    if not resume:
-        check_replaceable(out)
     check_source(options["data"], "--data")
-    path = check_source(options["model"], "--model")
-    if options["backend"] == "auto" and (path is not None or options["weights"] is not None):
-        message = f"--backend: a file does not tell its framework; name one of {', '.join(sorted(list_backends()))}"
-        raise InputError(message)
+    check_source(options["model"], "--model")
     if options["weights"] is not None and not options["weights"].exists():
         message = f"--weights {options['weights']}: there is no such file in {Path.cwd()}"
         raise InputError(message)
@@ -130,6 +136,7 @@ def _generator(options: dict[str, Any]) -> FirstOrderDataGenerator:
             model_name=options["model_name"] or " with ".join(map(str, named_by)),
             backend=options["backend"],
             options=key_values(options["option"]),
+            wrappers=options["wrapper"],
         )
     except TypeError as error:
         error.add_note(f"raised while --model {model} was loaded")
@@ -141,15 +148,15 @@ def _generator(options: dict[str, Any]) -> FirstOrderDataGenerator:
 
 
 def _run(
-    generator: FirstOrderDataGenerator, data: Data, target: Path, form: str, options: dict[str, Any], quiet: bool
-) -> Store:
+    generator: FirstOrderDataGenerator, data: Data, target: Path, encoding: str, options: dict[str, Any], quiet: bool
+) -> "Store":
     # What the columns mean: said by the user or known by the model, else the names that the labels count.
     generator.class_names = _columns(options, generator) or data.class_names
     try:
         store = generator.generate_distributions(
             data.samples,
             out=target,
-            representation=form,
+            encoding=encoding,
             progress=not quiet,
             keys=data.keys,
             shard_seconds=options["shard_seconds"],
@@ -158,12 +165,11 @@ def _run(
         if str(error).startswith("class_names:") and generator.class_names is data.class_names:
             error.add_note(f"they are those of the labels in {options['data']}; pass --class-names, one per column")
         raise
-    assert isinstance(store, Store)
-    return store
+    return cast("Store", store)  # what a path ending in .fod gives
 
 
 def _columns(options: dict[str, Any], generator: FirstOrderDataGenerator) -> list[str] | None:
-    names = options["class_names"] or getattr(generator._loaded, "class_names", None)  # noqa: SLF001  # of one package
+    names = options["class_names"] or getattr(generator.loaded_model, "class_names", None)
     return None if names is None else list(names)
 
 
@@ -174,7 +180,7 @@ def _data(options: dict[str, Any], generator: FirstOrderDataGenerator) -> Data:
         options["resize"],
         options["mean"],
         options["std"],
-        options["channels"] or getattr(generator._loaded, "channels", None),  # noqa: SLF001  # of one package
+        options["channels"] or getattr(generator.loaded_model, "channels", None),
         options["colour"],
         None if transform is None else import_model(transform),
     )
@@ -187,18 +193,19 @@ def _data(options: dict[str, Any], generator: FirstOrderDataGenerator) -> Data:
 def _print_start(data: Data, silent: bool) -> None:
     if silent:
         return
-    with contextlib.suppress(BrokenPipeError):  # a run goes on where nobody reads what it prints
+    with contextlib.suppress(BrokenPipeError):  # a run continues where nobody reads what it prints
         for line in named(data.description):
             click.echo(line)
 
 
-def _result(out: Path, store: Store, data: Data, before: int) -> dict[str, Any]:
+def _result(out: Path, store: "Store", data: Data, before: int) -> dict[str, Any]:
     return {
         "path": str(out),
         "rows": len(store),
         "classes": store.num_classes,
         "class_names": store.class_names,
-        "representation": store.spec.representation,
+        "encoding": store.spec.encoding,
+        "representation": store.spec.encoding,  # its name in version 0.1
         "bytes": size_on_disk(out),
         "rows_before": before,
         "data": data.description,
@@ -217,5 +224,5 @@ def _lines(found: dict[str, Any]) -> list[str]:
         "class names": shortened(found["class_names"] or []),
         "resumed": "it was complete already" if before == found["rows"] and before else resumed,
     }
-    size = f"{found['rows']:,} rows x {found['classes']:,} classes, {found['representation']}"
+    size = f"{found['rows']:,} rows x {found['classes']:,} classes, {found['encoding']}"
     return [f"{found['path']}: {size}, {bytes_text(found['bytes'])}, complete", *named(lines)]

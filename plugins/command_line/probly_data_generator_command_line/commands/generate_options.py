@@ -17,7 +17,7 @@ MODEL_OPTIONS = (
         "--weights", type=click.Path(path_type=Path), help="The weights, where --model only builds the model."
     ),
     click.option("--model-name", help="Recorded in the store.  [default: from --model]"),
-    click.option("--device", help="A device of the framework.  [default: the best one]"),
+    click.option("--device", help="A device of the framework.  [default: where the model is, else the best one]"),
     click.option("--batch-size", default=64, show_default=True, type=click.IntRange(1), help="Rows per forward pass."),
     click.option(
         "--output-mode",
@@ -34,6 +34,7 @@ MODEL_OPTIONS = (
         help="One name per column: a,b,c or a text file with one per line.",
     ),
     click.option("--option", multiple=True, metavar="NAME=VALUE", help="What only the backend knows; see its README."),
+    click.option("--wrapper", multiple=True, metavar="NAME", help="An installed wrapper; the last one is outermost."),
 )
 DATA_OPTIONS = (
     click.option("--data", required=True, help="MODULE:ATTRIBUTE, a file or a folder; see above."),
@@ -61,7 +62,7 @@ STORE_OPTIONS = (
         "--dtype", type=click.Choice(["float32", "float16"]), help="How numbers are kept.  [default: float32]"
     ),
     click.option(
-        "--resume/--fresh", default=True, show_default=True, help="Go on with the store at --out, or replace it."
+        "--resume/--fresh", default=True, show_default=True, help="Continue the store at --out, or replace it."
     ),
     click.option(
         "--shard-seconds",

@@ -7,10 +7,10 @@ import click
 import numpy as np
 
 from probly.data_generator.distributions import Distributions
-from probly.data_generator.store import Store
 from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
 from probly_data_generator_command_line.opening import bytes_text, missing_rows, open_any, size_on_disk
 from probly_data_generator_command_line.printing import emit, named, number, shortened, table
+from probly_data_generator_command_line.stores import as_store
 
 SHOWN_CLASSES = 5
 
@@ -39,22 +39,24 @@ def describe(path: Path, distributions: Distributions) -> dict[str, Any]:
         "classes": distributions.num_classes,
         "class_names": distributions.class_names,
         "complete": True,
-        "representation": "float32",
+        "state": "complete",
+        "encoding": "float32",
         "bytes": size_on_disk(path),
         "labels": None if distributions.labels is None else _array(distributions.labels),
         "meta": distributions.meta,
     }
-    if isinstance(distributions, Store):
-        keys = distributions.sample_keys
+    store = as_store(distributions)
+    if store is not None:
+        keys = store.sample_keys
         found |= {
-            "complete": distributions.complete,
-            "expected_rows": distributions.spec.rows,
-            "representation": distributions.spec.representation,
+            "complete": store.complete,
+            "state": "complete" if store.complete else missing_rows(store),
+            "expected_rows": store.spec.rows,
+            "encoding": store.spec.encoding,
             "sample_keys": None if keys is None else _array(keys),
-            "identity": distributions.spec.identity,
+            "identity": store.spec.identity,
         }
-    found["state"] = "complete" if found["complete"] else missing_rows(distributions)  # type: ignore[arg-type]
-    return found
+    return found | {"representation": found["encoding"]}  # its name in version 0.1
 
 
 def _array(values: Any) -> str:
@@ -67,7 +69,8 @@ def _first_rows(distributions: Distributions, count: int) -> list[dict[str, Any]
         return []
     values = distributions.gather(indices)
     labels = distributions.labels
-    keys = distributions.sample_keys if isinstance(distributions, Store) else None
+    store = as_store(distributions)
+    keys = None if store is None else store.sample_keys
     return [
         {
             "index": int(index),
@@ -86,7 +89,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     shown = {
         "state": found["state"],
         "size": f"{found['rows']:,} rows x {found['classes']:,} classes, {bytes_text(found['bytes'])}",
-        "representation": found["representation"],
+        "encoding": found["encoding"],
         "class names": shortened(found["class_names"] or []),
         "labels": found["labels"],
         "sample keys": found.get("sample_keys"),

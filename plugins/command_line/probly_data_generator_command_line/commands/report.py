@@ -6,14 +6,17 @@ from typing import Any
 
 import click
 
+from probly.data_generator.discovery.listing import find_backend
+from probly.data_generator.discovery.loading import load_backend
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.run.identity import describe_dataset
-from probly.data_generator.store import Store
 from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
+from probly_data_generator_command_line.data.loading import load_data
+from probly_data_generator_command_line.data.settings import DataSettings
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.opening import open_complete
 from probly_data_generator_command_line.printing import apart, emit
-from probly_data_generator_command_line.replacing import check_place
+from probly_data_generator_command_line.stores import as_store, check_place
 
 
 @subcommand("report", "first-order report teacher.fod --out report.html")
@@ -45,6 +48,8 @@ def report(
     One self-contained file with its pictures: provenance, uncertainty, classes, the most uncertain samples and, with
     labels, calibration. Needs Matplotlib: `pip install "probly-data-generator[report]"`.
     """
+    from probly.data_generator.report import write_report  # it may not be installed
+
     if out.suffix.lower() not in (".html", ".htm"):
         message = f"{out}: expected a page's path, which ends in .html, as --out"
         raise InputError(message)
@@ -56,9 +61,6 @@ def report(
     second = None if other is None else open_complete(other)
     with apart(as_json):
         inputs = None if data is None else _pictures(data, inputs_key, distributions)
-    from probly.data_generator.report import write_report  # noqa: PLC0415  # it has much to import
-
-    with apart(as_json):
         numbers = write_report(out, distributions, second, inputs=inputs, **options)
     lines = [f"{out}: {len(distributions):,} rows", *([] if figures is None else [f"{figures}: its figures"])]
     if numbers["labels"] not in ("used", "none"):
@@ -68,7 +70,7 @@ def report(
 
 def _check_report(path: Path) -> None:
     """Refuse to replace a page that is none of ours."""
-    from probly_data_generator_report.page import POLICY  # noqa: PLC0415  # it has much to import
+    from probly_data_generator_report.page import POLICY
 
     if not path.is_file():
         return
@@ -80,8 +82,6 @@ def _check_report(path: Path) -> None:
 
 def _pictures(data: str, inputs_key: str | None, distributions: Distributions) -> Any:
     """Return the samples as they are, so that pictures look as they do in their files."""
-    from probly_data_generator_command_line.data.loading import DataSettings, load_data  # noqa: PLC0415  # only where it is asked for
-
     loaded = load_data(data, DataSettings(inputs_key=inputs_key, raw=True))
     rows = len(distributions)
     if loaded.length not in (None, rows):
@@ -90,8 +90,9 @@ def _pictures(data: str, inputs_key: str | None, distributions: Distributions) -
     stored = getattr(distributions, "sample_keys", None)
     if stored is not None and loaded.keys is not None:
         _compare_keys(data, [str(key) for key in stored], loaded.keys)
-    if isinstance(distributions, Store):
-        _compare_arrays(data, distributions.spec.identity.get("dataset"), loaded.samples)
+    store = as_store(distributions)
+    if store is not None:
+        _compare_arrays(data, store.spec.identity.get("dataset"), loaded.samples)
     return loaded.samples
 
 
@@ -108,7 +109,9 @@ def _compare_keys(data: str, stored: list[str], found: list[str]) -> None:
 
 def _compare_arrays(data: str, stored: Any, samples: Any) -> None:
     """Warn of other arrays than the rows were made from; the same ones before they were normalised may be meant."""
-    found = describe_dataset(samples) if isinstance(stored, Mapping) and stored.get("type") == "arrays" else {}
+    if not isinstance(stored, Mapping) or stored.get("type") != "arrays":
+        return
+    found = describe_dataset(samples, load_backend(find_backend("numpy")))
     if found.get("type") == "arrays" and _first(found["content"]) != _first(stored["content"]):
         message = "its inputs are not the arrays that the rows were made from; see that their order is the same"
         click.echo(f"Warning: --data {data}: {message}", err=True)

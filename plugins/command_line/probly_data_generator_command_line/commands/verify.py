@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from probly.data_generator.errors import StoreError
-from probly.data_generator.store import Store
 from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
 from probly_data_generator_command_line.opening import check_there, missing_rows, open_any
 from probly_data_generator_command_line.printing import emit
+from probly_data_generator_command_line.stores import as_store
 
 
 @subcommand("verify", "first-order verify teacher.fod")
@@ -37,15 +37,16 @@ def _problems(path: Path) -> tuple[list[str], int | None]:
         distributions = open_any(path)
     except StoreError as error:
         return [str(error)], None
-    if not isinstance(distributions, Store):  # reading a file checks all of it
+    store = as_store(distributions)
+    if store is None:  # reading a file checks all of it
         return [], len(distributions)
     problems = []
     try:
-        distributions.verify()
+        store.verify()
     except StoreError as error:
         lines = str(error).splitlines()
         problems += [f"{line}; remove that shard, and the same `first-order generate` makes it again" for line in lines]
-    if not distributions.complete:
-        text = f"{path}: {missing_rows(distributions)}; the same `first-order generate` command completes it"
+    if not store.complete:
+        text = f"{path}: {missing_rows(store)}; the same `first-order generate` command completes it"
         problems.append(text)
-    return problems, len(distributions)
+    return problems, len(store)

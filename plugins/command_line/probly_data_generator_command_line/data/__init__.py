@@ -1,0 +1,1 @@
+"""From what ``--data`` names to a dataset: arrays, tables, pictures, saved datasets."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from probly_data_generator_command_line.data.loading import (
+from probly_data_generator_command_line.data.settings import (
     INPUT_NAMES,
     LABEL_NAMES,
     Data,

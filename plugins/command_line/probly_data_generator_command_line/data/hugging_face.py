@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from probly_data_generator_command_line.data.loading import (
+from probly_data_generator_command_line.data.pictures import check_settings, describe_settings, to_array, to_look_at
+from probly_data_generator_command_line.data.settings import (
     INPUT_NAMES,
     LABEL_NAMES,
     Data,
@@ -16,7 +17,6 @@ from probly_data_generator_command_line.data.loading import (
     label_positions,
     missing_inputs,
 )
-from probly_data_generator_command_line.data.pictures import check_settings, describe_settings, to_array, to_look_at
 from probly_data_generator_command_line.errors import InputError
 
 PICTURE_NAMES = ("image", "img", *INPUT_NAMES)
@@ -63,7 +63,7 @@ def _inputs(path: Path, names: list[str], settings: DataSettings) -> list[str]:
 
 def _load(path: Path) -> Any:
     try:
-        from datasets import load_from_disk  # noqa: PLC0415  # an optional library
+        from datasets import load_from_disk  # an optional library
     except ImportError as error:
         message = f"{path} needs datasets, which cannot be imported ({error}); run: pip install datasets"
         raise ImportError(message) from error

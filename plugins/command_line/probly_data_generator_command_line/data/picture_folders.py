@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from probly_data_generator_command_line.data.loading import Data, DataSettings, label_positions
 from probly_data_generator_command_line.data.pictures import (
     PictureFiles,
     check_settings,
@@ -13,6 +12,7 @@ from probly_data_generator_command_line.data.pictures import (
     describe_settings,
     pillow,
 )
+from probly_data_generator_command_line.data.settings import Data, DataSettings, label_positions
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.printing import shortened
 

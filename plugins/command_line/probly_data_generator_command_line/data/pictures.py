@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probly_data_generator_command_line.data.loading import PictureSettings
+from probly_data_generator_command_line.data.settings import PictureSettings
 from probly_data_generator_command_line.errors import InputError
 
 THREADS = 8
@@ -21,7 +21,7 @@ def pillow() -> Any:
         ImportError: It is not installed; the message says what to run.
     """
     try:
-        from PIL import Image  # noqa: PLC0415  # an optional library
+        from PIL import Image  # an optional library
     except ImportError as error:
         message = f"pictures need Pillow, which cannot be imported ({error}); run: pip install pillow"
         raise ImportError(message) from error

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from probly.data_generator.formats.shared import optional_library
-from probly_data_generator_command_line.data.loading import (
+from probly_data_generator_command_line.data.settings import (
     INPUT_NAMES,
     LABEL_NAMES,
     Data,
