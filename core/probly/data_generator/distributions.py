@@ -127,8 +127,8 @@ class Distributions(Mapping[int, FloatRows]):
             >>> Distributions([[0.25, 0.75], [1.0, 0.0]], [3, 8]).head(1)
             Distributions(1 samples x 2 classes)
         """
-        keys = self.indices[:count]
-        return self.of_checked(self.gather(keys), keys, None if self.labels is None else self.labels[:count], self.meta)
+        keys, labels = self.indices[:count], self.labels
+        return Distributions.of_checked(self.gather(keys), keys, None if labels is None else labels[:count], self.meta)
 
     def missing(self, length: int) -> Indices:
         """Return those of the indices 0 ... length - 1 that have no distribution."""

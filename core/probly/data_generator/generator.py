@@ -312,6 +312,11 @@ class FirstOrderDataGenerator:
         return choosing.load(path)
 
     @property
+    def loaded_model(self) -> Any:
+        """What ``load_model`` returned: its ``device`` and, where it has them, ``class_names``, ``options``, ``channels``."""
+        return self._loaded
+
+    @property
     def current_device(self) -> str:
         """The device that the model runs on: the resolved name of ``device``."""
         return str(self._loaded.device)

@@ -49,6 +49,16 @@ class MappedShards:
         """Return the number of shards."""
         return len(self.ranges)
 
+    def first(self, rows: int) -> dict[Range, str | None]:
+        """Return the shards that hold the first rows, with their checksums."""
+        found: dict[Range, str | None] = {}
+        for part, checksum in zip(self.ranges, self._checksums, strict=True):
+            if rows <= 0:
+                break
+            found[part] = checksum
+            rows -= part.stop - part.start
+        return found
+
     def shard(self, number: int) -> Shard:
         """Return a shard, verified if it has not been before.
 

@@ -77,6 +77,10 @@ class Store(Distributions):
             raise StoreError(message)
         return keys
 
+    def head(self, count: int) -> Distributions:
+        """Return the first rows with their labels and all of the metadata; the shards that hold them are read."""
+        return Distributions.head(Store(self.path, self.spec, self._shards.first(count), complete=False), count)
+
     @property
     def labels(self) -> npt.NDArray[Any] | None:  # type: ignore[override]  # read when asked for
         """The labels in the order of ``indices``, or None if not every shard has them."""
