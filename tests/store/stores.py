@@ -36,7 +36,15 @@ def generator(model=None, **options):
 
 
 def run(
-    path, data=DATA, *, shard_megabytes=TEN_ROWS, shard_seconds=1e9, encoding="float32", representation=None, keys=None, **options
+    path,
+    data=DATA,
+    *,
+    shard_megabytes=TEN_ROWS,
+    shard_seconds=1e9,
+    encoding="float32",
+    representation=None,
+    keys=None,
+    **options,
 ):
     return generator(**options).generate_distributions(
         data,

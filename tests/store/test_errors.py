@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from probly.data_generator import StoreError, batches, checking
+from probly.data_generator import StoreError
+from probly.data_generator.run import loop
 from probly.data_generator.store import open_partial
 from probly_data_generator_store import files, lock, writer
 from tests.store import stores
@@ -292,8 +293,7 @@ def test_a_handler_of_somebody_elses_stays(tmp_path):
 def test_time_closes_a_shard_too(tmp_path, monkeypatch):
     now = iter(range(10**6))
     monkeypatch.setattr(writer, "clock", lambda: next(now))
-    monkeypatch.setattr(batches, "QUICK", 0)  # slow batches come one by one ...
-    monkeypatch.setattr(checking, "LONGEST_WAIT", 0)  # ... and are written one by one
+    monkeypatch.setattr(loop, "LONGEST_WAIT", 0)  # batches are handed on one by one
     stores.run(tmp_path / "a.fod", shard_megabytes=1, shard_seconds=3)
     # The clock is read once when a shard begins and once after each batch.
     assert min(os.listdir(tmp_path / "a.fod" / "shards")) == "000000000000-000000000015.safetensors"
