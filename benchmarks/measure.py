@@ -61,6 +61,13 @@ def medians_of(taken):
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
+def microseconds(row, samples, ours, base):
+    """Return what we add to a batch beyond the base: the median over the rounds, in microseconds."""
+    batches = -(-samples // row.batch)
+    rounds = zip(ours, base, strict=False)
+    return statistics.median(1e6 * (mine - its) / batches for mine, its in rounds)
+
+
 def measure(row, samples=None, rounds=None, seconds=60.0, workers=2):
     """Return the figures of a row; contestants that are not installed say so."""
     number, missing = samples or samples_of(row), {}
@@ -78,6 +85,8 @@ def measure(row, samples=None, rounds=None, seconds=60.0, workers=2):
         "rounds": len(taken["ours"]),
         "base": base,
         "limit": row.limit if number >= samples_of(row) else None,  # a short run is mostly its start
+        "microseconds": microseconds(row, number, taken["ours"], taken[base]),
+        "limit_microseconds": row.limit_microseconds,
         "date": time.strftime("%Y-%m-%d"),
         "contestants": {
             name: {"seconds": times, "median": medians[name], "ratio": timing.ratio(times, taken[base])}

@@ -30,7 +30,10 @@ TITLES = {
     "formats": "Formats",
 }
 NOTES = {
-    "rows": "Ratios of times: 1.05 means 5 % longer than the base. Milliseconds are those of the base.",
+    "rows": (
+        "Ratios of times: 1.05 means 5 % longer than the base. Milliseconds are those of the base; microseconds are "
+        "what our run adds to each batch."
+    ),
     "guide": (
         "10,000 samples, 10 classes, batch 64. The guide's figures are of a GPU and a model that it does not name; "
         "ours are of this machine's CPU. Peak memory is that of the whole process, framework and samples included."

@@ -14,7 +14,9 @@ MODELS = {
 DATA = ("arrays", "images", "loader")
 BATCHES = (64, 256)
 SINKS = ("memory", "store", "first")
-LIMITS = {"linear": 1.5, "cnn": 1.05, "resnet": 1.05}
+LIMITS = {"cnn": 1.05, "resnet": 1.05, "sklearn": 1.05}
+MICROSECONDS = 60
+"""What a run may add to each batch of a model that takes next to no time itself."""
 
 
 class Row(NamedTuple):
@@ -53,9 +55,14 @@ class Row(NamedTuple):
             return None
         if self.sink == "store":
             return 1.1 if self.model == "cnn" and self.data == "arrays" else None
-        if self.framework == "numpy":
-            return 1.2 if self.data == "arrays" else None
-        return LIMITS[self.model] if self.data == "arrays" else 1.0
+        if self.data == "arrays":
+            return LIMITS.get(self.model)
+        return None if self.framework == "numpy" else 1.0
+
+    @property
+    def limit_microseconds(self):
+        """What we should not add to a batch beyond the base, or None where the ratio is what matters."""
+        return MICROSECONDS if (self.model, self.data, self.sink) == ("linear", "arrays", "memory") else None
 
     def base(self, medians):
         """Return who the others are divided by: our own run into memory, the loop by hand, or the best loader loop.

@@ -117,9 +117,24 @@ def from_benchmarks(name, monkeypatch):
 )
 def test_a_target_is_met_up_to_the_second_decimal(measured, monkeypatch, low, median, high, said):
     row = figures(measured[0])["rows"][0]
+    row["microseconds"], row["limit_microseconds"] = 0.4, None
     row["limit"], row["contestants"]["ours"]["ratio"] = 1.05, {"median": median, "low": low, "high": high}
     report = from_benchmarks("report", monkeypatch)
-    assert f"| {low:.2f}..{high:.2f} | <= 1.05 {said} |" in report.as_markdown(*report.rows_table([row]))
+    assert f"{low:.2f}..{high:.2f} | 0 | <= 1.05 {said} |" in report.as_markdown(*report.rows_table([row]))
+
+
+@pytest.mark.parametrize(("added", "said"), [(12.3, "12 | <= 60 met"), (61.0, "61 | <= 60 MISSED")])
+def test_what_a_linear_model_is_judged_by_is_microseconds_a_batch(measured, monkeypatch, added, said):
+    row = figures(measured[0])["rows"][0]
+    row["microseconds"], row["limit_microseconds"] = added, 60
+    report = from_benchmarks("report", monkeypatch)
+    assert f"| {said} |" in report.as_markdown(*report.rows_table([row]))
+    measure = from_benchmarks("measure", monkeypatch)
+    rows = from_benchmarks("rows", monkeypatch)
+    assert (
+        measure.microseconds(rows.Row("numpy", "linear", "arrays", 64, "memory"), 129, [0.4, 0.7], [0.1, 0.1])
+        == 150_000
+    )
 
 
 @pytest.mark.parametrize("number", [1, 2, 5, 6, 7, 20, 41])
