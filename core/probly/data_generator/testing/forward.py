@@ -52,14 +52,15 @@ class ForwardChecks(Suite):
         seen = []
 
         def transform(outputs: Any) -> Any:
-            names, (first, second) = sorted(outputs), outputs["pair"]
-            seen.append((names, *(int(part.shape[0]) for part in (outputs["logits"], first, second))))
-            return second
+            whole, parts = outputs
+            sizes = [int(part.shape[0]) for part in (whole, parts["first"], parts["logits"])]
+            seen.append((type(outputs), sorted(parts), sizes))
+            return parts["logits"]
 
-        model = self.function(lambda batch: {"logits": batch, "pair": (batch[:1], batch)})
+        model = self.function(lambda batch: (batch, {"logits": batch, "first": batch[:1]}))
         distributions = self.run(model, rows, output_transform=transform, batch_size=4)
         np.testing.assert_array_equal(distributions.probabilities, rows)
-        assert seen == [(["logits", "pair"], 4, 1, 4), (["logits", "pair"], 2, 1, 2)]
+        assert seen == [(tuple, ["first", "logits"], [4, 1, 4]), (tuple, ["first", "logits"], [2, 1, 2])]
         assert distributions.meta["output_mode"] == "transform"
 
     @needs("functions")
