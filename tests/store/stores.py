@@ -1,10 +1,14 @@
 """A small run that streams to a store, and what its rows must be."""
 
 import contextlib
+import os
 
 import numpy as np
 
-from probly.data_generator import FirstOrderDataGenerator
+from probly.data_generator import FirstOrderDataGenerator, hookimpl
+from probly.data_generator.discovery.listing import find_backend
+from probly.data_generator.discovery.loading import load_backend
+from probly.data_generator.run.identity import describe_dataset
 from probly_data_generator_store import files, publisher
 
 CLASSES = 3
@@ -85,3 +89,46 @@ def watching(before):
     finally:
         for name, original in originals.items():
             setattr(files, name, original)
+
+
+class Counting:
+    """A wrapper that counts the rows that the model computes."""
+
+    def __init__(self):
+        self.rows = 0
+
+    @hookimpl(wrapper=True)
+    def forward(self, inputs):
+        self.rows += len(inputs)
+        return (yield)
+
+
+class Images:
+    """A dataset that is read sample by sample."""
+
+    def __init__(self, inputs=INPUTS, labels=LABELS):
+        self.inputs, self.labels, self.read = inputs, labels, []
+
+    def __len__(self):
+        return len(self.inputs)
+
+    def __getitem__(self, index):
+        self.read.append(index)
+        return self.inputs[index], int(self.labels[index])
+
+
+def probed():
+    """Return the samples that are read to tell a dataset from another one."""
+    dataset = Images()
+    describe_dataset(dataset, load_backend(find_backend("numpy")))
+    return dataset.read
+
+
+def shard(path, number):
+    """Return the path of a shard."""
+    return path / "shards" / sorted(os.listdir(path / "shards"))[number]
+
+
+def pointer(array):
+    """Return where an array's memory begins."""
+    return array.__array_interface__["data"][0]

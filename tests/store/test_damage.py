@@ -15,7 +15,8 @@ from tests.store.damage import MANIFEST, TWELVE, flipped, is_right, names, notic
 @pytest.mark.parametrize("name", [0, 1, 2, 3])
 def test_every_flipped_bit_is_noticed(store, name):
     # A shard is looked at by verify alone, which opens the store again.
-    opened = {} if name < 2 else {"opened": lambda path, found=open_store(store): found}
+    found = open_store(store)
+    opened = {} if name < 2 else {"opened": lambda path: found}
     missed = [bit for bit in flipped(store / names(store)[name]) if not noticed(store, **opened)]
     assert missed == []
     assert not noticed(store)  # all is well again

@@ -15,7 +15,6 @@ import pytest
 from probly.data_generator import (
     AlignmentError,
     Distributions,
-    FirstOrderDataset,
     StoreError,
     metrics,
     output_dataloader,
@@ -24,6 +23,7 @@ from probly.data_generator.metrics import report
 from probly.data_generator.store import open_partial, open_store
 from probly_data_generator_store.writer import Limits, StoreWriter
 from tests.store import stores
+from tests.store.stores import pointer
 
 ROOT = Path(__file__).parents[2]
 
@@ -158,10 +158,6 @@ def test_pickling_sends_the_path(path, tmp_path, monkeypatch):
         store.verify()
 
 
-def pointer(array):
-    return array.__array_interface__["data"][0]
-
-
 def test_rows_are_views_of_the_file_at_multiples_of_64_bytes(path):
     store = open_store(path)
     for positions, block in store.blocks():
@@ -174,81 +170,6 @@ def test_rows_are_views_of_the_file_at_multiples_of_64_bytes(path):
     assert pointer(np.asarray(one)) == pointer(one[0]) == pointer(one.probabilities)
     with pytest.raises(ValueError, match="read-only"):
         one[0][0] = 1
-
-
-def test_torch_shares_memory_with_a_private_map(path):
-    import torch
-
-    store, before = open_store(path), (path / "shards" / "000000000000-000000000010.safetensors").read_bytes()
-    for positions, block in store.blocks(writable=True):
-        tensor = torch.from_numpy(block)  # warns, and here fails, on memory that is read-only
-        assert tensor.data_ptr() == pointer(block)
-        assert tensor.data_ptr() % 64 == 0
-        np.testing.assert_array_equal(tensor.numpy(), stores.EXPECTED.probabilities[positions.start : positions.stop])
-        tensor[0] = 7
-    assert stores.agrees(store)
-    assert (path / "shards" / "000000000000-000000000010.safetensors").read_bytes() == before
-
-
-def test_jax_shares_memory(path):
-    import jax
-
-    for writable in (False, True):
-        for _, block in open_store(path).blocks(writable=writable):
-            array = jax.device_put(block, may_alias=True)
-            assert array.unsafe_buffer_pointer() == pointer(block)
-            np.testing.assert_array_equal(np.asarray(array), block)
-
-
-def test_tensorflow_shares_memory_with_a_private_map(path):
-    import tensorflow as tf
-
-    for _, block in open_store(path).blocks(writable=True):
-        tensor = tf.experimental.dlpack.from_dlpack(block.__dlpack__())
-        assert pointer(np.asarray(memoryview(tensor))) == pointer(block)
-
-
-LOADER = """
-    import sys
-    import numpy as np
-    import torch
-    from probly.data_generator.store import open_store
-    from probly_data_generator_torch.data import FirstOrderDataset
-    from tests.store import stores
-
-    if __name__ == "__main__":
-        base = torch.utils.data.TensorDataset(torch.from_numpy(stores.INPUTS), torch.from_numpy(stores.LABELS))
-        dataset = FirstOrderDataset(base, open_store(sys.argv[1]))
-        how = {} if sys.argv[2] == "none" else {"num_workers": 2, "multiprocessing_context": sys.argv[2]}
-        seen = []
-        for inputs, labels, rows in torch.utils.data.DataLoader(dataset, batch_size=8, shuffle=True, **how):
-            for sample, label, row in zip(inputs, labels, rows, strict=True):
-                (index,) = np.flatnonzero((stores.INPUTS == sample.numpy()).all(axis=1))
-                assert stores.LABELS[index] == label
-                assert row.numpy().tobytes() == stores.EXPECTED[index].tobytes()
-                seen.append(index)
-        assert sorted(seen) == list(range(stores.ROWS))
-"""
-
-
-@pytest.mark.parametrize("how", ["none", "fork", "spawn"])
-def test_torch_loaders(path, how):
-    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(LOADER), path, how]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def test_the_other_loaders(path):
-    import jax
-
-    from probly_data_generator_jax.data import output_dataloader as jax_loader
-
-    store = open_store(path)
-    assert FirstOrderDataset(stores.DATA, store)[12][2].tobytes() == stores.EXPECTED[12].tobytes()
-    for loader in (output_dataloader, jax_loader):
-        rows = [batch[2] for batch in loader(stores.DATA, store, batch_size=8)]
-        assert isinstance(rows[0], np.ndarray if loader is output_dataloader else jax.Array)
-        assert np.concatenate(rows).tobytes() == stores.EXPECTED.probabilities.tobytes()
 
 
 def test_threads_read_one_store(path):
