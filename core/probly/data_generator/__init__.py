@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from probly.data_generator.bound_generator import BaseDataGenerator, create_data_generator
     from probly.data_generator.discovery.diagnosis import BackendReport, check_backend
-    from probly.data_generator.discovery.listing import BackendInfo, list_backends
+    from probly.data_generator.discovery.listing import BackendInfo, list_backends, list_wrappers
     from probly.data_generator.distributions import Distributions
     from probly.data_generator.errors import (
         AlignmentError,
@@ -51,12 +51,13 @@ __all__ = [
     "create_data_generator",
     "hookimpl",
     "list_backends",
+    "list_wrappers",
     "output_dataloader",
 ]
 
 _HOMES = {
     "discovery.diagnosis": ("BackendReport", "check_backend"),
-    "discovery.listing": ("BackendInfo", "list_backends"),
+    "discovery.listing": ("BackendInfo", "list_backends", "list_wrappers"),
     "soft_targets": ("FirstOrderDataset", "output_dataloader"),
     "distributions": ("Distributions",),
     "errors": tuple(name for name in __all__ if name.endswith("Error")),

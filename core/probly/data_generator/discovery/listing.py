@@ -65,6 +65,16 @@ def list_backends() -> dict[str, BackendInfo]:
     return {info.name if info.name in single else alias: info for alias, info in single.items()}
 
 
+def list_wrappers() -> dict[str, BackendInfo]:
+    """Return the installed wrapper plugins by name, without importing any of them; see ``list_backends``.
+
+    Examples:
+        >>> all(info.distribution for info in list_wrappers().values())
+        True
+    """
+    return {name: infos[0] for name, infos in claims(WRAPPERS).items() if len(infos) == 1}
+
+
 def find_backend(name: str) -> BackendInfo:
     """Return the installed backend of this name or alias.
 
