@@ -6,8 +6,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from probly.data_generator.discovery.choosing import choose_backend
 from probly.data_generator.discovery.listing import explain_missing, find_backend
 from probly.data_generator.discovery.loading import load_backend
@@ -22,7 +20,7 @@ from probly.data_generator.run.identity import run_identity
 from probly.data_generator.run.loop import enter_at, run_batches
 from probly.data_generator.run.progress import Callback, check_progress, tracked
 from probly.data_generator.run.provenance import RunRecord, run_metadata
-from probly.data_generator.run.scores import ScoreReader, check_output_mode, check_scores, is_half
+from probly.data_generator.run.scores import ScoreReader, check_output_mode, is_half
 from probly.data_generator.run.sinks import MemorySink, Sink
 from probly.data_generator.temperature import Temperature
 from probly.data_generator.toolkit.outputs import pick_scores
@@ -313,7 +311,7 @@ class FirstOrderDataGenerator:
 
     @property
     def loaded_model(self) -> Any:
-        """What ``load_model`` returned: its ``device`` and, where it has them, ``class_names``, ``options``, ``channels``."""
+        """What ``load_model`` returned: its ``device`` and, where it has them, ``class_names``, ``options`` and so on."""
         return self._loaded
 
     @property
@@ -330,14 +328,8 @@ class FirstOrderDataGenerator:
         if self.output_transform:
             return self.output_transform(outputs)
         found = pick_scores(outputs)
-        where, half = "to_probs", is_half(found.dtype)
         hosted = self.backend.hook.to_device(data=found, device=HOST)
-        scores = check_scores(hosted, len(hosted) if np.ndim(hosted) else 1, where)
-        reader = self._reader(self._loaded)
-        rows = reader.read(scores, where, np.arange(len(scores)), half=half)
-        rows = rows.astype(rows.dtype if rows.dtype == np.float64 else np.float32)
-        reader.to_rows(rows)
-        return self.to_device(rows.astype(np.float32, copy=False))
+        return self.to_device(self._reader(self._loaded).rows_of(hosted, "to_probs", half=is_half(found.dtype)))
 
     def prepares_batch_inp(self, sample: Any) -> Any:
         """Return the model's input of a sample or a batch."""

@@ -3,10 +3,8 @@
 import math
 from typing import Any
 
-import numpy as np
-
 from probly.data_generator.rows import FloatRows
-from probly.data_generator.run.scores import ScoreReader, check_scores, is_half
+from probly.data_generator.run.scores import ScoreReader, is_half
 from probly.data_generator.toolkit.arrays import to_host
 from probly.data_generator.toolkit.outputs import pick_scores
 
@@ -33,6 +31,7 @@ class Temperature:
         ValueError: The temperature or the mode is out of its domain.
 
     Examples:
+        >>> import numpy as np
         >>> from probly.data_generator import FirstOrderDataGenerator
         >>> generator = FirstOrderDataGenerator(lambda inputs: inputs, output_transform=Temperature(2.0))
         >>> logits = 2.0 * np.log([[0.25, 0.75]])
@@ -71,17 +70,13 @@ class Temperature:
             TypeError: The outputs are class labels, or no array.
 
         Examples:
+            >>> import numpy as np
             >>> Temperature(0.5, "logits")(np.array([[0.0, np.log(2.0)]]))
             array([[0.2, 0.8]], dtype=float32)
         """
         found = pick_scores(outputs)
-        hosted = np.asarray(to_host(found))
-        reader, where = ScoreReader(self.output_mode, self.temperature), repr(self)
-        scores = check_scores(hosted, len(hosted) if hosted.ndim else 1, where)
-        rows = reader.read(scores, where, np.arange(len(scores)), half=is_half(found.dtype))
-        rows = rows.astype(np.float64)
-        reader.to_rows(rows)
-        return rows.astype(np.float32)
+        reader = ScoreReader(self.output_mode, self.temperature)
+        return reader.rows_of(to_host(found), repr(self), half=is_half(found.dtype))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send what it was made of."""

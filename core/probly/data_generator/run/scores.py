@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import InvalidOutputError
-from probly.data_generator.rows import find_bad_row
+from probly.data_generator.rows import FloatRows, find_bad_row
 from probly.data_generator.toolkit.outputs import describe
 
 Scores = npt.NDArray[Any]
@@ -222,6 +222,20 @@ class ScoreReader:
         if self.temperature is not None:
             scores /= self.temperature
         softmax_in_place(scores)
+
+    def rows_of(self, outputs: Any, where: str, *, half: bool) -> FloatRows:
+        """Return the rows of one batch alone, unchecked: what a run does to each.
+
+        Args:
+            outputs: Scores in host memory.
+            where: What they are called in messages.
+            half: See ``read``.
+        """
+        array = np.asarray(outputs)
+        scores = check_scores(outputs, len(array) if array.ndim else 1, where)
+        rows = self.read(scores, where, np.arange(len(scores)), half=half).astype(np.float64)
+        self.to_rows(rows)
+        return rows.astype(np.float32)
 
     def remedy(self) -> str:
         """Say what to do about a row that is no distribution."""
