@@ -36,7 +36,7 @@ from sklearn.svm import SVC, LinearSVC
 
 from probly.data_generator import FirstOrderDataGenerator, StoreError
 from probly.data_generator.hookspecs import hookimpl
-from probly_data_generator_sklearn.fitted import digest_of_fitted
+from probly_data_generator_sklearn.digest import digest_of_fitted
 from tests.frameworks.sklearn import Identity
 
 X, Y = load_iris(return_X_y=True)
@@ -82,7 +82,7 @@ def run(path, model, data=(X, SPECIES), **options):
 
 def test_the_digest_is_the_same_in_another_process():
     code = (
-        "from tests.sklearn_backend.test_fitted import ESTIMATORS, digest_of_fitted, fitted\n"
+        "from tests.sklearn_backend.test_digest import ESTIMATORS, digest_of_fitted, fitted\n"
         "junk = [bytearray(b'junk') * n for n in range(1000)]\n"  # memory that is not zero
         "for name in ESTIMATORS: print(name, digest_of_fitted(fitted(name)), sep=': ')"
     )
