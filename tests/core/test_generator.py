@@ -278,3 +278,38 @@ def test_the_format_of_out_must_take_rows_as_they_come(tmp_path):
     with pytest.raises(ValueError, match="keys are kept by a store only"):
         generator().generate_distributions(LOGITS, keys=["a"])
     assert not list(tmp_path.iterdir())
+
+
+class Copied:
+    """A loaded model that holds a copy of the live one's scale, and says whether it is still the same."""
+
+    device = "cpu"
+
+    def __init__(self, live):
+        self.live, self.scale = live, live.scale
+
+    def is_current(self):
+        return self.scale == self.live.scale
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_weights_that_change_before_the_first_run_are_used(changed):
+    loaded = []
+
+    class Watch:
+        @hookimpl(wrapper=True)
+        def load_model(self, source):
+            yield
+            loaded.append(Copied(source))
+            return loaded[-1]
+
+        @hookimpl(tryfirst=True)
+        def forward(self, model, inputs):
+            return inputs * model.scale
+
+    model = type("Model", (), {"scale": 1.0, "__call__": lambda self, batch: batch})()
+    made = generator(model, output_mode="logits", wrappers=[Watch()])
+    model.scale = 2.0 if changed else 1.0
+    found = made.generate_distributions(LOGITS).probabilities
+    np.testing.assert_allclose(found, reference.softmax(model.scale * LOGITS), rtol=0, atol=1e-6)
+    assert len(loaded) == (2 if changed else 1)

@@ -132,9 +132,11 @@ class FirstOrderDataGenerator:
             raise
 
     def _current_model(self) -> Any:
-        """Return the loaded model, loaded afresh for a later run of a live object, whose weights may have changed."""
-        if self._fresh or isinstance(self.model, str | PathLike | tuple):  # a tuple is a builder and its weight file
-            self._fresh = False
+        """Return the loaded model, loaded afresh where a live one may have other weights by now."""
+        first, self._fresh = self._fresh, False
+        if isinstance(self.model, str | PathLike | tuple):  # a tuple is a builder and its weight file
+            return self._loaded
+        if first and getattr(self._loaded, "is_current", _nothing_was_copied)():
             return self._loaded
         loaded = self._loaded = self._load_model()
         return loaded  # another thread's run has its own
@@ -339,3 +341,7 @@ class FirstOrderDataGenerator:
         """Return ``{layer: {"mu": ..., "rho": ...}}`` of the model's Bayesian layers as the framework's tensors."""
         posterior: Mapping[str, Mapping[str, Any]] = self._answer("posterior_params", model=self._current_model())
         return posterior
+
+
+def _nothing_was_copied() -> bool:
+    return True

@@ -35,7 +35,7 @@ def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> A
     """Return a model that the other hooks accept, ready for inference on ``device``.
 
     Called once per generator, when it is made, so that a bad source fails early; and once more for every later run of a
-    live model, because its weights may have changed in between.
+    live model, because its weights may have changed in between (for the first run only if ``is_current`` says so).
 
     Args:
         source: A live model, a ``"module:attribute"`` string (``toolkit.importing.import_model`` resolves it), or the
@@ -51,8 +51,9 @@ def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> A
         Any object with an attribute ``device`` (the resolved device name, recorded in the metadata). Recorded, too, if
         it has them: ``class_names`` (a list of str, or None) and ``options`` (a dict of those that may change the
         rows; a store is continued with the same ones only). ``output_mode``, ``"logits"`` or ``"probs"``, says what its
-        scores are where that is known whatever their values; the user is then refused the other one. The command line
-        reads ``channels``, ``"first"`` or ``"last"``: which axis of a picture the model expects its channels on.
+        scores are where that is known whatever their values; the user is then refused the other one. ``is_current``, a
+        function without arguments, says before the first run whether the live model still has the weights that were
+        copied from it; without it, none were copied. The command line reads ``channels``, ``"first"`` or ``"last"``: which axis of a picture the model expects its channels on.
 
     Raises:
         ValueError: The device is not available (the message says "available:" and lists those that are), or an option
