@@ -271,9 +271,9 @@ def test_a_live_model_is_loaded_once_for_its_first_run_and_once_for_each_later_o
 
 
 def test_the_format_of_out_must_take_rows_as_they_come(tmp_path):
-    with pytest.raises(ValueError, match=r"rows cannot be streamed to \.json; pass a store's path, which ends in .fod"):
+    with pytest.raises(ValueError, match=r"rows cannot be streamed to \.json; pass a store's path, which ends in"):
         generator().generate_distributions(LOGITS, out=tmp_path / "rows.json")
-    with pytest.raises(ValueError, match="expected a store's path, which ends in .fod"):
+    with pytest.raises(ValueError, match=r"expected a store's path, which ends in \.fod"):
         generator().generate_distributions(LOGITS, out=tmp_path / "my.rows")
     with pytest.raises(ValueError, match="keys are kept by a store only"):
         generator().generate_distributions(LOGITS, keys=["a"])

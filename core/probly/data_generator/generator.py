@@ -313,7 +313,7 @@ class FirstOrderDataGenerator:
 
     @property
     def loaded_model(self) -> Any:
-        """What ``load_model`` returned: its ``device`` and, where it has them, ``class_names``, ``options`` and so on."""
+        """What ``load_model`` returned, with its ``device`` and, where it has them, ``class_names`` and ``options``."""
         return self._loaded
 
     @property

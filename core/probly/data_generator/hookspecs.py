@@ -53,7 +53,8 @@ def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> A
         rows; a store is continued with the same ones only). ``output_mode``, ``"logits"`` or ``"probs"``, says what its
         scores are where that is known whatever their values; the user is then refused the other one. ``is_current``, a
         function without arguments, says before the first run whether the live model still has the weights that were
-        copied from it; without it, none were copied. The command line reads ``channels``, ``"first"`` or ``"last"``: which axis of a picture the model expects its channels on.
+        copied from it; without it, none were copied. The command line reads ``channels``, ``"first"`` or ``"last"``:
+        which axis of a picture the model expects its channels on.
 
     Raises:
         ValueError: The device is not available (the message says "available:" and lists those that are), or an option

@@ -31,6 +31,10 @@ class NumpyModel(NamedTuple):
     class_names: list[str] | None
     device: str = "cpu"
 
+    def is_current(self) -> bool:
+        """Return whether the classes are those that were read: a model may be fitted after its generator was made."""
+        return self.class_names == _class_names(self.source, self.function)
+
 
 @hookimpl
 def load_model(source: Any, device: str | None) -> NumpyModel:
@@ -44,8 +48,12 @@ def load_model(source: Any, device: str | None) -> NumpyModel:
     if not callable(function):
         message = f"expected a callable or an object with predict_proba as model, got {type(source).__name__}"
         raise TypeError(message)
+    return NumpyModel(function, source, _class_names(source, function))
+
+
+def _class_names(source: Any, function: Any) -> list[str] | None:
     classes = getattr(source, "classes_", None) if function is not source else None
-    return NumpyModel(function, source, None if classes is None else [str(name) for name in classes])
+    return None if classes is None else [str(name) for name in classes]
 
 
 @hookimpl
