@@ -24,7 +24,7 @@ def to_tensor(leaf: Any, device: str) -> Any:
 
     Args:
         leaf: A tensor, which nobody can write to and is passed on where it is on the device already; a variable or an
-            array, which is copied; or anything else.
+            array, which is copied, also if TensorFlow has no such dtype; or anything else.
         device: A short name, as ``devices.resolve_device`` returns it.
     """
     if isinstance(leaf, tf.Tensor) and _is_on(leaf, device):
@@ -32,7 +32,7 @@ def to_tensor(leaf: Any, device: str) -> Any:
     if not isinstance(leaf, tf.Tensor | tf.Variable):
         array = _as_array(leaf)
         if array is None:
-            return leaf
+            return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
         leaf = array
     # Accelerators hold no text.
     is_text = tf.as_dtype(leaf.dtype) == tf.string

@@ -16,26 +16,27 @@ class Step:
 
     Args:
         function: The model: inputs of a batch to outputs, with everything stochastic off.
+        module: What may have an attribute ``run_eagerly``, which is True where no graph is wanted.
         device: Where it runs, if there is no strategy.
         strategy: Splits each batch over its replicas.
-        eager: Whether to run without a graph.
         xla: Whether XLA compiles the graph, once per shape; the last batch is padded to that of the others.
     """
 
     def __init__(
         self,
         function: Callable[[Any], Any],
+        module: Any,
         device: str,
         strategy: tf.distribute.Strategy | None = None,
         *,
-        eager: bool = False,
         xla: bool = False,
     ) -> None:
         self.function = function
+        self.module = module
         self.device = device
         self.strategy = strategy
-        self.eager = eager
         self.xla = xla
+        self.eager = False  # until it cannot be traced
         self.compiled = tf.function(
             self._run, autograph=False, reduce_retracing=True, jit_compile=True if xla else None
         )
@@ -56,8 +57,11 @@ class Step:
             return self._call(inputs)
 
     def _call(self, inputs: Any) -> Any:
+        # Keras's way to say so, compile(run_eagerly=True), serves for any callable.
+        if self.eager or getattr(self.module, "run_eagerly", False) is True or tf.config.functions_run_eagerly():
+            return self._run(inputs)
         # Samples that are no tensors would be compiled in as constants, once per batch.
-        if self.eager or tf.config.functions_run_eagerly() or not all(map(_is_traceable, leaves(inputs))):
+        if not all(map(_is_traceable, leaves(inputs))):
             return self._run(inputs)
         # A graph is made for any number of rows, before the first batch that needs it: what goes wrong while a model
         # meets symbolic tensors is then no failure of the computation.

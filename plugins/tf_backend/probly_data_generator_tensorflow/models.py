@@ -27,7 +27,7 @@ class TensorFlowModel:
         function: The model: inputs of a batch to outputs, with everything stochastic off.
         device: Where it runs, if there is no strategy.
         module: What holds the variables.
-        input_shapes: The shape of one sample by input name, where known.
+        shapes: The shape of one sample by input name, where a file tells.
         strategy: Splits each batch over its replicas.
         xla: Whether XLA compiles it.
 
@@ -45,29 +45,37 @@ class TensorFlowModel:
         function: Callable[[Any], Any],
         device: str,
         module: Any,
-        input_shapes: Shapes | None = None,
+        shapes: Shapes | None = None,
         strategy: tf.distribute.Strategy | None = None,
         *,
         xla: bool = False,
     ) -> None:
         self.module = module
-        self.input_shapes = input_shapes or {}
+        self.shapes = shapes
         self.device = device if strategy is None else ",".join(map(short_name, strategy.extended.worker_devices))
         self.options = {"xla": True} if xla else {}
-        # Keras's way to say so, compile(run_eagerly=True), serves for any callable.
-        self.step = Step(function, device, strategy, eager=getattr(module, "run_eagerly", False) is True, xla=xla)
+        self.step = Step(function, module, device, strategy, xla=xla)
+
+    @property
+    def input_shapes(self) -> Shapes:
+        """The shape of one sample by input name, as far as it is known; a live model may be built after its loading."""
+        return self.shapes or (_keras_shapes(self.module) if is_keras(self.module) else None) or {}
 
 
 def load(source: Any, device: str | None, *, xla: bool = False) -> TensorFlowModel:
     """Return the model of any source; a strategy, where there is one, is stronger than ``device``.
+
+    Args:
+        source: See the hook.
+        device: See the hook.
+        xla: Whether XLA compiles the model.
 
     Raises:
         TypeError: ``source`` is no model.
         ValueError: A Keras model runs on another framework, or a file can only be opened by running code from it.
         FileNotFoundError: There is no such file.
     """
-    if device is None and not isinstance(source, str | PathLike):
-        device = _device_of_weights(source)
+    live = not isinstance(source, str | PathLike)
     target = resolve_device(device)
     if isinstance(source, str) and is_import_path(source):
         source = import_model(source)
@@ -83,8 +91,10 @@ def load(source: Any, device: str | None, *, xla: bool = False) -> TensorFlowMod
         source = keras_model(path)
     if is_keras(source):
         _check_keras(source)
-        function, shapes = functools.partial(source, training=False), _keras_shapes(source)
-        return TensorFlowModel(function, target, source, shapes, strategy, xla=xla)
+    if live and device is None:
+        target = _device_of_weights(source) or target
+    if is_keras(source):
+        return TensorFlowModel(functools.partial(source, training=False), target, source, None, strategy, xla=xla)
     if not callable(source):
         message = f"expected a Keras model, a callable or a path as model, got {type(source).__name__}"
         raise TypeError(message)

@@ -1,0 +1,160 @@
+"""Live models: what counts as one, what is given to it and left as it was, which backend gets it."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from probly.data_generator import create_data_generator
+from probly.data_generator.tensorflow_generator import FirstOrderDataGenerator
+from probly.data_generator.testing import reference
+from tests.tf_backend.mlp import (
+    EXPECTED,
+    HOOK,
+    INPUTS,
+    LABELS,
+    WEIGHTS,
+    Module,
+    Subclassed,
+    check,
+    keras_model,
+    logits,
+    python,
+    run,
+    samples,
+)
+
+
+def test_the_callers_keras_model_is_left_as_it_was_found():
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            layers.Input((5,)),
+            layers.BatchNormalization(),
+            layers.Dropout(0.5),
+            layers.GaussianNoise(1.0),
+            layers.Dense(3),
+        ]
+    )
+    model.layers[0].trainable = False
+    model.compile("sgd", "mse")
+    state = [np.asarray(variable.value) for variable in (*model.variables, *model.optimizer.variables)]
+    flags = [layer.trainable for layer in model.layers]
+    first, second = (run(model, INPUTS) for _ in range(2))
+    assert first == second
+    after = [np.asarray(variable.value) for variable in (*model.variables, *model.optimizer.variables)]
+    for left, right in zip(state, after, strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert [layer.trainable for layer in model.layers] == flags
+    assert model.compiled
+
+
+def test_new_weights_are_seen_by_the_next_run():
+    model = keras_model(reference.mlp_weights(seed=5))
+    made = FirstOrderDataGenerator(model)
+    before = made.generate_distributions(INPUTS)
+    model.set_weights(list(WEIGHTS))
+    check(made.generate_distributions(INPUTS))
+    assert before != made.generate_distributions(INPUTS)
+
+
+@pytest.mark.parametrize("kind", ["layer", "module", "tf.function", "concrete", "callable", "bound method"])
+def test_kinds_of_live_models(kind):
+    dense = keras.layers.Dense(3)
+    dense.build((None, 5))
+    module = Module()
+    compiled = tf.function(logits)
+    model = {
+        "layer": dense,
+        "module": module,
+        "tf.function": compiled,
+        "concrete": compiled.get_concrete_function(tf.TensorSpec([None, 5])),
+        "callable": logits,
+        "bound method": module.__call__,
+    }[kind]
+    dense.set_weights([np.zeros((5, 3)), np.zeros(3)])
+    check(run(model, INPUTS), np.full((50, 3), 1 / 3) if kind == "layer" else EXPECTED)
+
+
+def test_an_argument_called_training_is_false():
+    def model(inputs, training=True):
+        return logits(inputs) + (tf.random.normal((3,)) if training else 0.0)
+
+    check(run(model, INPUTS))
+    check(run(tf.function(model), INPUTS))
+
+
+def test_inputs_reach_keras_in_their_structure():
+    left, right = keras.Input((5,), name="left"), keras.Input((5,), name="right")
+    named = keras.Model({"left": left, "right": right}, left - right)
+    listed = keras.Model([left, right], left - right)
+    expected = reference.softmax(INPUTS - 2 * INPUTS[::-1])
+    parts = {"left": INPUTS, "right": 2 * INPUTS[::-1]}
+    check(run(named, (parts, LABELS)), expected)
+    check(run(listed, ((parts["left"], parts["right"]), LABELS)), expected)
+    pipeline = tf.data.Dataset.from_tensor_slices((parts, LABELS))
+    check(run(named, pipeline), expected)
+    check(run(named, pipeline.batch(8)), expected)
+
+
+def test_text_reaches_keras():
+    model = keras.Sequential(
+        [
+            keras.layers.TextVectorization(output_mode="multi_hot", vocabulary=["good", "bad"]),
+            keras.layers.Dense(2),
+        ]
+    )
+    model(tf.constant([["good"]]))
+    model.layers[1].set_weights([np.array([[0, 0], [0, 1], [1, 0]], np.float32), np.zeros(2)])
+    rows = run(model, ["good", "bad", "very bad"], batch_size=2)
+    assert rows.probabilities.argmax(axis=1).tolist() == [1, 0, 0]
+
+
+def test_something_that_is_no_model_is_refused():
+    with pytest.raises(TypeError, match="expected a Keras model, a callable or a path as model, got int"):
+        FirstOrderDataGenerator(3)
+
+
+def test_module_and_attribute():
+    check(run("tests.tf_backend.mlp:Module", INPUTS))
+
+
+# Choosing the backend
+
+
+def test_what_is_recognized():
+    for model in (keras_model(), Subclassed(), keras.layers.Dense(3), Module(), tf.function(logits)):
+        assert HOOK.recognizes(source=model)
+    for model in (logits, np.zeros, object(), "model.keras"):
+        assert not HOOK.recognizes(source=model)
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "tf", "keras"])
+def test_aliases(name):
+    made = create_data_generator(name, keras_model(), samples().batch(8))
+    assert made.generate()["info"]["framework"] == name
+    assert made.distributions.meta["backend"] == "tensorflow"
+    assert {"keras", "tensorflow"} <= made.distributions.meta["versions"].keys()
+
+
+def test_keras_on_another_framework_names_the_backend_to_choose(tmp_path):
+    (tmp_path / "model.keras").touch()
+    code = f"""
+import h5py
+import keras
+from probly.data_generator import FirstOrderDataGenerator
+from probly.data_generator.discovery.listing import find_backend
+from probly.data_generator.discovery.loading import load_backend
+model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
+print(load_backend(find_backend("tensorflow")).hook.recognizes(source=model))
+for source in (model, {str(tmp_path / "model.keras")!r}):
+    try:
+        FirstOrderDataGenerator(source, backend="tensorflow")
+    except ValueError as error:
+        print(error)
+"""
+    recognized, live, file = python(code, KERAS_BACKEND="jax")
+    assert recognized == "False"
+    assert live == "this Keras model runs on 'jax', not on TensorFlow; choose backend='jax'"
+    assert "KERAS_BACKEND=tensorflow" in file
+    assert "backend='jax'" in file

@@ -1,0 +1,71 @@
+"""Whether a pipeline has one order, and an end."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from probly.data_generator import AlignmentError
+from tests.tf_backend.mlp import EXPECTED, check, keras_model, run, samples
+
+
+def deterministic_off(dataset):
+    options = tf.data.Options()
+    options.deterministic = False
+    return dataset.with_options(options)
+
+
+UNORDERED = {
+    "shuffle": lambda: samples().shuffle(50),
+    "shuffle with a seed, once": lambda: samples().shuffle(50, seed=1, reshuffle_each_iteration=False),
+    "shuffle, batch, prefetch": lambda: samples().shuffle(50).batch(8).prefetch(2),
+    "batches shuffled": lambda: samples().batch(8).shuffle(8),
+    "shuffle before a cache": lambda: samples().shuffle(50).cache(),
+    "a shuffled part": lambda: samples().take(25).concatenate(samples().skip(25).shuffle(5)),
+    "zip": lambda: tf.data.Dataset.zip((samples().shuffle(5), samples())).map(lambda pair, other: pair),
+    "options": lambda: deterministic_off(samples()).batch(8),
+    "parallel map": lambda: samples().map(lambda *pair: pair, num_parallel_calls=2, deterministic=False),
+    "shuffle inside": lambda: tf.data.Dataset.range(2).interleave(lambda _: samples().take(25).shuffle(5)),
+    "sampling": lambda: tf.data.Dataset.sample_from_datasets([samples().take(25), samples().skip(25)], [0.5, 0.5]),
+}
+
+
+@pytest.mark.parametrize("kind", UNORDERED)
+def test_pipelines_without_order_are_refused(kind):
+    with pytest.raises(AlignmentError, match=r"no defined order \(.*\), so its rows have no index.*index_getter"):
+        run(keras_model(), UNORDERED[kind]())
+
+
+def halves(index):
+    return samples().skip(25 * index).take(25)
+
+
+ORDERED = {
+    "cache and prefetch": lambda: samples().cache().batch(8).prefetch(2),
+    "parallel map": lambda: samples().map(lambda *pair: pair, num_parallel_calls=2),
+    "flat map": lambda: tf.data.Dataset.range(2).flat_map(halves),
+    "interleave of one": lambda: tf.data.Dataset.range(2).interleave(halves, cycle_length=1, num_parallel_calls=1),
+    "choice": lambda: tf.data.Dataset.choose_from_datasets(
+        [samples().take(25), samples().skip(25)], tf.data.Dataset.range(50).map(lambda index: index // 25)
+    ),
+    "random numbers beside": lambda: tf.data.Dataset.zip((samples(), tf.data.Dataset.random(seed=1).take(50))).map(
+        lambda pair, number: pair
+    ),
+    "random operations inside": lambda: samples().map(lambda value, label: (value, tf.random.shuffle([label])[0])),
+}
+
+
+@pytest.mark.parametrize("kind", ORDERED)
+def test_pipelines_with_order_are_not(kind):
+    check(run(keras_model(), ORDERED[kind]()))
+
+
+def test_endless_pipelines_are_refused():
+    for dataset in (samples().repeat(), samples().batch(8).repeat().prefetch(1)):
+        with pytest.raises(ValueError, match=r"never ends; leave out repeat\(\), or cut it with take"):
+            run(keras_model(), dataset)
+    check(run(keras_model(), samples().repeat(2)), np.vstack([EXPECTED, EXPECTED]))
+
+
+def test_iterators_are_refused():
+    with pytest.raises(TypeError, match=r"expected a tf\.data\.Dataset, got a OwnedIterator made from one"):
+        run(keras_model(), iter(samples()))
