@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
@@ -10,73 +9,14 @@ import pytest
 import probly.data_generator as fod
 from probly.data_generator import hookspecs
 from probly.data_generator.discovery import listing
-from tests.tiny import GOOD_BACKEND, build_wheel, install
-
-RULE_BREAKERS = {
-    "import-error": "import module_that_does_not_exist",
-    "exits": "raise SystemExit(3)",
-    "lacks-forward": GOOD_BACKEND + "\ndel forward\n",
-    "renames": GOOD_BACKEND + "\n@hookimpl\ndef forward(network, inputs, output_mode):\n    return inputs\n",
-    "default": GOOD_BACKEND
-    + "\n@hookimpl\ndef forward(model, inputs, output_mode, batch_size=64):\n    return inputs\n",
-    "varargs": GOOD_BACKEND + "\n@hookimpl\ndef forward(model, inputs, *args):\n    return inputs\n",
-    "misspelt": GOOD_BACKEND + "\n@hookimpl\ndef recognises(model):\n    return True\n",
-}
-SAYS = {
-    "import-error": "ModuleNotFoundError: No module named 'module_that_does_not_exist'",
-    "exits": "SystemExit: 3",
-    "lacks-forward": "lacks the hook forward",
-    "renames": "network",
-    "default": "batch_size=64; remove the default",
-    "varargs": r"got \*args",
-    "misspelt": "recognises",
-}
-WORKING = {
-    "returns-none": GOOD_BACKEND + "\n@hookimpl\ndef forward(model, inputs, output_mode):\n    return None\n",
-    "loads-none": GOOD_BACKEND + "\n@hookimpl\ndef load_model(source, device):\n    return None\n",
-    "greedy": GOOD_BACKEND + "\n@hookimpl\ndef recognizes(model):\n    return type(model).__name__ == 'Wanted'\n",
-    "fails-to-recognize": GOOD_BACKEND + "\n@hookimpl\ndef recognizes(model):\n    return model.no_such_attribute\n",
-    "greedy-too": GOOD_BACKEND + "\n@hookimpl\ndef recognizes(model):\n    return type(model).__name__ == 'Wanted'\n",
-}
+from tests.discovery.plugins import RULE_BREAKERS, SAYS
+from tests.tiny import build_wheel, install
 
 
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """Install one distribution per behaviour: broken ones, duplicates, aliases."""
-    folder = tmp_path_factory.mktemp("wheels")
-    wheels = []
-    for name, source in {**RULE_BREAKERS, **WORKING}.items():
-        module = f"tiny_{name.replace('-', '_')}"
-        wheels.append(build_wheel(folder, f"tiny-{name}", {f"{module}.py": source}, {name: module}))
-    for name in ("tiny-first", "tiny-second"):
-        module = name.replace("-", "_")
-        wheels.append(build_wheel(folder, name, {f"{module}.py": GOOD_BACKEND}, {"twice": module}))
-    wheels.append(
-        build_wheel(folder, "tiny-alias", {"tiny_alias.py": GOOD_BACKEND}, {"alias": "tiny_alias", "aka": "tiny_alias"})
-    )
-    needy = GOOD_BACKEND + "\n@hookimpl\ndef load_model(source, device):\n    import framework_of_nobody\n"
-    requires = ["probly-data-generator", "framework-of-nobody>=1"]
-    wheels.append(
-        build_wheel(folder, "tiny-needy", {"tiny_needy.py": needy}, {"needy": "tiny_needy"}, requires=requires)
-    )
-    target = tmp_path_factory.mktemp("site")
-    install(target, *wheels)
-    return target
-
-
-@pytest.fixture
-def installed(site, monkeypatch):
-    """Put the tiny distributions on the path of this process."""
-    monkeypatch.syspath_prepend(site)
-    yield
-    for name in [name for name in sys.modules if name.startswith("tiny_")]:
-        del sys.modules[name]
-
-
-def test_listing_imports_nothing_and_survives_broken_plugins(site):
+def test_listing_imports_nothing_and_survives_broken_plugins(backends_site):
     code = (
         "import sys\n"
-        f"sys.path.insert(0, {str(site)!r})\n"
+        f"sys.path.insert(0, {str(backends_site)!r})\n"
         "before = set(sys.modules)\n"
         "import probly.data_generator as fod\n"
         "names = sorted(fod.list_backends())\n"
@@ -88,36 +28,46 @@ def test_listing_imports_nothing_and_survives_broken_plugins(site):
     assert names.endswith(" []")
     assert "'alias'" in names
     assert "'import-error'" in names
+    assert "'two-hooks'" in names
     assert "'twice'" not in names, "an ambiguous name is nobody's"
     assert frameworks == "[]"
 
 
 @pytest.mark.parametrize("name", RULE_BREAKERS)
-def test_a_broken_backend_says_why(installed, name):
+def test_a_broken_backend_says_why(backends_installed, name):
     with pytest.raises(fod.BrokenBackendError, match=SAYS[name]) as caught:
         fod.FirstOrderDataGenerator(abs, backend=name)
     assert f"backend {name!r} (tiny-{name} 1.0) is installed but broken" in str(caught.value)
     assert caught.value.__cause__ is not None
 
 
-def test_a_broken_backend_harms_nobody_else(installed):
+def test_a_broken_backend_harms_nobody_else(backends_installed):
     distributions = fod.FirstOrderDataGenerator(lambda batch: batch).generate_distributions(np.eye(2))
     assert distributions.meta["backend"] == "numpy"
 
 
-def test_none_is_never_an_answer(installed):
-    with pytest.raises(ValueError, match="hook forward returned None"):
+def test_two_hooks_are_a_backend(backends_installed):
+    generator = fod.FirstOrderDataGenerator(lambda batch: batch, backend="two-hooks")
+    distributions = generator.generate_distributions([(np.array([0.25, 0.75]), 1), (np.array([1.0, 0.0]), 0)])
+    np.testing.assert_array_equal(distributions.probabilities, [[0.25, 0.75], [1.0, 0.0]])
+    np.testing.assert_array_equal(distributions.labels, [1, 0])
+    with pytest.raises(ValueError, match="no Bayesian layer"):
+        generator.get_posterior_distributions()
+
+
+def test_none_is_never_an_answer(backends_installed):
+    with pytest.raises(fod.BrokenBackendError, match="hook forward returned None"):
         fod.FirstOrderDataGenerator(abs, backend="returns-none").generate_distributions(np.eye(2))
     with pytest.raises(fod.BrokenBackendError, match="hook load_model returned None"):
         fod.FirstOrderDataGenerator(abs, backend="loads-none")
 
 
-def test_two_distributions_with_one_name_are_refused(installed):
+def test_two_distributions_with_one_name_are_refused(backends_installed):
     with pytest.raises(fod.AmbiguousBackendError, match=r"'twice': claimed by tiny-first 1.0 and tiny-second 1.0"):
         fod.FirstOrderDataGenerator(abs, backend="twice")
 
 
-def test_two_names_of_one_distribution_are_aliases(installed):
+def test_two_names_of_one_distribution_are_aliases(backends_installed):
     info = fod.list_backends()["alias"]
     assert info.aliases == ("aka", "alias")
     assert listing.find_backend("aka") == info
@@ -145,11 +95,11 @@ def test_name_and_version_are_those_of_the_metadata_however_written(folder, cont
     assert (info.distribution, info.version) == ("tiny-written", "1.5")
 
 
-def test_a_copy_of_a_distribution_later_on_the_path_is_no_second_claim(site, tmp_path, monkeypatch):
+def test_a_copy_of_a_distribution_later_on_the_path_is_no_second_claim(backends_site, tmp_path, monkeypatch):
     shadowed = build_wheel(tmp_path, "tiny-alias", {"tiny_older.py": "raise OSError"}, {"alias": "tiny_older"})
     install(tmp_path, shadowed)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.syspath_prepend(site)
+    monkeypatch.syspath_prepend(backends_site)
     assert listing.find_backend("alias").entry_point.value == "tiny_alias"
 
 
@@ -162,82 +112,13 @@ def test_unknown_backends_suggest_close_names():
         fod.create_data_generator(framework="nope", model=abs, dataset=[])
 
 
-@pytest.fixture
-def bare(monkeypatch):
-    """Hide every backend distribution but the core's."""
-    real = listing.claims()
-    monkeypatch.setattr(listing, "claims", lambda: {name: real[name] for name in ("numpy", "agnostic")})
-
-
-@pytest.mark.parametrize(
-    ("name", "distribution"),
-    [("torch", "torch"), ("pytorch", "torch"), ("jax", "jax"), ("tf", "tensorflow"), ("keras", "tensorflow")],
-)
-def test_known_backends_that_are_not_installed_name_their_distribution(bare, name, distribution):
-    with pytest.raises(fod.BackendNotInstalledError, match=f"pip install probly-data-generator-{distribution}"):
-        fod.FirstOrderDataGenerator(abs, backend=name)
-
-
-def test_a_model_of_a_known_framework_without_backend_is_not_given_to_the_agnostic_one(bare):
-    kind = types.new_class("Net")
-    kind.__module__ = "torch.nn"
-    kind.__call__ = lambda self, batch: batch
-    with pytest.raises(ImportError, match="probly-data-generator-torch"):
-        fod.FirstOrderDataGenerator(kind(), backend="auto")
-
-
-def test_a_model_with_predict_proba_needs_no_backend_of_its_own(bare):
-    """Its framework has a backend of ours that is not installed; the agnostic one calls the model's own method."""
-    from sklearn.linear_model import LogisticRegression, RidgeClassifier
-
-    inputs, labels = np.eye(3), ["a", "b", "c"]
-    model = LogisticRegression().fit(inputs, labels)
-    distributions = fod.FirstOrderDataGenerator(model, backend="auto").generate_distributions(inputs)
-    assert distributions.meta["backend"] == "numpy"
-    assert distributions.class_names == labels
-    np.testing.assert_allclose(distributions.probabilities, model.predict_proba(inputs), atol=1e-7)
-    with pytest.raises(fod.BackendNotInstalledError, match="pip install probly-data-generator-sklearn"):
-        fod.FirstOrderDataGenerator(RidgeClassifier().fit(inputs, labels), backend="auto")
-
-
-def test_a_model_of_a_framework_with_a_broken_backend_is_not_given_to_the_agnostic_one(installed):
-    kind = types.new_class("Net")
-    kind.__module__ = "exits.models"
-    kind.__call__ = lambda self, batch: batch
-    with pytest.raises(fod.BrokenBackendError, match="'exits'"):
-        fod.FirstOrderDataGenerator(kind())
-
-
-def test_a_backend_without_its_framework_says_what_to_install(site, monkeypatch):
+def test_a_backend_without_its_framework_says_what_to_install(backends_site, monkeypatch):
     """The plugin is there, what it requires is not."""
-    monkeypatch.syspath_prepend(site)
+    monkeypatch.syspath_prepend(backends_site)
     with pytest.raises(fod.BrokenBackendError, match=r"pip install --force-reinstall tiny-needy"):
         fod.FirstOrderDataGenerator(abs, backend="needy")
     with pytest.raises(ModuleNotFoundError, match="of_the_user"):
         fod.FirstOrderDataGenerator("module_of_the_user:model", backend="numpy")
-
-
-def test_automatic_choice_refuses_two_that_recognize_the_model(installed):
-    class Wanted:
-        def __call__(self, batch):
-            return batch
-
-    with pytest.raises(fod.AmbiguousBackendError, match=r"recognized by 'greedy.*' and 'greedy.*'; choose one"):
-        fod.FirstOrderDataGenerator(Wanted(), backend="auto")
-    explicit = fod.FirstOrderDataGenerator(Wanted(), backend="greedy").generate_distributions(np.eye(2))
-    assert explicit.meta["backend"] == "greedy"
-
-
-def test_a_backend_that_fails_to_recognize_harms_nobody_but_its_own_models(installed):
-    def model(batch):
-        return batch
-
-    assert fod.FirstOrderDataGenerator(model).backend.info.name == "numpy"
-    kind = types.new_class("Net")
-    kind.__module__ = "fails-to-recognize.models"
-    kind.__call__ = lambda self, batch: batch
-    with pytest.raises(fod.BrokenBackendError, match="hook recognizes failed with AttributeError"):
-        fod.FirstOrderDataGenerator(kind())
 
 
 def test_each_generator_has_a_manager_of_its_own():
@@ -252,8 +133,8 @@ class Timing:
         self.calls = []
 
     @hookspecs.hookimpl(wrapper=True)
-    def forward(self, model, inputs, output_mode):
-        self.calls.append((output_mode, len(inputs)))
+    def forward(self, model, inputs, batch_size):
+        self.calls.append(("forward", len(inputs), batch_size))
         return (yield)
 
     @hookspecs.hookimpl(wrapper=True)
@@ -263,13 +144,24 @@ class Timing:
         return loaded
 
 
-def test_wrappers_see_every_call():
+def test_wrappers_see_every_call_and_a_model_is_loaded_once_per_run():
     timing = Timing()
     generator = fod.FirstOrderDataGenerator(
         lambda batch: batch, output_mode="logits", batch_size=4, backend="numpy", wrappers=[timing]
     )
     generator.generate_distributions(np.zeros((6, 2)))
-    assert timing.calls == [("load", "cpu"), ("load", "cpu"), ("logits", 4), ("logits", 2)]
+    assert timing.calls == [("load", None), ("forward", 4, 4), ("forward", 2, 4)], "the first run takes what was loaded"
+    generator.generate_distributions(np.zeros((2, 2)))
+    assert timing.calls[3:] == [("load", None), ("forward", 2, 2)], "its weights may have changed in between"
+
+
+def test_outputs_for_an_output_transform_must_not_be_cut():
+    timing = Timing()
+    generator = fod.FirstOrderDataGenerator(
+        lambda batch: batch, output_transform=lambda rows: rows, batch_size=4, backend="numpy", wrappers=[timing]
+    )
+    generator.generate_distributions(np.full((6, 2), 0.5))
+    assert timing.calls[1:] == [("forward", 4, None), ("forward", 2, None)]
 
 
 def test_a_wrapper_must_wrap():
@@ -294,10 +186,11 @@ def test_the_hooks_are_called_per_batch_never_per_sample():
         lambda batch: batch, output_mode="logits", batch_size=50, backend="numpy", wrappers=[timing]
     )
     generator.generate_distributions([(np.zeros(2), 0)] * 100)
-    assert len([call for call in timing.calls if call[0] == "logits"]) == 2
+    assert len([call for call in timing.calls if call[0] == "forward"]) == 2
 
 
-def test_every_required_hook_is_specified_once():
+def test_every_hook_is_specified_once():
     specified = {name for name, value in vars(hookspecs).items() if hasattr(value, f"{hookspecs.PROJECT}_spec")}
-    assert specified == {*hookspecs.REQUIRED, *hookspecs.OPTIONAL}
+    known = [*hookspecs.REQUIRED, *hookspecs.DEFAULTED, *hookspecs.OPTIONAL]
+    assert sorted(specified) == sorted(known)
     assert all(getattr(getattr(hookspecs, name), f"{hookspecs.PROJECT}_spec")["firstresult"] for name in specified)

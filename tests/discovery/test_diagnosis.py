@@ -10,7 +10,8 @@ import pytest
 import probly.data_generator as fod
 from probly.data_generator.discovery.requirements import fulfils
 from tests.conftest import BACKENDS
-from tests.discovery.test_backends import RULE_BREAKERS, SAYS
+from tests.discovery.broken_promises import BROKEN_PROMISES, hook
+from tests.discovery.plugins import RULE_BREAKERS, SAYS
 from tests.tiny import GOOD_BACKEND, build_wheel, install
 
 DEVICES = GOOD_BACKEND + "\n@hookimpl\ndef available_devices():\n    return {}\n"
@@ -43,12 +44,19 @@ WRONG = {
     ),
 }
 WORKING = {
+    "two-hooks": GOOD_BACKEND + "\ndel posterior_params\n",
+    "looks-at-the-model": hook("""
+        @hookimpl
+        def iterate_batches(dataset, model):
+            return iter(model.batches)
+        """),
     "devices": DEVICES.format("['cpu', 'gpu:0']"),
     "silent": GOOD_BACKEND,
     "chatty": "import os\nprint('{')\nos.write(1, b'[1')\nimport sys\nsys.stderr.write('x' * 2**20)\n" + GOOD_BACKEND,
     "crashes-at-exit": "import atexit\nimport os\natexit.register(os.abort)\n" + GOOD_BACKEND,
     "hangs-at-exit": "import atexit\nimport time\natexit.register(time.sleep, 3600)\n" + GOOD_BACKEND,
 }
+SEEN = {**CRASHES, **WRONG, **BROKEN_PROMISES}
 DAMAGED = {
     "no_metadata-1.dist-info": ("[probly.data_generator.backends]\nlost = lost\n", None),
     "no_pairs-1.dist-info": ("[probly.data_generator.backends]\nno pair\n", "Name: no-pairs\nVersion: 1\n"),
@@ -76,12 +84,14 @@ REQUIRING = {
 def site(tmp_path_factory):
     """Install one distribution for everything that can be wrong, and some that work."""
     folder, target = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("site")
-    sources = {**RULE_BREAKERS, **WORKING, **{name: source for name, (source, _) in {**CRASHES, **WRONG}.items()}}
+    sources = {**RULE_BREAKERS, **WORKING, **{name: source for name, (source, _) in SEEN.items()}}
     sources |= dict.fromkeys(REQUIRING, GOOD_BACKEND) | {"hangs": "import time\ntime.sleep(3600)\n"}
-    wheels = [build_wheel(folder, "old-framework", {"old_framework.py": ""}, {}, version="1.5")]
+    wheels = [build_wheel(folder, "old-framework", {"old_framework.py": "Model = int"}, {}, version="1.5")]
     for name, source in sources.items():
         module = f"tiny_{name.replace('-', '_')}"
         options = REQUIRING[name][0] if name in REQUIRING else {}
+        if name == "imports-to-recognize":
+            options = needing("old-framework")
         wheels.append(build_wheel(folder, f"tiny-{name}", {f"{module}.py": source}, {name: module}, **options))
     for name in ("tiny-first", "tiny-second"):
         module = f"{name.replace('-', '_')}_twice"  # which makes "twice" its main name
@@ -122,6 +132,13 @@ def test_a_plugin_that_crashes_or_answers_nonsense_is_explained(name, installed)
     assert re.search(says, report.problem), report.problem
 
 
+@pytest.mark.parametrize("name", BROKEN_PROMISES)
+def test_a_plugin_that_breaks_a_promise_does_not_work(name, installed):
+    report = fod.check_backend(name)
+    assert str(report).startswith(f"{name}: does not work")
+    assert re.search(BROKEN_PROMISES[name][1], report.problem), report.problem
+
+
 def test_a_plugin_that_hangs_is_given_up(installed):
     report = fod.check_backend("hangs", timeout=0.5)
     assert "did not answer within 0.5 seconds" in report.problem
@@ -139,7 +156,9 @@ def test_what_works_is_reported_whole(installed):
     )
 
 
-@pytest.mark.parametrize("name", ["silent", "chatty", "crashes-at-exit", "hangs-at-exit"])
+@pytest.mark.parametrize(
+    "name", ["silent", "chatty", "crashes-at-exit", "hangs-at-exit", "two-hooks", "looks-at-the-model"]
+)
 def test_a_backend_that_tells_no_devices_prints_or_crashes_at_exit_works(name, installed):
     report = fod.check_backend(name)
     assert report.problem is None
