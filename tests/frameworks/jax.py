@@ -6,7 +6,7 @@ import numpy as np
 from flax import nnx
 
 from probly.data_generator.testing import BackendConformance
-from probly_data_generator_jax.data import JaxDataLoader
+from probly_data_generator_jax.training import JaxDataLoader
 
 
 class MLP(nnx.Module):

@@ -6,7 +6,7 @@ from probly.data_generator.generator import FirstOrderDataGenerator as _FirstOrd
 from probly.data_generator.toolkit.samples import prepares_batch_inp
 
 try:
-    from probly_data_generator_jax.data import FirstOrderDataset, JaxDataLoader, output_dataloader
+    from probly_data_generator_jax.training import FirstOrderDataset, JaxDataLoader, output_dataloader
 except ImportError as error:
     raise explain_missing(error, "jax") from error
 

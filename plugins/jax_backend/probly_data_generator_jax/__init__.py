@@ -1,1 +1,1 @@
-"""The JAX backend of probly.data_generator; its hooks are in ``backend``, what users import in ``dataset``."""
+"""The JAX backend of probly.data_generator; its hooks are in ``backend``, what users import in ``training``."""

@@ -4,8 +4,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from probly.data_generator.hookspecs import HOST, OutputMode, hookimpl
+from probly.data_generator.hookspecs import HOST, hookimpl
 from probly.data_generator.toolkit.options import checked_options
+from probly.data_generator.toolkit.recognition import class_from
 from probly.data_generator.toolkit.samples import Batch, Getter
 
 if TYPE_CHECKING:
@@ -15,13 +16,10 @@ if TYPE_CHECKING:
 @hookimpl
 def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> "JaxModel":
     """Accept a function, a flax or equinox module, a Keras model on JAX, or ``"module:attribute"``."""
-    from probly_data_generator_jax.devices import resolve_device
     from probly_data_generator_jax.models import load
 
     chosen = checked_options(options, {"donate": (False, True)}, "jax")
-    model = load(source, resolve_device(device))
-    model.donate = chosen["donate"]
-    return model
+    return load(source, device, donate=chosen["donate"])
 
 
 @hookimpl
@@ -32,25 +30,27 @@ def iterate_batches(
     index_getter: Getter | None,
     batched: bool | None,
     start: int,
+    stop: int | None,
 ) -> Iterator[Batch]:
     """Iterate over arrays, sequences, iterables and loaders, those of torch included."""
     from probly_data_generator_jax.data import jax_batches
 
-    return jax_batches(dataset, batch_size, input_getter, index_getter, batched, start)
+    return jax_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop)
 
 
 @hookimpl
 def to_device(data: Any, device: str) -> Any:
-    """Move numeric arrays of any library to JAX devices, or to NumPy."""
-    from probly_data_generator_jax.devices import resolve_device, to_host
+    """Copy numeric arrays of any library to JAX devices, or to NumPy."""
+    from probly_data_generator_jax.arrays import to_host
+    from probly_data_generator_jax.devices import resolve_device
 
     return to_host(data) if device == HOST else resolve_device(device).put(data)
 
 
 @hookimpl
-def forward(model: "JaxModel", inputs: Any, output_mode: OutputMode, batch_size: int) -> Any:
-    """Dispatch the compiled step and return at once; a ragged batch is padded, so that nothing compiles twice."""
-    return model(inputs, output_mode, batch_size)
+def forward(model: "JaxModel", inputs: Any, batch_size: int | None) -> Any:
+    """Dispatch the compiled model and return at once; a ragged batch is padded, so that nothing compiles twice."""
+    return model(inputs, batch_size)
 
 
 @hookimpl
@@ -64,25 +64,18 @@ def posterior_params(model: "JaxModel") -> dict[str, dict[str, Any]]:
 @hookimpl
 def weight_digest(model: "JaxModel") -> str:
     """Return the digest of all numbers among a module's weights; what a plain function refers to cannot be seen."""
-    import jax
-    import numpy as np
+    from probly_data_generator_jax.digest import digest_weights
 
-    from probly.data_generator.run.identity import digest
-    from probly_data_generator_jax.devices import is_number
-
-    leaves = jax.tree_util.tree_leaves_with_path(model.weights)
-    found = ((path, leaf) for path, leaf in leaves if hasattr(leaf, "dtype") and is_number(leaf.dtype))
-    numbers = [(str(path), np.asarray(leaf)) for path, leaf in found]
-    return digest(numbers) if numbers else ""
+    return digest_weights(model.weights)
 
 
 @hookimpl
-def recognizes(model: Any) -> bool:
-    """Claim what jax, flax and equinox define, and Keras models that run on JAX; a plain function tells nothing."""
-    roots = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
-    if "keras" in roots:
-        return bool(sys.modules["keras"].config.backend() == "jax")
-    return not roots.isdisjoint({"jax", "jaxlib", "flax", "equinox"})
+def recognizes(source: Any) -> type | bool:
+    """Claim what jax, flax, equinox and haiku define, and Keras on JAX; a plain function tells nothing."""
+    keras_class = class_from(source, "keras")
+    if keras_class is not None:  # whoever made it has imported keras
+        return keras_class if sys.modules["keras"].backend.backend() == "jax" else False
+    return class_from(source, "jax", "jaxlib", "flax", "equinox", "haiku") or False
 
 
 @hookimpl

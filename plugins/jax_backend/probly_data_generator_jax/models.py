@@ -1,5 +1,7 @@
-"""From any source to a function of weights and inputs."""
+"""From any live model to a function of weights and inputs."""
 
+import functools
+import operator
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,8 +9,8 @@ from typing import Any
 import jax
 
 from probly.data_generator.toolkit.importing import import_model
-from probly_data_generator_jax.devices import Placement
-from probly_data_generator_jax.forward import JaxModel
+from probly_data_generator_jax.devices import device_of, resolve_device
+from probly_data_generator_jax.forward import Function, JaxModel
 
 
 def is_instance(value: Any, module: str, name: str) -> bool:
@@ -22,65 +24,77 @@ def is_instance(value: Any, module: str, name: str) -> bool:
     return isinstance(value, getattr(sys.modules.get(module), name, ()))
 
 
-def load(source: Any, placement: Placement) -> JaxModel:
+def load(source: Any, device: str | None, *, donate: bool = False) -> JaxModel:
     """Return the model of any source on a device; a live module is copied, never changed or moved.
+
+    Args:
+        source: See the hook ``load_model``.
+        device: The name of a device; None to stay where the weights are.
+        donate: See ``JaxModel``.
 
     Raises:
         TypeError: ``source`` is no model that runs on JAX.
-        ValueError: A text is not of the form ``"module:attribute"``.
+        ValueError: A text is not of the form ``"module:attribute"``, or the device is not available.
     """
-    if isinstance(source, str | Path):
+    named = isinstance(source, str | Path)
+    if named:
         source = import_model(str(source))
+    if is_instance(source, "equinox", "Module") and _is_filter_jit(source):
+        source = source.__wrapped__  # we compile it ourselves, with its weights as arguments
+    function, weights = _split(source)
+    placement = resolve_device(device) if named or device is not None else device_of(weights)
+    # What the user's own jax.jit compiled lasts from run to run; only inputs that are donated take another program.
+    # One that was compiled ahead of time cannot even be traced.
+    jitted = isinstance(source, jax.stages.Wrapped) and not donate
+    compiled = jitted or isinstance(source, jax.stages.Compiled)
+    model = JaxModel(function, weights, placement, source, compiled=compiled, donate=donate)
+    model.is_current = functools.partial(_holds, source, jax.tree.leaves(weights))
+    return model
+
+
+def _holds(source: Any, arrays: list[Any]) -> bool:
+    """Return whether the weights of a live model are still these; what trains it puts others in their place."""
+    found = jax.tree.leaves(_split(source)[1])
+    return len(found) == len(arrays) and all(map(operator.is_, found, arrays))
+
+
+def _split(source: Any) -> tuple[Function, Any]:
+    """Return a function of weights and inputs, and the weights; those that a plain function closes over stay in it."""
     if is_instance(source, "flax.nnx", "Module"):
-        return _nnx(source, placement)
+        return _split_nnx(source)
     if is_instance(source, "flax.linen", "Module"):
-        return _linen(source, placement)
+        return _split_linen(source)
     if is_instance(source, "equinox", "Module"):
-        return _equinox(source, placement)
+        return _split_equinox(source)
     if is_instance(source, "keras", "Model"):
-        return _keras(source, placement)
+        return _split_keras(source)
     if not callable(source):
         message = f'expected a function, a flax, equinox or Keras model, or "module:attribute", got {type(source)}'
         raise TypeError(message)
-    # A function that jax has compiled ahead of time can be called, but not traced.
-    return JaxModel(
-        lambda _, inputs: source(inputs),
-        (),
-        placement,
-        source,
-        traceable=not isinstance(source, jax.stages.Compiled),
-    )
+    return lambda _, inputs: source(inputs), ()
 
 
-def _nnx(module: Any, placement: Placement) -> JaxModel:
+def _split_nnx(module: Any) -> tuple[Function, Any]:
     from flax import nnx
 
     copy = nnx.clone(module)
     copy.eval()
     graph, weights = nnx.split(copy)
-
-    def function(weights: Any, inputs: Any) -> Any:
-        # merge takes the variables themselves, and an uncompiled step would leave its changes in them.
-        return nnx.merge(graph, jax.tree.map(lambda leaf: leaf, weights))(inputs)
-
-    return JaxModel(function, weights, placement, module)
+    return lambda weights, inputs: nnx.merge(graph, weights)(inputs), weights
 
 
-def _linen(module: Any, placement: Placement) -> JaxModel:
+def _split_linen(module: Any) -> tuple[Function, Any]:
     if module.scope is None:
         message = f"{type(module).__name__} is a flax.linen module without weights; pass module.bind(variables)"
         raise TypeError(message)
     unbound, variables = module.unbind()
-    return JaxModel(unbound.apply, variables, placement, module)
+    return unbound.apply, variables
 
 
-def _equinox(module: Any, placement: Placement) -> JaxModel:
+def _split_equinox(module: Any) -> tuple[Function, Any]:
     import equinox
 
-    jitted: Any = type(equinox.filter_jit(_identity))
     mapped: Any = type(equinox.filter_vmap(_identity))
-    if isinstance(module, jitted):  # we compile it ourselves, with its weights as arguments
-        return load(module.__wrapped__, placement)
     copy = equinox.nn.inference_mode(module)
     weights, static = equinox.partition(copy, equinox.is_array)
     inner = module.func if isinstance(module, equinox.Partial) else module
@@ -90,11 +104,11 @@ def _equinox(module: Any, placement: Placement) -> JaxModel:
         model = equinox.combine(weights, static)
         return jax.vmap(model, axis_name="batch")(inputs) if per_sample else model(inputs)
 
-    return JaxModel(function, weights, placement, module)
+    return function, weights
 
 
-def _keras(model: Any, placement: Placement) -> JaxModel:
-    running_on = sys.modules["keras"].config.backend()
+def _split_keras(model: Any) -> tuple[Function, Any]:
+    running_on = sys.modules["keras"].backend.backend()
     if running_on != "jax":
         message = f"this Keras model runs on {running_on}: use backend={running_on!r}, or set KERAS_BACKEND=jax"
         raise TypeError(message)
@@ -102,9 +116,14 @@ def _keras(model: Any, placement: Placement) -> JaxModel:
         [variable.value for variable in variables]
         for variables in (model.trainable_variables, model.non_trainable_variables)
     )
-    return JaxModel(
-        lambda weights, inputs: model.stateless_call(*weights, inputs, training=False)[0], weights, placement, model
-    )
+    return lambda weights, inputs: model.stateless_call(*weights, inputs, training=False)[0], weights
+
+
+def _is_filter_jit(module: Any) -> bool:
+    import equinox
+
+    jitted: Any = type(equinox.filter_jit(_identity))
+    return isinstance(module, jitted)
 
 
 def _identity(value: Any) -> Any:
