@@ -251,7 +251,7 @@ def test_a_silent_notebook_shows_nothing():
 
 def test_the_command_line_writes_lines_to_a_log_and_is_silent_if_asked_to(tmp_path):
     (tmp_path / "slow.py").write_text(
-        "import numpy as np\nfrom probly.data_generator import progress\n\nclass Clock:\n    now = 0.0\n\n"
+        "import numpy as np\nfrom probly.data_generator.run import progress\n\nclass Clock:\n    now = 0.0\n\n"
         "progress.clock = lambda: Clock.now\n\ndef build():\n    def model(inputs):\n        Clock.now += 40\n"
         "        return inputs\n    return model\n\n\ndef data():\n    return np.zeros((100, 3))\n"
     )

@@ -22,7 +22,7 @@ LONGEST_WAIT = 0.05
 """The seconds until a block is handed on all the same, so that the rows of a slow model do not wait."""
 
 Begin = Callable[[int, str], None]
-"""Called with the number of classes and the decided output mode before the first rows."""
+"""Called with the number of classes and the decided output mode before the first rows are handed on."""
 
 
 def run_batches(
@@ -127,6 +127,7 @@ class Block:
     ) -> None:
         self.reader, self.sink, self.begin, self.tracker, self.where = reader, sink, begin, tracker, where
         self.classes: int | None = None
+        self._begun = False
         self._memory: Scores = np.empty((0, 0), np.float32)
         self._parts: list[_Part] = []
         self._since = -LONGEST_WAIT  # the first batch does not wait: most mistakes show there
@@ -137,7 +138,6 @@ class Block:
         scores = self.reader.read(scores, where, indices, half=dispatched.half)
         if self.classes is None:
             self.classes = scores.shape[1]
-            self.begin(self.classes, self.reader.mode)
         if scores.shape[1] != self.classes:
             message = f"{where}, index {indices[0]}: expected {self.classes} classes as before, got {scores.shape[1]}"
             raise InvalidOutputError(message)
@@ -179,6 +179,10 @@ class Block:
                 where = f"{self.where(number)}, index {indices[bad.position - start]}"
                 message = f"{where}: the row is no distribution, {bad.reason}; {self.reader.remedy()}"
                 raise InvalidOutputError(message)
+            if not self._begun:  # a run that is refused at its first batch leaves nothing behind
+                assert self.classes is not None
+                self.begin(self.classes, self.reader.mode)
+                self._begun = True
             self.sink.write(indices, rows[start:stop], columns)
             self.tracker.update(stop - start)
             start = stop
