@@ -19,6 +19,27 @@ START = (
 )
 
 
+WITHOUT = """
+import importlib.abc, json, sys
+import importlib_metadata
+
+hidden, found = json.loads(sys.argv.pop(1)), importlib_metadata.distributions
+importlib_metadata.distributions = lambda: [one for one in found() if one.name.replace("-", "_") not in hidden]
+
+
+class Hidden(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name in hidden:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Hidden())
+from probly_data_generator_command_line import main
+
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 class Shell:
     """A folder, the commands that are run in it, and what the last one printed.
 
@@ -62,7 +83,8 @@ def shell(tmp_path, monkeypatch, capsys):
     yield Shell(tmp_path, capsys)
     for name in set(sys.modules) - before:
         module = sys.modules[name]
-        places = [getattr(module, "__file__", None) or "", *getattr(module, "__path__", [])]
+        own = vars(module)  # some libraries put objects of their own among the modules, which answer to any name
+        places = [own.get("__file__") or "", *(own.get("__path__") or [])]
         if any(place.startswith(str(tmp_path)) for place in places):
             del sys.modules[name]
 
@@ -75,6 +97,14 @@ def command(*arguments):
 def finished(folder, *arguments, code=0):
     """Run a command in a process of its own to its end, and return the process."""
     done = subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True)
+    assert done.returncode == code, done.stderr + done.stdout
+    return done
+
+
+def without(folder, hidden, *arguments, code=0):
+    """Run a command as if some of our distributions were not installed, and return the process."""
+    words = [sys.executable, "-c", WITHOUT, json.dumps([name.replace("-", "_") for name in hidden]), *arguments]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
     assert done.returncode == code, done.stderr + done.stdout
     return done
 

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from probly.data_generator.store import open_store
+from probly.data_generator.store import FORMATS, open_store
 from probly_data_generator_store.lock import Lock
 from tests.command_line.commands import command, contents, finished
 from tests.command_line.commands import shell as shell  # noqa: PLC0414  # a fixture is found by its name
@@ -29,8 +29,8 @@ def demo(shell):
         ("inspect nothing.fod", "nothing.fod: there is no such store or file in "),
         ("verify nothing.json", "nothing.json: there is no such store or file in "),
         ("convert nothing.npz x.json", "nothing.npz: there is no such store or file in "),
-        ("inspect demo/model.py", "expected one of the suffixes .json, .fod, .npz, .parquet, .safetensors, got '.py'"),
-        ("convert demo/teacher.fod teacher.csv", "expected one of the suffixes .json, .fod"),
+        ("inspect demo/model.py", f"expected one of the suffixes {', '.join(FORMATS)}, got '.py'"),
+        ("convert demo/teacher.fod teacher.txt", "expected one of the suffixes .fod, .json"),
         ("convert demo/teacher.fod demo/truth.npz", "exists, and was left as it is"),
         ("convert demo/teacher.fod x.json --top-k 3", "--top-k and --dtype are for stores"),
         ("diff demo/teacher.fod demo/test.npz", "expected arrays called probabilities"),
@@ -45,7 +45,10 @@ def demo(shell):
         (f"{BACKEND} --model nope.model:build --data demo/test.npz --out a.fod", "there is no module 'nope'"),
         (f"{BACKEND} --model nope.bin --data demo/test.npz --out a.fod", "no such file or folder in "),
         (f"{BACKEND} --model demo/weights.npz --data demo/test.npz --out a.fod", "opens no such file"),
-        ("generate --model demo/weights.npz --data demo/test.npz --out a.fod", "--backend: a file does not tell its"),
+        (
+            "generate --model demo/weights.npz --data demo/test.npz --out a.fod",
+            "claims the suffix '.npz': 'demo/weights.npz'; set backend=",
+        ),
         (f"{GENERATE} --weights nope.bin --out a.fod", "--weights nope.bin: there is no such file"),
         (f"{GENERATE} --weights demo/weights.npz --out a.fod", "if this backend takes no --weights, let --model name"),
         (f"{GENERATE} --device tpu --out a.fod", "device 'tpu' is not available"),

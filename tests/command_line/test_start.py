@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from probly.data_generator.store import open_partial, open_store
-from probly_data_generator_command_line.group import COMMANDS
+from probly_data_generator_command_line.group import OURS
 from tests.command_line.commands import contents, finished, stopped
 
 HEAVY = (
@@ -37,7 +37,7 @@ def data():
 GENERATE = "generate --backend numpy --model slow:build --data slow:data --batch-size 10 --shard-seconds 0.1"
 
 
-@pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=" ".join)
+@pytest.mark.parametrize("arguments", [[], *([name] for name in OURS)], ids=" ".join)
 def test_help_imports_no_framework(arguments):
     code = (
         "import sys; from probly_data_generator_command_line import main; assert main([*sys.argv[1:], '--help']) == 0; "

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from probly.data_generator.store import open_store
-from probly_data_generator_command_line.group import COMMANDS
+from probly_data_generator_command_line.group import OURS
 
 TEXT = (Path(__file__).parents[2] / "docs/command_line.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
@@ -29,12 +29,12 @@ def test_the_session_of_the_documentation(tmp_path):
         assert done.stdout
         assert not done.stderr
     assert open_store(tmp_path / "mine.fod").spec.identity["output_transform"]["name"] == "Temperature(2.0)"
-    assert open_store(tmp_path / "small.fod").spec.representation == "top-2"
+    assert open_store(tmp_path / "small.fod").spec.encoding == "top-2"
     assert len(pd.read_parquet(tmp_path / "mine.parquet")) == 1000
     assert 0 < json.loads((tmp_path / "difference.json").read_text())["total_variation"]["mean"] < 0.1
 
 
 def test_the_session_shows_every_command_but_the_check_of_backends():
-    assert {name for name in COMMANDS if f"first-order {name}" in "".join(BLOCKS)} == COMMANDS.keys() - {"backends"}
-    for name in COMMANDS:
+    assert {name for name in OURS if f"first-order {name}" in "".join(BLOCKS)} == OURS.keys() - {"backends"}
+    for name in OURS:
         assert f"| `{name}" in TEXT
