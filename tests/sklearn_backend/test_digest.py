@@ -11,7 +11,6 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-import skops.io
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
@@ -98,6 +97,8 @@ def test_the_digest_is_the_same_in_another_process():
 
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_the_digest_stays_through_predicting_and_files(name):
+    import skops.io  # which imports torch: not wanted in the other process
+
     model = fitted(name)
     before = digest_of_fitted(model)
     getattr(model, "predict_proba", model.predict)(inputs_of(name))
@@ -315,6 +316,8 @@ def test_other_scores_are_refused(tmp_path):
 
 
 def test_the_same_model_from_a_file_goes_on(tmp_path):
+    import skops.io
+
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, SPECIES)
     skops.io.dump(model, tmp_path / "model.skops")
     first = run(tmp_path / "a.fod", tmp_path / "model.skops")
