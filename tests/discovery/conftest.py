@@ -1,11 +1,15 @@
 """One folder with all these distributions, really built as wheels and installed, for the tests of this folder."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.discovery.plugins import RULE_BREAKERS, WORKING
-from tests.tiny import GOOD_BACKEND, build_wheel, install
+from tests.discovery.plugins import RULE_BREAKERS, TINY_WRAPPERS, WORKING
+from tests.tiny import GOOD_BACKEND, build_projects, build_wheel, install
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "wrappers"
+WRAPPERS = "probly.data_generator.wrappers"
 
 
 @pytest.fixture(scope="session")
@@ -38,4 +42,28 @@ def backends_installed(backends_site, monkeypatch):
     monkeypatch.syspath_prepend(backends_site)
     yield
     for name in [name for name in sys.modules if name.startswith("tiny_")]:
+        del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def wrappers_site(tmp_path_factory):
+    """Install the two examples and a few tiny wrappers."""
+    folder, target = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("site")
+    examples = (EXAMPLES / "timing", EXAMPLES / "forward_cache")
+    wheels = build_projects(folder, tmp_path_factory.mktemp("projects"), *examples)
+    assert len(wheels) == 2
+    for name, source in TINY_WRAPPERS.items():
+        entry = "both" if name in ("first", "second") else name
+        module = f"tiny_wrapper_{name}"
+        wheels.append(build_wheel(folder, f"tiny-{name}", {f"{module}.py": source}, {entry: module}, group=WRAPPERS))
+    install(target, *wheels)
+    return target
+
+
+@pytest.fixture
+def installed(wrappers_site, monkeypatch):
+    """Put the wrappers on the path of this process."""
+    monkeypatch.syspath_prepend(wrappers_site)
+    yield
+    for name in [name for name in sys.modules if name.startswith(("tiny_wrapper", "first_order_"))]:
         del sys.modules[name]

@@ -45,3 +45,12 @@ WORKING = {
     "other-files": recognizing("getattr(source, 'suffix', None) == '.both'"),
     "other-class": recognizing("int if type(source).__name__ == 'Named' else None"),
 }
+
+TINY_WRAPPERS = {
+    "broken": "raise OSError('torn')",
+    "exits": "raise SystemExit(3)",
+    "module": "from probly.data_generator import hookimpl\nseen = []\n\n@hookimpl(wrapper=True)\ndef forward(inputs):\n"
+    "    seen.append(len(inputs))\n    return (yield)\n",
+    "first": "",
+    "second": "",
+}

@@ -1,17 +1,14 @@
-"""A wrapper that remembers rows: ``FirstOrderDataGenerator(..., wrappers=["forward-cache"])``.
+"""A wrapper that remembers scores: ``FirstOrderDataGenerator(..., wrappers=["forward-cache"])``.
 
-A generator that meets a batch again, in the same run or in a later one, gets the rows of the first time. A wrapper
-around ``forward`` cannot do that alone, because it must call what it wraps: so ``remembered`` answers first or passes,
-and the wrapper keeps what the backend answered.
-
-The key holds what a backend may look at: the inputs' bytes, dtypes, shapes and names, output mode, batch size, device,
-options, and the model: its weights and all other state that pickle sees. Where that cannot be told, the backend is
-asked: plain functions (their weights are out of sight), raw outputs, tables, samples that are no arrays. Not seen:
-code, class attributes or global variables that somebody changes between two runs; then call
-``generator.backend.wrappers[0].clear()``.
+A generator that meets a batch again, in the same run or later, gets the scores of the first time: ``remembered`` answers
+first or passes, and the wrapper around ``forward`` keeps what the backend answered. The key holds what a backend may
+look at: the inputs' bytes, dtypes, shapes and names, batch size, device, options, and the model: its weights and all
+other state that pickle sees. Where that cannot be told, the backend is asked: plain functions, outputs that an
+output_transform wants whole, scores in half precision, tables, samples that are no arrays. Not seen: code, class
+attributes or global variables that somebody changes; then call ``generator.backend.wrappers[0].clear()``.
 
 The cost: a digest of the model per run, a copy of the inputs to the host per batch, and for a new batch the wait for
-its rows, so that computing and copying no longer overlap.
+its scores, so that computing and copying no longer overlap.
 """
 
 import hashlib
@@ -26,12 +23,13 @@ import numpy as np
 from probly.data_generator.hookspecs import HOST, hookimpl
 from probly.data_generator.toolkit.digest import digest
 from probly.data_generator.toolkit.nests import is_table, leaves, map_leaves
+from probly.data_generator.toolkit.outputs import pick_scores
 
 logger = logging.getLogger(__name__)
 
 
 class ForwardCache:
-    """The rows of the batches that were used last, ``max_bytes`` of them; ``hook`` holds the generator's hooks."""
+    """The scores of the batches that were used last, ``max_bytes`` of them; ``hook`` holds the generator's hooks."""
 
     def __init__(self, hook, max_bytes=2**28):
         self.hook, self.max_bytes = hook, max_bytes
@@ -65,16 +63,21 @@ class ForwardCache:
         return self.hook.to_device(data=self.rows[self.wanted], device=model.device)
 
     @hookimpl(wrapper=True)
-    def forward(self, model, inputs, output_mode, batch_size):
+    def forward(self, model, inputs, batch_size):
         # Before the model is called: it may work in place.
-        self.wanted = key = self._key(model, inputs, f"{output_mode} {batch_size}")
+        self.wanted = key = self._key(model, inputs, batch_size)
         answer = yield
         if key is not None and answer is not None and key not in self.rows:
-            self.rows[key] = np.array(self.hook.to_device(data=answer, device=HOST))
-            self.bytes += self.rows[key].nbytes
+            self._remember(key, pick_scores(answer))
+        return answer
+
+    def _remember(self, key, scores):
+        host = np.array(self.hook.to_device(data=scores, device=HOST))
+        if str(host.dtype) in str(scores.dtype):  # half precision is upcast on its way, and told by its name
+            self.rows[key] = host
+            self.bytes += host.nbytes
         while self.bytes > self.max_bytes:
             self.bytes -= self.rows.popitem(last=False)[1].nbytes
-        return answer
 
     def _model_key(self, model, source, settings):
         state = hashlib.sha256()
@@ -86,8 +89,8 @@ class ForwardCache:
             weights = logger.info("the model's state cannot be seen: %s", error)
         return f"{weights} {state.hexdigest()} {settings}" if weights else logger.info("nothing is cached")
 
-    def _key(self, model, inputs, settings):
-        if model is not self.model or self.model_key is None or settings.startswith("raw"):
+    def _key(self, model, inputs, batch_size):
+        if model is not self.model or self.model_key is None or batch_size is None:
             return None
         host = list(leaves(self.hook.to_device(data=inputs, device=HOST)))
         plain = all(isinstance(leaf, np.ndarray) and not leaf.dtype.hasobject for leaf in host)
@@ -96,4 +99,4 @@ class ForwardCache:
             return None
         names = map_leaves(lambda leaf: (type(leaf).__qualname__, str(leaf.dtype), tuple(leaf.shape)), inputs)
         whole = digest((str(number), leaf) for number, leaf in enumerate(host))
-        return f"{self.model_key} {settings} {names} {whole}"
+        return f"{self.model_key} {batch_size} {names} {whole}"

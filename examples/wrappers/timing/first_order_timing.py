@@ -6,7 +6,7 @@ the Timing, and ``print`` shows its table.
 
 What is timed: the call, until it returns. Two hooks need more than that. ``iterate_batches`` returns an iterator at
 once, so each of its steps is timed as "next batch". Frameworks with accelerators return from ``forward`` before the
-device has finished: the generator waits for it when it copies the rows, which is timed as "to_device host".
+device has finished: the generator waits for it when it fetches the scores, which is timed as "to_device host".
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import logging
 import time
 from collections import defaultdict
 
-from probly.data_generator.hookspecs import HOST, OPTIONAL, REQUIRED, hookimpl
+from probly.data_generator.hookspecs import DEFAULTED, HOST, OPTIONAL, REQUIRED, hookimpl
 from probly.data_generator.toolkit.samples import Batches
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Timing:
     def __init__(self, hook=None):
         self.calls = defaultdict(int)
         self.seconds = defaultdict(float)
-        for name in {*REQUIRED, *OPTIONAL} - {"iterate_batches", "to_device"}:
+        for name in {*REQUIRED, *DEFAULTED, *OPTIONAL} - {"iterate_batches", "to_device"}:
             setattr(self, name, self._around(name))
 
     def _around(self, name):
