@@ -27,8 +27,8 @@ class ParityChecks(Suite):
     def test_a_run_with_nothing_said_agrees_with_the_reference(self) -> None:
         """Every argument is left at its default: the device, and the backend where it recognizes its models."""
         model, inputs, expected = self.classifier()
-        options = {} if self.loaded_backend.has("recognizes") else {"backend": self.backend}
-        generator = FirstOrderDataGenerator(model, **options)
+        chosen: dict[str, Any] = {} if self.loaded_backend.has("recognizes") else {"backend": self.backend}
+        generator = FirstOrderDataGenerator(model, **chosen)
         assert self.backend in generator.backend.info.aliases
         assert_rows(generator.generate_distributions(inputs), expected)
 
