@@ -4,42 +4,55 @@ import json
 import math
 import os
 import string
+import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as npst
 
 from probly.data_generator import Distributions, FirstOrderDataGenerator, StoreError
-from probly.data_generator.store import load, save
+from probly.data_generator.formats import json as json_format
+from probly.data_generator.formats.choosing import load, save
+from tests.formats.common import ROWS, SMALL, FormatTests, distributions, many, without
 
 GOOD = '{"meta": {"framework": "pytorch"}, "distributions": {"0": [0.25, 0.75], "4": [1, 0]}}'
 
 
-@given(
-    scores=npst.arrays(
-        np.float32, st.tuples(st.integers(1, 12), st.integers(1, 5)), elements=st.floats(2**-20, 1, width=32)
-    ),
-    meta=st.dictionaries(
-        st.text(),
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    ),
-    step=st.integers(1, 50),
-    labelled=st.booleans(),
-)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_round_trip_is_exact(tmp_path, scores, meta, step, labelled):
-    rows = scores / scores.sum(axis=1, keepdims=True)
-    indices = np.arange(len(rows)) * step
-    distributions = Distributions(rows, indices, indices % 3 if labelled else None, meta)
-    save(tmp_path / "a.json", distributions)
-    loaded, loaded_meta = load(tmp_path / "a.json")
-    assert loaded == distributions
-    assert loaded_meta == meta
-    assert (loaded.labels is None) != labelled
-    if labelled:
-        np.testing.assert_array_equal(loaded.labels, distributions.labels)
+class TestJson(FormatTests):
+    suffix, module = ".json", json_format
+
+    def dressed(self, content):
+        return b'{"distributions": {"0": [' + content + b", 0.5, 0.75]}}"  # no number makes a distribution of that
+
+    def test_writing_takes_memory_for_blocks_only_without_orjson(self, tmp_path, monkeypatch):
+        without(monkeypatch, "orjson")
+        self.check_memory(tmp_path, monkeypatch)
+
+
+@given(st.text(string.printable).map(str.encode))
+@many
+def test_only_store_errors_escape_for_text(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(StoreError):
+        load(tmp_path / "a.json")
+
+
+def test_labels_that_are_numbers_and_text_do_not_become_text(tmp_path):
+    save(tmp_path / "a.json", Distributions(ROWS[:2], labels=np.array([1, "1"], object)))
+    assert load(tmp_path / "a.json")[0].labels.tolist() == [1, "1"]
+
+
+def test_one_long_label_does_not_make_all_labels_long(tmp_path):
+    labels, path = ["x" * 10**6] + ["y"] * 999, tmp_path / "a.json"
+    content = {"distributions": {i: [1] for i in range(1000)}, "labels": dict(enumerate(labels))}
+    path.write_text(json.dumps(content))
+    tracemalloc.start()
+    found, _ = load(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.labels.tolist() == labels
+    assert peak < 50e6
 
 
 def test_the_format_is_the_promised_one(tmp_path):
@@ -127,17 +140,8 @@ def test_every_truncation_is_noticed(tmp_path):
             load(path)
 
 
-@given(st.binary() | st.text(string.printable).map(str.encode))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_only_store_errors_escape_the_reader(tmp_path, content):
-    path = tmp_path / "a.json"
-    path.write_bytes(content)
-    with pytest.raises(StoreError):
-        load(path)
-
-
 @given(position=st.integers(0, len(GOOD) - 1), character=st.characters(min_codepoint=32, max_codepoint=126))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@many
 def test_a_changed_character_gives_checked_rows_or_a_store_error(tmp_path, position, character):
     path = tmp_path / "a.json"
     path.write_text(GOOD[:position] + character + GOOD[position + 1 :])
@@ -146,18 +150,6 @@ def test_a_changed_character_gives_checked_rows_or_a_store_error(tmp_path, posit
     except StoreError:
         return
     assert all(math.isclose(row.sum(), 1, abs_tol=1e-4) and (row >= 0).all() for row in distributions.values())
-
-
-def test_a_missing_file_is_a_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        load(tmp_path / "a.json")
-
-
-@pytest.mark.parametrize("name", ["a.txt", "a", "json"])
-def test_other_suffixes_list_the_known_ones(tmp_path, name):
-    for action in (load, lambda path: save(path, {0: [1.0]})):
-        with pytest.raises(ValueError, match=r"expected one of the suffixes .json"):
-            action(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -179,36 +171,6 @@ def test_bad_input_costs_nothing_that_was_written(tmp_path, distributions, meta,
     assert os.listdir(tmp_path) == ["a.json"]
 
 
-def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "a.json"
-    path.write_text(GOOD)
-
-    def no_space(handle):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(OSError, match="No space left"):
-        save(path, {0: [1.0]})
-    assert path.read_text() == GOOD
-    assert os.listdir(tmp_path) == ["a.json"]
-
-
-def test_ctrl_c_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
-    from probly.data_generator.store import json as json_format
-
-    path = tmp_path / "a.json"
-    path.write_text(GOOD)
-
-    def interrupted(*arguments):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(json_format, "_write_entries", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        save(path, {0: [1.0]})
-    assert path.read_text() == GOOD
-    assert os.listdir(tmp_path) == ["a.json"]
-
-
 def test_folders_are_made_and_the_mode_is_the_usual_one(tmp_path):
     save(tmp_path / "new" / "folder" / "a.json", {0: [1.0]})
     (tmp_path / "plain").write_text("")
@@ -224,3 +186,41 @@ def test_the_generator_saves_and_loads(tmp_path):
     assert meta["accuracy"] == 1.0
     assert meta["model_name"] == "identity"
     assert meta["timestamp"] == distributions.meta["timestamp"]
+
+
+@given(wanted=distributions())
+@settings(many, max_examples=50)
+def test_json_holds_the_same_numbers_with_and_without_orjson(tmp_path, wanted):
+    save(tmp_path / "fast.json", wanted)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        without(monkeypatch, "orjson")
+        save(tmp_path / "plain.json", wanted)
+    fast, plain = (json.loads((tmp_path / f"{name}.json").read_bytes()) for name in ("fast", "plain"))
+    assert fast == plain
+    numbers = [value for row in fast["distributions"].values() for value in row]
+    assert numbers == wanted.probabilities.astype(np.float64).reshape(-1).tolist(), "any JSON reader gets them exactly"
+
+
+def test_orjson_writes_the_rows_where_it_is_installed(tmp_path, monkeypatch):
+    save(tmp_path / "a.json", SMALL)
+    assert '"0":[0.25,0.75,0.0]' in (tmp_path / "a.json").read_text(encoding="utf-8")
+    without(monkeypatch, "orjson")
+    save(tmp_path / "a.json", SMALL)
+    assert '"0": [0.25, 0.75, 0.0]' in (tmp_path / "a.json").read_text(encoding="utf-8")
+
+
+def test_orjson_cannot_turn_a_label_into_null(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        save(tmp_path / "a.json", Distributions([[1.0], [1.0]], labels=[0.5, np.nan]))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("meta", [{}, {"meta": {"framework": "pytorch", "dataset": "CIFAR-10", "batch_size": 64}}])
+def test_json_of_the_original_implementation_loads(tmp_path, meta):
+    scores = np.random.default_rng(0).normal(size=(20, 10)) * 5
+    rows = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)  # float64, as it wrote them
+    document = {**meta, "distributions": {str(index): row.tolist() for index, row in enumerate(rows)}}
+    (tmp_path / "a.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
+    found, found_meta = load(tmp_path / "a.json")
+    np.testing.assert_array_equal(found.probabilities, rows.astype(np.float32))
+    assert found_meta == meta.get("meta", {})

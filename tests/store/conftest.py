@@ -1,20 +1,11 @@
 """What all tests of the store have."""
 
-import functools
 import shutil
 
 import pytest
 
-from probly.data_generator.discovery import listing
+from tests.formats.common import installed_once  # noqa: F401  # for every test here
 from tests.store import damage, stores
-
-looked_up = functools.cache(listing._scan)
-
-
-@pytest.fixture(autouse=True)
-def installed_once(monkeypatch):
-    """Look up once what is installed: the tests make thousands of runs, and test other things."""
-    monkeypatch.setattr(listing, "_scan", looked_up)
 
 
 @pytest.fixture(scope="session")
