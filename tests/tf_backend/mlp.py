@@ -37,6 +37,11 @@ def check(distributions, expected=EXPECTED):
     np.testing.assert_allclose(distributions.probabilities, expected, rtol=0, atol=1e-6)
 
 
+def digest(model):
+    """Return the digest of a model's weights."""
+    return HOOK.weight_digest(model=HOOK.load_model(source=model, device=None, options={}))
+
+
 def logits(inputs):
     """Return the MLP in TensorFlow operations, without Keras."""
     hidden = tf.nn.relu(inputs @ WEIGHTS.first + WEIGHTS.first_bias)

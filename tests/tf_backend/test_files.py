@@ -1,5 +1,6 @@
 """Files of models: Keras's own, and SavedModel folders; none of them runs code."""
 
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import keras
 import pytest
 import tensorflow as tf
 
+from probly.data_generator import FirstOrderDataGenerator as AutoGenerator
 from probly.data_generator.tensorflow_generator import FirstOrderDataGenerator
 from probly.data_generator.testing import reference
-from tests.tf_backend.mlp import INPUTS, WEIGHTS, Module, Subclassed, check, keras_model, logits, run, samples
+from tests.tf_backend.mlp import INPUTS, WEIGHTS, Module, Subclassed, check, digest, keras_model, logits, run, samples
 
 # Keras calls NumPy with copy=..., which TensorFlow's tensors do not know yet.
 KERAS_COPIES = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -22,6 +24,31 @@ def test_keras_files(tmp_path, suffix):
     keras_model().save(tmp_path / f"model{suffix}")
     check(run(tmp_path / f"model{suffix}", samples()))
     check(run(str(tmp_path / f"model{suffix}"), samples().batch(7)))
+
+
+@KERAS_COPIES
+def test_files_choose_their_backend(tmp_path):
+    keras_model().save(tmp_path / "model.keras")
+    tf.saved_model.save(Module(), str(tmp_path / "folder"))
+    for name in ("model.keras", "folder"):
+        generator = AutoGenerator(str(tmp_path / name))
+        assert generator.framework == "tensorflow"
+        check(generator.generate_distributions(INPUTS, progress=False))
+        assert generator.current_device == "CPU:0"
+
+
+@KERAS_COPIES
+def test_digests_tell_files_from_others(tmp_path):
+    keras_model().save(tmp_path / "model.keras")
+    assert digest(tmp_path / "model.keras") == digest(keras_model())
+    for name, factor in (("one", 1.0), ("two", 2.0)):
+        constant = tf.function(lambda inputs, factor=factor: factor * inputs)
+        module = tf.Module()
+        module.serve = constant.get_concrete_function(ANY_ROWS)
+        tf.saved_model.save(module, str(tmp_path / name), signatures=module.serve)
+    shutil.copytree(tmp_path / "one", tmp_path / "copy")
+    one, copy, two = (digest(tmp_path / name) for name in ("one", "copy", "two"))
+    assert one == copy != two, "also without variables"
 
 
 @KERAS_COPIES

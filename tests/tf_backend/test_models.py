@@ -1,5 +1,7 @@
 """Live models: what counts as one, what is given to it and left as it was, which backend gets it."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from tests.tf_backend.mlp import (
     Module,
     Subclassed,
     check,
+    digest,
     keras_model,
     logits,
     python,
@@ -119,6 +122,41 @@ def test_module_and_attribute():
     check(run("tests.tf_backend.mlp:Module", INPUTS))
 
 
+def test_a_model_may_be_built_after_its_generator_was_made():
+    model = Subclassed()
+    generator = FirstOrderDataGenerator(model)
+    model(INPUTS[:1])
+    model.set_weights(list(WEIGHTS))
+    for dataset in (samples(), samples().batch(8)):
+        check(generator.generate_distributions(dataset, progress=False))
+
+
+# What tells its weights from others
+
+
+def test_the_digest_is_that_of_the_weights():
+    assert digest(keras_model()).startswith("sha256:")
+    assert digest(keras_model()) == digest(keras_model()), "whatever Keras calls the layers"
+    other = keras_model(reference.mlp_weights(seed=5))
+    assert digest(other) != digest(keras_model())
+    other.set_weights(list(WEIGHTS))
+    assert digest(other) == digest(keras_model())
+    assert digest(Module()) == digest(Module())
+    assert digest(logits) == "", "what a function refers to cannot be seen"
+
+
+def test_attributes_called_variables_that_hold_none():
+    class Own:
+        def variables(self):
+            raise AssertionError
+
+        def __call__(self, inputs):
+            return logits(inputs)
+
+    check(run(Own(), INPUTS))
+    assert digest(Own()) == ""
+
+
 # Choosing the backend
 
 
@@ -127,6 +165,18 @@ def test_what_is_recognized():
         assert HOOK.recognizes(source=model)
     for model in (logits, np.zeros, object(), "model.keras"):
         assert not HOOK.recognizes(source=model)
+    assert HOOK.recognizes(source=Subclassed()) is keras.Model, "the most specific class of the framework's"
+
+
+def test_files_and_folders_that_are_recognized(tmp_path):
+    for name in ("a.keras", "a.h5", "a.hdf5"):
+        assert HOOK.recognizes(source=Path(name))
+    (tmp_path / "model").mkdir()
+    assert not HOOK.recognizes(source=tmp_path / "model")
+    (tmp_path / "model" / "saved_model.pb").touch()
+    assert HOOK.recognizes(source=tmp_path / "model")
+    for name in ("a.pt", "a.onnx", "keras", "a.npz"):
+        assert not HOOK.recognizes(source=Path(name))
 
 
 @pytest.mark.parametrize("name", ["tensorflow", "tf", "keras"])

@@ -69,10 +69,10 @@ def posterior_params(model: "TensorFlowModel") -> dict[str, dict[str, Any]]:
 
 @hookimpl
 def weight_digest(model: "TensorFlowModel") -> str:
-    """Return the digest of all variables; what a plain function refers to cannot be seen."""
-    from probly_data_generator_tensorflow.digest import digest_of_variables
+    """Return the digest of all weights; what a plain function refers to cannot be seen."""
+    from probly_data_generator_tensorflow.digest import digest_of
 
-    return digest_of_variables(model.module)
+    return digest_of(model)
 
 
 @hookimpl

@@ -30,6 +30,7 @@ class TensorFlowModel:
         shapes: The shape of one sample by input name, where a file tells.
         strategy: Splits each batch over its replicas.
         xla: Whether XLA compiles it.
+        folder: Where it was opened, if it is a SavedModel.
 
     Attributes:
         device: The name of its device; for a strategy the names of all of them, separated by commas.
@@ -49,9 +50,11 @@ class TensorFlowModel:
         strategy: tf.distribute.Strategy | None = None,
         *,
         xla: bool = False,
+        folder: Path | None = None,
     ) -> None:
         self.module = module
         self.shapes = shapes
+        self.folder = folder
         self.device = device if strategy is None else ",".join(map(short_name, strategy.extended.worker_devices))
         self.options = {"xla": True} if xla else {}
         self.step = Step(function, module, device, strategy, xla=xla)
@@ -87,7 +90,7 @@ def load(source: Any, device: str | None, *, xla: bool = False) -> TensorFlowMod
             raise FileNotFoundError(message)
         if path.is_dir():
             module, function, shapes = saved_model(path)
-            return TensorFlowModel(function, target, module, shapes, strategy, xla=xla)
+            return TensorFlowModel(function, target, module, shapes, strategy, xla=xla, folder=path)
         source = keras_model(path)
     if is_keras(source):
         _check_keras(source)
