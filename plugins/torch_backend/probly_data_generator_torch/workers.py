@@ -99,4 +99,10 @@ def fetched_by_workers(
 
 
 def _batches(loader: DataLoader[Any]) -> Iterator[Batch]:
-    yield from loader
+    iterator: Any = iter(loader)
+    try:
+        yield from iterator
+    finally:
+        # After an error its traceback keeps the iterator, and the garbage collector, which takes apart the queue by
+        # which workers are told to end before it takes the iterator, would wait five seconds for each of them.
+        iterator._shutdown_workers()  # noqa: SLF001  # torch has no public name for it
