@@ -21,6 +21,7 @@ GOOD = '{"meta": {"framework": "pytorch"}, "distributions": {"0": [0.25, 0.75], 
 
 class TestJson(FormatTests):
     suffix, module = ".json", json_format
+    memory = (20_000, 10e6)  # of Python's floats, and their text
 
     def dressed(self, content):
         return b'{"distributions": {"0": [' + content + b", 0.5, 0.75]}}"  # no number makes a distribution of that

@@ -14,6 +14,7 @@ from probly.data_generator import Distributions, StoreError
 from probly.data_generator.store import load, save
 from probly_data_generator_store import parquet
 from tests.formats.common import ROWS, SMALL, BinaryTests, same, without
+from tests.store.damage import replace
 
 
 class TestParquet(BinaryTests):
@@ -158,7 +159,7 @@ def test_flipped_bits_in_tables_of_others_give_checked_rows_or_a_store_error(tmp
         for bit in (1, 4, 128):
             damaged = bytearray(content)
             damaged[position] ^= bit
-            path.write_bytes(damaged)
+            replace(path, damaged)
             try:
                 found, _ = load(path)
             except StoreError:

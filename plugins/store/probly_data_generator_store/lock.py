@@ -60,10 +60,10 @@ def _check_same(handle: int, path: Path) -> None:
 
 def _lock(handle: int) -> None:
     if os.name == "nt":
-        import msvcrt  # noqa: PLC0415
+        import msvcrt
 
         msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
     else:
-        import fcntl  # noqa: PLC0415
+        import fcntl
 
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -90,7 +90,7 @@ class StoreSink:
     def write(self, indices: Indices, rows: FloatRows, columns: Mapping[str, Any]) -> None:
         """Write those rows of a batch that are missing; the writer copies them."""
         first = int(indices[0])
-        labels = columns.get(LABELS)
+        labels: Any = columns.get(LABELS)
         usable = isinstance(labels, np.ndarray) and labels.ndim > 0 and len(labels) == len(rows)
         for start, stop in self.writer.missing(first, first + len(rows)):
             chosen = slice(start - first, stop - first)
@@ -134,7 +134,7 @@ def terminating() -> Iterator[None]:
         return
     owner = os.getpid()
 
-    def leave(number: int, frame: Any) -> None:  # noqa: ARG001
+    def leave(number: int, frame: Any) -> None:
         if os.getpid() != owner:  # a forked loader worker has nothing to publish
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)

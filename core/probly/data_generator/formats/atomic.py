@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Writing a file whole or not at all; for every format, strangers' ones included."""
 
 import contextlib
 import os
@@ -13,9 +13,26 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file that takes the place of ``path`` when the block ends well, and vanishes when it does not.
 
     The bytes reach the disk before the name does, so a crash leaves the old file or the new one, never a torn one.
+    Missing folders are made.
+
+    Args:
+        path: Where the file will be.
+
+    Yields:
+        The temporary file, open for writing bytes, in the same folder.
 
     Raises:
         OSError: It cannot be written; the error names ``path``, not the temporary file.
+
+    Examples:
+        >>> path = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> with replacing(path) as file:
+        ...     _ = file.write(b"old")
+        >>> with contextlib.suppress(KeyboardInterrupt), replacing(path) as file:
+        ...     _ = file.write(b"ne")
+        ...     raise KeyboardInterrupt
+        >>> path.read_bytes(), os.listdir(path.parent)
+        (b'old', ['a.txt'])
     """
     try:
         with _replacing(path) as file:

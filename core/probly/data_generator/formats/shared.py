@@ -1,4 +1,14 @@
-"""What the formats share: metadata as JSON, labels as numbers or text, and one error for damage."""
+"""What file formats share, strangers' ones included: metadata as JSON, labels, one error for damage, limits on sizes.
+
+A reader that is built of these raises StoreError and nothing else for whatever a file holds:
+
+    def read(path):
+        content = path.read_bytes()
+        with reading(path, struct.error):
+            rows, labels, meta = parse(content)
+            check_size(rows * classes * 4, len(content))  # before memory is taken
+            return Distributions(rows, None, label_array(labels, room(len(content))), decode_meta(meta))
+"""
 
 import contextlib
 import functools
@@ -17,14 +27,31 @@ from probly.data_generator.errors import StoreError
 
 Array = npt.NDArray[Any]
 
-# Snappy, which our Parquet files use, shrinks at most 21-fold, and booleans from bits 8-fold more: ours always load.
 EXPANSION = 250
+"""How much larger than its file contents may be: Snappy, which our Parquet files use, shrinks at most 21-fold, and
+booleans from bits 8-fold more, so ours always load."""
 FREE_BYTES = 2**25
+"""What the contents of any file may take besides."""
 
 
 @contextlib.contextmanager
 def reading(path: Path, *damage: type[Exception]) -> Iterator[None]:
-    """Raise StoreError for whatever damaged content makes a reader raise."""
+    """Raise StoreError for whatever damaged content makes a reader raise.
+
+    Args:
+        path: The file, for the message.
+        damage: The errors of a library besides ValueError, RuntimeError and OverflowError.
+
+    Raises:
+        StoreError: The block raised one of them; an error of the disk passes through.
+
+    Examples:
+        >>> with reading(Path("a.txt")):
+        ...     float("x")
+        Traceback (most recent call last):
+        ...
+        probly.data_generator.errors.StoreError: a.txt: not a file of distributions: could not convert string to float: 'x'
+    """
     # JSON and Unicode errors, and those of Distributions, are ValueErrors; RecursionError is a RuntimeError.
     expected: tuple[type[Exception], ...] = (ValueError, RuntimeError, OverflowError, *damage)
     try:
@@ -37,15 +64,31 @@ def reading(path: Path, *damage: type[Exception]) -> Iterator[None]:
 
 
 def room(file_bytes: int) -> int:
-    """Return the most bytes that the contents of a file of this size may take in memory."""
+    """Return the most bytes that the contents of a file of this size may take in memory.
+
+    Examples:
+        >>> room(1000) - room(0)
+        250000
+    """
     return FREE_BYTES + EXPANSION * file_bytes
 
 
 def check_size(needed: int, file_bytes: int) -> None:
     """Refuse contents that only a forged file can have, before any memory is taken for them.
 
+    Args:
+        needed: The bytes that the contents say they need.
+        file_bytes: The size of the file.
+
     Raises:
         ValueError: They need more than ``EXPANSION`` times the size of their file.
+
+    Examples:
+        >>> check_size(needed=4_000_000, file_bytes=1_000)
+        >>> check_size(needed=2**40, file_bytes=1_000)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        ValueError: its 1000 bytes claim to hold 1099511627776, more than 250 times as much; ...
     """
     if needed > room(file_bytes):
         message = (
@@ -56,11 +99,19 @@ def check_size(needed: int, file_bytes: int) -> None:
 
 
 def encode_meta(path: Path, meta: Mapping[str, Any]) -> bytes:
-    """Return metadata as UTF-8 JSON that ``decode_meta`` reads.
+    """Return metadata as UTF-8 JSON that ``decode_meta`` reads; scalars and arrays of NumPy, and paths, are allowed.
+
+    Args:
+        path: The file, for the message.
+        meta: The metadata.
 
     Raises:
         TypeError: It is not JSON-serialisable.
         ValueError: It holds NaN or infinity, or keys that JSON cannot tell apart, such as 1 and "1".
+
+    Examples:
+        >>> encode_meta(Path("a.txt"), {"accuracy": np.float32(0.5), "classes": np.arange(3)})
+        b'{"accuracy": 0.5, "classes": [0, 1, 2]}'
     """
     try:
         text = json.dumps(dict(meta), ensure_ascii=False, allow_nan=False, default=_simple).encode()
@@ -88,6 +139,10 @@ def decode_meta(text: bytes) -> dict[str, Any]:
 
     Raises:
         ValueError: It is not JSON, or no object.
+
+    Examples:
+        >>> decode_meta(b'{"accuracy": 0.5}')
+        {'accuracy': 0.5}
     """
     meta = decode_json(text)
     if not isinstance(meta, dict):
@@ -98,6 +153,9 @@ def decode_meta(text: bytes) -> dict[str, Any]:
 
 def decode_json(text: bytes) -> Any:
     """Parse JSON, refusing what the standard library lets pass: NaN, infinities and repeated keys.
+
+    Raises:
+        ValueError: It is no such JSON.
 
     Examples:
         >>> decode_json(b'{"a": [1, 2.5]}')
@@ -166,8 +224,16 @@ def _kind_of_key(kind: type) -> str:
 def simple_labels(path: Path, labels: Array | None) -> Array | None:
     """Return labels as an array of numbers or fixed-width text, in this machine's byte order.
 
+    Args:
+        path: The file, for the message.
+        labels: One per row, or None.
+
     Raises:
         TypeError: They are something else.
+
+    Examples:
+        >>> simple_labels(Path("a.txt"), np.array(["cat", "dog"], dtype=object))
+        array(['cat', 'dog'], dtype='<U3')
     """
     if labels is None:
         return None
@@ -182,8 +248,16 @@ def simple_labels(path: Path, labels: Array | None) -> Array | None:
 def optional_library(module: str, extra: str) -> Any:
     """Import a library that only one format needs.
 
+    Args:
+        module: Its name.
+        extra: The extra of the core that installs it.
+
     Raises:
         ImportError: It is not installed; the message names the extra that installs it.
+
+    Examples:
+        >>> optional_library("json", "fast-json").loads("1")
+        1
     """
     try:
         return importlib.import_module(module)
