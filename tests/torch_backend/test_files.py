@@ -41,9 +41,7 @@ def test_torchscript(tmp_path, suffix):
 
 
 def test_a_module_saved_whole_is_opened_where_its_classes_are_declared_safe(files):
-    with torch.serialization.safe_globals(
-        [torch.nn.Sequential, torch.nn.Linear, torch.nn.ReLU, torch.nn.Dropout]
-    ):
+    with torch.serialization.safe_globals([torch.nn.Sequential, torch.nn.Linear, torch.nn.ReLU, torch.nn.Dropout]):
         check(run(TENSORS, files / "pickled.pt"))
 
 

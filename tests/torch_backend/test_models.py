@@ -85,9 +85,7 @@ def test_a_model_that_cannot_be_copied_says_what_to_do(monkeypatch):
     monkeypatch.setattr(models, "resolve_device", torch.device)
     with pytest.raises(RuntimeError, match="one of its kind") as caught:
         models.load(Locked(5, 3), "meta")
-    assert caught.value.__notes__ == [
-        "the model cannot be copied to meta; move it there yourself: model.to('meta')"
-    ]
+    assert caught.value.__notes__ == ["the model cannot be copied to meta; move it there yourself: model.to('meta')"]
 
 
 def test_models_by_import_path():

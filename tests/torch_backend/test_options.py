@@ -1,37 +1,23 @@
 """What torch users may ask for by name, and what stays as it was."""
 
 import functools
-import os
 
 import numpy as np
 import pytest
 import torch
 from torch._dynamo.utils import counters
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from probly.data_generator import AlignmentError, FirstOrderDataGenerator, StoreError
+from probly.data_generator import FirstOrderDataGenerator, StoreError
 from probly.data_generator.testing import reference
-from probly_data_generator_torch import workers
-from probly_data_generator_torch.tensors import stack_samples
-from tests.frameworks import suite
+from tests.torch_backend.support import EXPECTED, INPUTS, LABELS, check, framework, mlp
 
-# JAX says so wherever a test has loaded it: workers are forked.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:os.fork.. was called:RuntimeWarning"),
-    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
-]
-
-framework = suite("torch")
-WEIGHTS = reference.mlp_weights()
-INPUTS, LABELS = reference.samples(rows=50)
-EXPECTED = reference.softmax(reference.mlp_logits(WEIGHTS, INPUTS))
 CNN_WEIGHTS = reference.cnn_weights()
 IMAGES, _ = reference.samples(rows=20, shape=(8, 8, 1))
 CNN_EXPECTED = reference.softmax(reference.cnn_logits(CNN_WEIGHTS, IMAGES))
 
 
 def generator(options, model=None, **others):
-    model = framework.mlp(WEIGHTS) if model is None else model
+    model = mlp() if model is None else model
     settings = {"backend": "torch", "batch_size": 16, "output_mode": "logits", **others}
     return FirstOrderDataGenerator(model, options=options, **settings)
 
@@ -68,7 +54,7 @@ def test_options_are_refused_where_nobody_would_see_them():
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_autocast_computes_in_half_precision_and_gives_float32(dtype):
     seen = []
-    model = framework.mlp(WEIGHTS)
+    model = mlp()
     model[0].register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
     distributions = run({"autocast": dtype}, model=model)
     assert set(seen) == {getattr(torch, dtype)}
@@ -128,7 +114,7 @@ def test_compile_gives_the_same_rows_and_compiles_once(without_compiler):
 
 
 def test_a_compiled_model_sees_new_weights_and_keeps_its_mode(without_compiler):
-    model = framework.mlp(WEIGHTS).train()
+    model = mlp().train()
     compiled = generator({"compile": True}, model)
     compiled.generate_distributions(INPUTS, progress=False)
     other = reference.mlp_weights(seed=3)
@@ -140,174 +126,40 @@ def test_a_compiled_model_sees_new_weights_and_keeps_its_mode(without_compiler):
 
 
 def test_an_exported_program_is_not_compiled_again():
-    program = torch.export.export(framework.mlp(WEIGHTS).eval(), (torch.tensor(INPUTS[:4]),))
+    program = torch.export.export(mlp().eval(), (torch.tensor(INPUTS[:4]),))
     with pytest.raises(ValueError, match=r"option 'compile' is for .* got an exported program"):
         generator({"compile": True}, program)
 
 
-class Decoded(Dataset):
-    """Samples that say in which process they were made."""
+class Two(torch.nn.Module):
+    """A model with two inputs and more than its scores as outputs."""
 
-    def __len__(self):
-        return len(INPUTS)
+    def __init__(self):
+        super().__init__()
+        self.inner = mlp()
 
-    def __getitem__(self, index):
-        return torch.tensor(INPUTS[index]), int(LABELS[index]), os.getpid()
-
-
-@pytest.mark.parametrize("number", [1, 2])
-def test_workers_fetch_the_samples_in_order(number):
-    processes = set()
-
-    def watch(model_inputs):
-        return framework.mlp(WEIGHTS).eval()(model_inputs)
-
-    class Watched(Decoded):
-        def __getitem__(self, index):
-            value, label, process = super().__getitem__(index)
-            return torch.cat([value, torch.tensor([float(process)])]), label
-
-    def split(batch):
-        processes.update(batch[:, -1].int().tolist())
-        return watch(batch[:, :-1])
-
-    distributions = run({"num_workers": number}, Watched(), split)
-    np.testing.assert_allclose(distributions.probabilities, EXPECTED, rtol=0, atol=1e-6)
-    np.testing.assert_array_equal(distributions.labels, LABELS)
-    np.testing.assert_array_equal(distributions.indices, range(50))
-    assert len(processes) == number
-    assert os.getpid() not in processes
-    assert "options" not in distributions.meta
+    def forward(self, left, right):
+        logits = self.inner(left + right)
+        return {"loss": logits.sum(), "logits": logits}
 
 
-def test_workers_stand_back_behind_the_model():
-    class Niced(Decoded):
-        def __getitem__(self, index):
-            return torch.tensor(INPUTS[index]), os.nice(0)
-
-    before = os.nice(0)
-    found = run({"num_workers": 2}, Niced()).labels
-    np.testing.assert_array_equal(found, np.full(50, min(before + workers.NICENESS, 19)))
-    assert os.nice(0) == before
-
-
-@pytest.mark.parametrize("refusal", [AttributeError, PermissionError])
-def test_workers_that_cannot_stand_back_work_all_the_same(refusal, monkeypatch):
-    def refuse(increment):
-        raise refusal
-
-    monkeypatch.setattr(os, "nice", refuse)  # the workers are forked
-    np.testing.assert_allclose(run({"num_workers": 2}, Decoded()).probabilities, EXPECTED, rtol=0, atol=1e-6)
+@pytest.mark.parametrize("kind", [tuple, list, dict])
+def test_a_compiled_model_of_several_inputs_compiles_once(without_compiler, kind):
+    halves = torch.tensor(INPUTS) / 2
+    names = {"left": halves, "right": halves}
+    dataset = (names, LABELS) if kind is dict else [(kind(pair), 0) for pair in zip(halves, halves, strict=True)]
+    counters.clear()
+    check(run({"compile": True}, dataset, Two(), output_mode="auto"))
+    assert counters["stats"]["unique_graphs"] == 1
 
 
-def _is_stacked_where_others_read_it(samples):
-    return stack_samples(samples).is_shared()
+def test_a_transform_gets_all_outputs_of_a_compiled_model(without_compiler):
+    seen = []
 
+    def transform(outputs):
+        seen.append(len(outputs["logits"]))
+        return outputs["logits"].softmax(-1)
 
-@pytest.mark.parametrize("number", [0, 1])
-def test_workers_stack_tensors_where_they_are_read(number):
-    loader = DataLoader(
-        torch.zeros(4, 3), batch_size=2, num_workers=number, collate_fn=_is_stacked_where_others_read_it
-    )
-    assert list(loader) == [number > 0] * 2
-
-
-class _Made(Dataset):
-    """Four samples that a function makes."""
-
-    def __init__(self, make):
-        self.make = make
-
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, index):
-        return self.make(index)
-
-
-def _mixed_arrays(index):
-    """Return numbers that float32 cannot hold, after one that it can."""
-    return np.array([index + 2.0**-40 if index else 0], np.float64 if index else np.float32)
-
-
-SAMPLES = {
-    "mixed arrays": _mixed_arrays,
-    "mixed tensors": lambda index: torch.tensor(_mixed_arrays(index)),
-    "sparse": lambda index: torch.tensor([float(index), 0.0]).to_sparse(),
-    "conjugated": lambda index: torch.tensor([index + 1j]).conj(),
-    "negated": lambda index: torch.tensor([index + 1j]).conj().imag,
-    "with gradients": lambda index: torch.ones(1, requires_grad=True) * index,
-}
-
-
-@pytest.mark.parametrize("number", [0, 2])
-def test_samples_that_do_not_stack_are_named(number):
-    def model(inputs):
-        return torch.zeros(len(inputs), 2)
-
-    with pytest.raises(RuntimeError) as caught:
-        run({"num_workers": number}, _Made(lambda index: torch.zeros(1 + index // 3)), model, batch_size=2)
-    said = "\n".join([str(caught.value), *getattr(caught.value, "__notes__", ())])
-    assert "the samples 2 to 3 of the shapes (1,), (2,) do not stack to a batch" in said
-
-
-# torch says so of any sparse tensor that comes from another process.
-@pytest.mark.filterwarnings("ignore:Sparse invariant checks are implicitly disabled:UserWarning")
-@pytest.mark.parametrize("name", SAMPLES)
-def test_workers_stack_what_this_process_does(name):
-    seen = {0: [], 2: []}
-    for number, batches in seen.items():
-
-        def model(inputs, batches=batches):
-            batches.append(inputs.to_dense().detach().resolve_conj().resolve_neg().numpy())
-            return torch.zeros(len(inputs), 2)
-
-        run({"num_workers": number}, _Made(SAMPLES[name]), model)
-    (here,), (there,) = seen.values()
-    assert here.dtype == there.dtype
-    np.testing.assert_array_equal(here, there)
-    if name.startswith("mixed"):
-        np.testing.assert_array_equal(here[:, 0], [0.0] + [index + 2.0**-40 for index in (1, 2, 3)])
-
-
-def test_workers_use_the_getters_of_samples():
-    class Keyed(Decoded):
-        def __getitem__(self, index):
-            return {"value": torch.tensor(2 * INPUTS[index]), "key": 100 - index}
-
-    getters = {"input_getter": lambda sample: sample["value"], "index_getter": lambda sample: sample["key"]}
-    distributions = run({"num_workers": 2}, Keyed(), **getters)
-    twice = reference.softmax(reference.mlp_logits(WEIGHTS, 2 * INPUTS))
-    np.testing.assert_array_equal(distributions.indices, range(51, 101))
-    np.testing.assert_allclose(distributions.probabilities, twice[::-1], rtol=0, atol=1e-6)
-
-
-def test_an_iterable_dataset_is_not_read_by_several_workers():
-    class Stream(IterableDataset):
-        def __iter__(self):
-            return iter(torch.tensor(INPUTS))
-
-    with pytest.raises(AlignmentError, match="option 'num_workers': Stream is iterable"):
-        run({"num_workers": 2}, Stream())
-
-
-def test_a_store_is_resumed_with_workers(tmp_path):
-    class Failing(Decoded):
-        def __getitem__(self, index):
-            if index == 40:
-                raise RuntimeError("unreadable sample")
-            return super().__getitem__(index)
-
-    path, model = tmp_path / "a.fod", framework.mlp(WEIGHTS)
-    with pytest.raises(RuntimeError, match="unreadable sample"):
-        generator({"num_workers": 1}, model).generate_distributions(Failing(), progress=False, out=path)
-    # The same data under the same name: what was repaired is the file behind a sample.
-    Failing.__getitem__ = Decoded.__getitem__
-    done = generator({"num_workers": 1}, model).generate_distributions(Failing(), progress=False, out=path)
-    np.testing.assert_allclose(done.probabilities, EXPECTED, rtol=0, atol=1e-6)
-
-
-def test_tensors_are_sliced_whatever_the_number_of_workers(monkeypatch):
-    monkeypatch.setattr("probly_data_generator_torch.data.fetched_by_workers", None)
-    dataset = TensorDataset(torch.tensor(INPUTS), torch.tensor(LABELS))
-    np.testing.assert_allclose(run({"num_workers": 2}, dataset).probabilities, EXPECTED, rtol=0, atol=1e-6)
+    halves = torch.tensor(INPUTS) / 2
+    check(run({"compile": True}, ({"left": halves, "right": halves}, LABELS), Two(), output_transform=transform))
+    assert seen == [16, 16, 16, 2]
