@@ -2,12 +2,14 @@
 
 import itertools
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from probly.data_generator import AlignmentError, InvalidOutputError, SimpleDataLoader, hookimpl
-from probly.data_generator.store import load
+from probly.data_generator import AlignmentError, InvalidOutputError, SimpleDataLoader, StoreError, hookimpl
+from probly.data_generator.store import load, open_partial
 from tests.store import stores
 from tests.store.stores import Counting, Images, probed, shard
 
@@ -79,6 +81,24 @@ def test_a_store_of_which_only_the_manifest_is_missing(tmp_path):
         assert again == first
         assert again.complete
         assert counting.rows == 0
+
+
+@pytest.mark.parametrize(
+    ("begun", "data"),
+    [("begun_arrays", stores.DATA), ("begun_samples", list(zip(stores.INPUTS, stores.LABELS.tolist(), strict=True)))],
+)
+def test_a_store_that_version_0_1_began_is_finished(tmp_path, begun, data):
+    path, counting = tmp_path / "a.fod", Counting()
+    shutil.copytree(Path(__file__).parent / "golden" / f"{begun}.fod", path)
+    assert list(open_partial(path)) == [*range(20), *range(30, stores.ROWS)]
+    store = stores.run(path, data, wrappers=[counting])
+    # Another processor may compute other last bits than the one that began it.
+    np.testing.assert_allclose(np.asarray(store), stores.EXPECTED.probabilities, rtol=0, atol=1e-6)
+    assert store.labels.tolist() == stores.LABELS.tolist()
+    assert counting.rows == 10
+    assert store.meta["versions"]["probly-data-generator"] == "0.1.0"
+    with pytest.raises(StoreError, match="model weights: the store has 'sha256:"):
+        stores.run(path, data, model=stores.Linear(2.5))
 
 
 def test_another_batch_size_computes_whole_batches_and_keeps_what_is_missing(tmp_path):

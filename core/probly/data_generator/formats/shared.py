@@ -46,11 +46,11 @@ def reading(path: Path, *damage: type[Exception]) -> Iterator[None]:
         StoreError: The block raised one of them; an error of the disk passes through.
 
     Examples:
-        >>> with reading(Path("a.txt")):
+        >>> with reading(Path("a")):
         ...     float("x")
         Traceback (most recent call last):
         ...
-        probly.data_generator.errors.StoreError: a.txt: not a file of distributions: could not convert string to float: 'x'
+        probly.data_generator.errors.StoreError: a: not a file of distributions: could not convert string to float: 'x'
     """
     # JSON and Unicode errors, and those of Distributions, are ValueErrors; RecursionError is a RuntimeError.
     expected: tuple[type[Exception], ...] = (ValueError, RuntimeError, OverflowError, *damage)
