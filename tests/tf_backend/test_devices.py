@@ -7,7 +7,7 @@ import tensorflow as tf
 from probly.data_generator import HOST
 from probly.data_generator.tensorflow_generator import FirstOrderDataGenerator, TensorFlowDataGenerator
 from probly.data_generator.testing import reference
-from tests.tf_backend.mlp import HOOK, INPUTS, check, keras_model, logits, python, run, samples
+from tests.tf_backend.mlp import HOOK, INPUTS, check, digest, keras_model, logits, python, run, samples
 
 
 @pytest.mark.parametrize("name", ["cpu", "CPU", "cpu:0", "CPU:0", "/CPU:0", "/device:CPU:0", None])
@@ -133,6 +133,7 @@ except InvalidOutputError as error:
 t.check(eager.generate_distributions(t.INPUTS))
 print("eager agrees")
 
+print(t.digest(t.keras_model()))
 one = FirstOrderDataGenerator(t.logits, device="CPU:1").generate_distributions(t.INPUTS)
 t.check(one)
 print(one.meta["device"])
@@ -151,6 +152,8 @@ def test_strategies_split_every_batch_over_their_replicas():
     printed = python(STRATEGY)
     assert printed[:2] == ["rows agree", "nests agree"]
     assert "expected 8 rows, got 6; return one row per input" in printed[2]
-    assert printed[3:5] == ["eager agrees", "CPU:1"]
-    assert printed[5:7] == ["CPU:1 CPU:1", "CPU:0 CPU:1"], "a live model stays where its weights are, unless told"
-    assert printed[7:] == ["CPU:1"]
+    assert printed[3] == "eager agrees"
+    assert printed[4] == digest(keras_model()), "in another process"
+    assert printed[5] == "CPU:1"
+    assert printed[6:8] == ["CPU:1 CPU:1", "CPU:0 CPU:1"], "a live model stays where its weights are, unless told"
+    assert printed[8:] == ["CPU:1"]
