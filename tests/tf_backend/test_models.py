@@ -61,6 +61,42 @@ def test_new_weights_are_seen_by_the_next_run():
     assert before != made.generate_distributions(INPUTS)
 
 
+def changed_activation():
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, use_bias=False)])
+    model.set_weights([WEIGHTS.first[:, :3]])
+    return model, lambda: setattr(model.layers[0], "activation", keras.ops.negative), -1.0
+
+
+def changed_layers():
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, use_bias=False), keras.layers.LeakyReLU(1.0)])
+    model.set_weights([WEIGHTS.first[:, :3]])
+
+    def change():
+        model.pop()
+        model.add(keras.layers.Rescaling(-1.0))
+
+    return model, change, -1.0
+
+
+def adapted():
+    layer = keras.layers.Normalization(axis=None, mean=None)
+    values = np.array([[-1.0], [1.0]])  # mean 0, variance 1
+    layer.adapt(values)
+    model = keras.Sequential([keras.Input((5,)), layer, keras.layers.Dense(3, use_bias=False)])
+    model.layers[1].set_weights([WEIGHTS.first[:, :3]])
+    return model, lambda: layer.adapt(2 * values), 0.5
+
+
+@pytest.mark.parametrize("make", [changed_activation, changed_layers, adapted])
+def test_a_keras_model_that_was_changed_between_runs_gives_its_new_rows(make):
+    model, change, factor = make()
+    scores = INPUTS.astype(float) @ WEIGHTS.first[:, :3]
+    generator = FirstOrderDataGenerator(model, output_mode="logits")
+    check(generator.generate_distributions(INPUTS, progress=False), reference.softmax(scores))
+    change()
+    check(generator.generate_distributions(INPUTS, progress=False), reference.softmax(factor * scores))
+
+
 @pytest.mark.parametrize("kind", ["layer", "module", "tf.function", "concrete", "callable", "bound method"])
 def test_kinds_of_live_models(kind):
     dense = keras.layers.Dense(3)
