@@ -54,10 +54,15 @@ def build_projects(folder, copies, *projects):
             if file.is_file() and not {"__pycache__", "dist", "build"} & set(inside.parts):
                 (target / inside).parent.mkdir(parents=True, exist_ok=True)
                 (target / inside).write_bytes(file.read_bytes())
-        made.append(str(target))
+        made.append(target)
+    return build(folder, *made)
+
+
+def build(folder, *projects):
+    """Build the wheels of projects where they are, and return the paths of all wheels in the folder."""
     # Where hatchling is installed, pip need not download it anew for every project.
     here = ["--no-build-isolation"] if importlib.util.find_spec("hatchling") else []
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", *here, "--wheel-dir", str(folder), *made]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", *here, "--wheel-dir", str(folder)]
+    done = subprocess.run([*command, *map(str, projects)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return list(folder.glob("*.whl"))

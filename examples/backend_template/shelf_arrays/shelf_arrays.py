@@ -2,6 +2,7 @@
 
 import copy
 import operator
+from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +20,7 @@ class Array:
         self.values, self.shelf = np.array(values), shelf
 
     shape = property(lambda self: self.values.shape)
-    dtype = property(lambda self: self.values.dtype)
+    dtype = property(lambda self: f"shelf.{self.values.dtype}")
 
     def __len__(self):
         return len(self.values)
@@ -37,28 +38,22 @@ class Array:
         self.values *= self.beside(other)
         return self
 
-    def __neg__(self):
-        return Array(-self.values, self.shelf)
-
     def on(self, shelf):
         """Return a copy on a shelf."""
         return Array(self.values, shelf)
 
-    def astype(self, dtype):
-        return Array(self.values.astype(dtype), self.shelf)
-
     def reshape(self, *shape):
         return Array(self.values.reshape(*shape), self.shelf)
+
+    def positive(self):
+        """Return the larger of 0 and each number."""
+        return Array(np.maximum(self.values, 0), self.shelf)
 
     def beside(self, other):
         """Return the numbers of something on the same shelf."""
         if isinstance(other, Array) and other.shelf != self.shelf:
             raise RuntimeError(f"arrays on two shelves: {self.shelf} and {other.shelf}")
         return other.values if isinstance(other, Array) else other
-
-    def mapped(self, function, *others):
-        """Return a function of the numbers, such as np.exp."""
-        return Array(function(self.values, *map(self.beside, others)), self.shelf)
 
 
 def _operator(function, *, swapped=False):
@@ -74,31 +69,10 @@ for _name in ("add", "sub", "mul", "truediv", "matmul"):
     setattr(Array, f"__r{_name}__", _operator(getattr(operator, f"__{_name}__"), swapped=True))
 
 
-def stack(arrays, axis=0):
-    """Return arrays of one shape side by side."""
-    first = arrays[0]
-    return Array(np.stack([first.beside(array) for array in arrays], axis), first.shelf)
-
-
-def total(array):
-    """Return the sum over the last axis, which is kept."""
-    return array.mapped(lambda values: values.sum(axis=-1, keepdims=True))
-
-
-def softmax(array):
-    """Return the softmax over the last axis."""
-    with np.errstate(invalid="ignore"):  # infinity gives NaN, which is for the caller to look at
-        exponentials = array.mapped(lambda values: np.exp(values - values.max(axis=-1, keepdims=True)))
-    return exponentials / total(exponentials)
-
-
-def sigmoid(array):
-    """Return the logistic function of every number."""
-    return array.mapped(lambda values: 0.5 + 0.5 * np.tanh(0.5 * values))
-
-
 class Module:
     """A model: its attributes are arrays, and calling it computes."""
+
+    shelf = property(lambda self: next(iter(self.arrays().values())).shelf)
 
     def on(self, shelf):
         """Return a copy of the model on a shelf."""
@@ -109,3 +83,27 @@ class Module:
     def arrays(self):
         """Return the attributes that are arrays, by name."""
         return {name: value for name, value in vars(self).items() if isinstance(value, Array)}
+
+
+class MLP(Module):
+    """Two dense layers."""
+
+    def __init__(self, first, first_bias, second, second_bias):
+        self.first, self.first_bias, self.second, self.second_bias = map(
+            Array, (first, first_bias, second, second_bias)
+        )
+
+    def __call__(self, inputs):
+        return (inputs @ self.first + self.first_bias).positive() @ self.second + self.second_bias
+
+
+def save(path, model):
+    """Write an MLP to a file, which ends in ``.shelf``."""
+    with Path(path).open("wb") as file:
+        np.savez(file, **{name: array.values for name, array in model.arrays().items()})
+
+
+def load(path):
+    """Read an MLP from a file; nothing in it is run."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return MLP(**arrays)

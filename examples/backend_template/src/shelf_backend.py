@@ -1,52 +1,49 @@
 """The backend of shelf_arrays, which is imported inside the hooks only."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
-from probly.data_generator import HOST, batches, hookimpl, nests, outputs, posterior
-from probly.data_generator.toolkit.digest import digest
-from probly.data_generator.toolkit.importing import import_model
+from probly.data_generator import HOST, hookimpl
+from probly.data_generator.toolkit import arrays, digest, importing, nests, posterior, recognition
 
 
 @hookimpl
 def load_model(source, device):
-    model = import_model(source) if isinstance(source, str) else source
-    if not callable(model):
-        raise TypeError(f"expected a shelf_arrays.Module or a function, got {type(model).__name__}")
-    device = checked(device or "upper")
-    model = model.on(device) if recognizes(model) else model
-    return SimpleNamespace(function=model, device=device, arrays=model.arrays() if recognizes(model) else {})
+    import shelf_arrays
 
-
-@hookimpl
-def iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start):
-    return batches.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stack=stack)
+    if isinstance(source, str | Path):
+        named = importing.is_import_path(str(source))
+        source = importing.import_model(str(source)) if named else shelf_arrays.load(source)
+    if not isinstance(source, shelf_arrays.Module):
+        device = checked(device or "upper")
+        return SimpleNamespace(function=source, device=device, arrays={})
+    model = source.on(checked(device or source.shelf))
+    return SimpleNamespace(function=model, device=model.shelf, arrays=model.arrays())
 
 
 @hookimpl
 def to_device(data, device):
-    shelf = None if device == HOST else checked(device)
-    return nests.map_leaves(lambda leaf: to_shelf(leaf, shelf) if shelf else to_host(leaf), data)
+    return arrays.to_host(data) if device == HOST else nests.map_leaves(lambda leaf: on_shelf(leaf, device), data)
 
 
 @hookimpl
-def forward(model, inputs, output_mode):
-    answers = model.function(inputs)
-    return answers if output_mode == "raw" else outputs.as_probabilities(answers, output_mode, operations())
+def forward(model, inputs):
+    return model.function(inputs)
+
+
+# Optional hooks: posteriors, automatic choice, smaller batches, stores that go on, check_backend
 
 
 @hookimpl
 def posterior_params(model):
-    return posterior.pair_mu_rho((name, array.on(model.device)) for name, array in model.arrays.items())
-
-
-# Optional hooks: automatic choice, smaller batches where memory is short, stores that go on, check_backend
+    return posterior.pair_mu_rho(model.arrays.items())
 
 
 @hookimpl
-def recognizes(model):
-    return "shelf_arrays" in {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+def recognizes(source):
+    return source.suffix == ".shelf" if isinstance(source, Path) else recognition.class_from(source, "shelf_arrays")
 
 
 @hookimpl
@@ -56,7 +53,7 @@ def is_out_of_memory(error):
 
 @hookimpl
 def weight_digest(model):
-    return digest(sorted(model.arrays.items())) if model.arrays else ""
+    return digest.digest(sorted(model.arrays.items())) if model.arrays else ""
 
 
 @hookimpl
@@ -71,43 +68,12 @@ def available_devices():
 
 def checked(device):
     if device not in available_devices():
-        available = ", ".join(map(repr, available_devices()))
-        raise ValueError(f"device {device!r} is not available; available: {available}")
+        raise ValueError(f"device {device!r} is not available; available: {', '.join(available_devices())}")
     return device
 
 
-def stack(samples):
+def on_shelf(leaf, shelf):
     import shelf_arrays
 
-    ours = all(isinstance(sample, shelf_arrays.Array) for sample in samples)
-    return shelf_arrays.stack(samples) if ours else nests.collate(samples)
-
-
-def to_host(leaf):
-    array = np.asarray(leaf) if hasattr(leaf, "__array__") else leaf
-    return array.astype(np.float32) if getattr(array, "dtype", None) == np.float16 else array
-
-
-def to_shelf(leaf, shelf):
-    import shelf_arrays
-
-    array = np.asarray(leaf) if hasattr(leaf, "__array__") else None
-    return leaf if array is None or array.dtype.kind not in "biuf" else shelf_arrays.Array(array, shelf)
-
-
-def operations():
-    import shelf_arrays
-
-    def renormalise(rows, tolerance):
-        sums = shelf_arrays.total(rows)
-        return rows / sums.mapped(lambda values: np.where(np.abs(values - 1) <= tolerance, values, 1))
-
-    return SimpleNamespace(
-        # A copy: a model may write its next answers to the same memory before these are fetched.
-        float32=lambda scores: scores.astype(np.float32),
-        is_half=lambda scores: scores.dtype == np.float16,
-        softmax=shelf_arrays.softmax,
-        sigmoid=shelf_arrays.sigmoid,
-        two_columns=lambda first, second: shelf_arrays.stack([first, second], axis=-1),
-        renormalise=renormalise,
-    )
+    numbers = hasattr(leaf, "__array__") and np.asarray(leaf).dtype.kind in "biufc"
+    return shelf_arrays.Array(leaf, checked(shelf)) if numbers else leaf

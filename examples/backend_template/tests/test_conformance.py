@@ -5,20 +5,7 @@ from typing import ClassVar
 import numpy as np
 import shelf_arrays
 
-from probly.data_generator import SimpleDataLoader
 from probly.data_generator.testing import BackendConformance
-
-
-def relu(array):
-    return array.mapped(np.maximum, 0)
-
-
-class MLP(shelf_arrays.Module):
-    def __init__(self, weights):
-        self.first, self.first_bias, self.second, self.second_bias = map(shelf_arrays.Array, weights)
-
-    def __call__(self, inputs):
-        return relu(inputs @ self.first + self.first_bias) @ self.second + self.second_bias
 
 
 class CNN(shelf_arrays.Module):
@@ -32,15 +19,12 @@ class CNN(shelf_arrays.Module):
             for column in range(3):
                 part = images[:, row : row + height, column : column + width]
                 features = part @ self.kernel[row, column] + features
-        return relu(features).reshape(len(images), -1) @ self.dense + self.dense_bias
+        return features.positive().reshape(len(images), -1) @ self.dense + self.dense_bias
 
 
 class Bayesian(shelf_arrays.Module):
     def __init__(self, mu, rho):
         self.weight_mu, self.weight_rho = shelf_arrays.Array(mu), shelf_arrays.Array(rho)
-
-    def __call__(self, inputs):
-        return inputs @ self.weight_mu
 
 
 class TestShelf(BackendConformance):
@@ -52,7 +36,7 @@ class TestShelf(BackendConformance):
     }
 
     def mlp(self, weights):
-        return MLP(weights)
+        return shelf_arrays.MLP(*weights)
 
     def cnn(self, weights):
         return CNN(weights)
@@ -65,12 +49,6 @@ class TestShelf(BackendConformance):
 
     def dataset(self, inputs, labels):
         return [(shelf_arrays.Array(value), label) for value, label in zip(inputs, labels, strict=True)]
-
-    def loader(self, inputs, labels, batch_size):
-        return SimpleDataLoader(self.dataset(inputs, labels), batch_size)
-
-    def shuffled_loader(self, inputs, labels, batch_size):
-        return SimpleDataLoader(self.dataset(inputs, labels), batch_size, shuffle=True)
 
     def model_state(self, model):
         return [(name, array.shelf, np.array(array)) for name, array in sorted(model.arrays().items())]

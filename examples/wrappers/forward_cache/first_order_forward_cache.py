@@ -4,9 +4,9 @@ A generator that meets a batch again gets the scores of the first time: ``rememb
 wrapper around ``forward`` keeps what the backend answered. The key holds what a backend may look at: the inputs' bytes,
 dtypes, shapes and names, batch size, device, options, and the model: its weights and all other state that pickle sees.
 Where that cannot be told, the backend is asked: plain functions, outputs that an output_transform wants whole, scores
-in half precision, tables, samples that are no arrays. Not seen: code, class attributes or global variables that change;
-then call ``generator.backend.wrappers[0].clear()``. The cost: a digest of the model per run, a copy of the inputs to the
-host per batch, and for a new batch the wait for its scores, so that computing and copying no longer overlap.
+in half precision, tables, samples that are no arrays. Not seen: code, class attributes or globals that change;
+then call ``generator.backend.wrappers[0].clear()``. The cost: a digest of the model per run, a copy of the inputs to
+the host per batch, and for a new batch the wait for its scores, so that computing and copying no longer overlap.
 """
 
 import hashlib
