@@ -46,6 +46,7 @@ class OnnxModel:
         stored: The model as it can be read again, if the session says where it is from.
         labels: The class of each column, as the model has it, where it is known.
         output: The name of the output to take, if the user chose one.
+        live: The ModelProto or the bytes that were copied into the session, which their owner may change.
     """
 
     session: Any
@@ -53,6 +54,7 @@ class OnnxModel:
     stored: Stored | None
     labels: list[Any] | None
     output: str | None = None
+    live: Any = None
     inputs: list[Input] = field(init=False)
     rows: int | None = field(init=False)
 
@@ -63,6 +65,10 @@ class OnnxModel:
         self.outputs = self.session.get_outputs()
         types = [value.type for value in (*self.inputs, *self.outputs)]
         self.bfloat16 = "tensor(bfloat16)" in types
+
+    def is_current(self) -> bool:
+        """Return whether the session still has what is in the live model."""
+        return self.live is None or (self.stored is not None and _content(self.live) == self.stored.content)
 
     @property
     def device(self) -> str:
@@ -126,7 +132,8 @@ def _stored(source: Any, device: str | None, threads: int) -> OnnxModel:
         return _session(model, proto, place, threads)
 
     session, on = first_that_works(best_devices(), start) if device is None else start(resolve_device(device))
-    return OnnxModel(session, on, model, labels)
+    live = source if isinstance(source, bytearray | memoryview | onnx.ModelProto) else None
+    return OnnxModel(session, on, model, labels, live=live)
 
 
 def _content(source: Any) -> Path | bytes:

@@ -34,6 +34,10 @@ class SklearnModel(NamedTuple):
     class_names: list[str] | None = None
     device: str = "cpu"
 
+    def is_current(self) -> bool:
+        """Return whether the columns are called as when they were read: an estimator may be fitted anew."""
+        return self.scores is None or self.class_names == class_names(self.source)
+
     @property
     def options(self) -> dict[str, Any]:
         """The options that change the rows."""
