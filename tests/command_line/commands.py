@@ -8,8 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from probly_data_generator_command_line import main
 
 # A shell that runs the tests in the background has set SIGINT to be ignored.
@@ -72,21 +70,6 @@ class Shell:
         assert self.err.startswith("Error: "), self.err
         assert self.err.count("\n") == 1, self.err
         return self.err
-
-
-@pytest.fixture
-def shell(tmp_path, monkeypatch, capsys):
-    """Give a Shell in a fresh folder, and forget the modules that are imported from there."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    before = set(sys.modules)
-    yield Shell(tmp_path, capsys)
-    for name in set(sys.modules) - before:
-        module = sys.modules[name]
-        own = vars(module)  # some libraries put objects of their own among the modules, which answer to any name
-        places = [own.get("__file__") or "", *(own.get("__path__") or [])]
-        if any(place.startswith(str(tmp_path)) for place in places):
-            del sys.modules[name]
 
 
 def command(*arguments):

@@ -1,10 +1,8 @@
 """A user's own module of models and datasets, and running `first-order generate` on it."""
 
 import numpy as np
-import pytest
 
 from probly.data_generator.store import open_store
-from tests.command_line.commands import shell as shell  # noqa: PLC0414  # a fixture is found by its name
 
 ROWS = np.random.default_rng(0).dirichlet(np.ones(3), size=20)
 LABELS = np.arange(20) % 3
@@ -41,12 +39,6 @@ class Broken:
     def __reduce__(self):
         return exec, ("open('hacked', 'w')",)
 """
-
-
-@pytest.fixture
-def mine(shell):
-    (shell.folder / "mine.py").write_text(CODE)
-    return shell
 
 
 def generate(shell, data, model="model"):

@@ -11,16 +11,9 @@ import pytest
 from probly.data_generator.discovery.listing import known_backends, list_backends
 from probly.data_generator.store import FORMATS, load, open_store
 from probly_data_generator_command_line.group import OURS
-from tests.command_line.commands import shell as shell  # noqa: PLC0414  # a fixture is found by its name
 from tests.command_line.commands import without
 
 GENERATE = "generate --backend numpy --model demo.model:build --data demo/test.npz"
-
-
-@pytest.fixture
-def demo(shell):
-    shell.run("demo")
-    return shell
 
 
 def expected(folder, temperature=1.0):

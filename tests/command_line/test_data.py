@@ -9,9 +9,7 @@ import pytest
 
 from probly.data_generator.store import open_store
 from probly_data_generator_command_line import main
-from tests.command_line.commands import shell as shell  # noqa: PLC0414  # a fixture is found by its name
 from tests.command_line.own_code import LABELS, ROWS, check_rows, generate
-from tests.command_line.own_code import mine as mine  # noqa: PLC0414  # likewise
 
 
 @pytest.mark.parametrize("names", [("inputs", "labels"), ("x", "y"), ("X", "Y"), ("inputs", "label")])

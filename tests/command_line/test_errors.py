@@ -11,16 +11,9 @@ import pytest
 from probly.data_generator.store import FORMATS, open_store
 from probly_data_generator_store.lock import Lock
 from tests.command_line.commands import command, contents, finished
-from tests.command_line.commands import shell as shell  # noqa: PLC0414  # a fixture is found by its name
 
 BACKEND = "generate --backend numpy"
 GENERATE = f"{BACKEND} --model demo.model:build --data demo/test.npz"
-
-
-@pytest.fixture
-def demo(shell):
-    shell.run("demo")
-    return shell
 
 
 @pytest.mark.parametrize(

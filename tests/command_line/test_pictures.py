@@ -9,9 +9,7 @@ from probly.data_generator.store import open_store
 from probly_data_generator_command_line.data.loading import load_data
 from probly_data_generator_command_line.data.settings import DataSettings, label_positions
 from probly_data_generator_command_line.errors import InputError
-from tests.command_line.commands import shell as shell  # noqa: PLC0414  # a fixture is found by its name
 from tests.command_line.own_code import generate, seen
-from tests.command_line.own_code import mine as mine  # noqa: PLC0414  # likewise
 
 
 def opened(path):
