@@ -74,7 +74,7 @@ def forward(model: Any, inputs: Any, batch_size: int | None) -> Any:
         model: What ``load_model`` returned.
         inputs: The inputs of one batch on the model's device, ``N`` rows.
         batch_size: The rows of a full batch of this run. A backend that compiles per shape pads up to it and cuts the
-            outputs back (``toolkit.padding``), so that nothing compiles twice. None: the outputs must not be
+            outputs back (``toolkit.outputs``), so that nothing compiles twice. None: the outputs must not be
             cut, because an ``output_transform`` reads all of them.
     """
 
