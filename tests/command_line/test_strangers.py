@@ -60,7 +60,7 @@ def test_the_list_has_the_commands_of_all_and_imports_none_of_them(strangers, tm
     assert (done.returncode, done.stderr) == (0, "[]\n")
     listed = done.stdout.partition("Commands:\n")[2].partition("\n\n")[0]
     found = re.findall(r"^  (\S+) +(.*(?:\n {4,}.*)*)", listed, re.MULTILINE)  # long lines are wrapped
-    lines = {name: " ".join(line.split()) for name, line in found}
+    lines = {name: " ".join(line.split()).replace("- ", "-") for name, line in found}
     assert lines["entropy"] == "Print the samples that a model is least sure of. (first-order-entropy 0.1.0)"
     assert lines["missing"] == "(tiny-missing 1.0)"
     assert lines["twice"] == "Claimed by tiny-one and tiny-other; uninstall one of them."

@@ -214,12 +214,13 @@ def test_without_matplotlib_the_error_says_what_to_install(tmp_path):
     assert 'pip install "probly-data-generator[report]"' in done.stderr
 
 
-def test_the_blocks_of_the_documentation_run(tmp_path):
-    text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("name", "accuracy"), [("docs/report.md", 0.8), ("plugins/report/README.md", 0.7)])
+def test_the_blocks_of_the_documentation_run(tmp_path, name, accuracy):
+    text = (ROOT / name).read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    assert len(blocks) >= 2
+    assert len(blocks) == 2
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", "\n".join(blocks)], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert Page(tmp_path / "report.html").numbers["accuracy"] > 0.8
+    assert Page(tmp_path / "report.html").numbers["accuracy"] > accuracy
