@@ -1,6 +1,7 @@
 """Arrays on their way to JAX devices and back to the host."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,20 +28,21 @@ class Placement:
     devices: tuple[jax.Device, ...]
 
     def put(self, nest: Any) -> Any:
-        """Return a nest with copies of its numeric arrays on the device; what is no number is passed on.
+        """Return a nest with its numeric arrays on the device; what is no number is passed on.
 
-        With several devices the rows are divided among them; an array whose rows do not divide waits on the first
-        device, where ``spread`` finds it after padding.
+        NumPy arrays are copied; a jax.Array that lies there already cannot be written to, and stays. With several
+        devices the rows are divided among them; an array whose rows do not divide waits on the first device, where
+        ``spread`` finds it after padding.
         """
-        return map_leaves(lambda leaf: jax.tree.map(self._put, leaf), nest)
+        return _map_arrays(self._put, nest)
 
     def _put(self, leaf: Any) -> Any:
         if isinstance(leaf, jax.Array):
-            # A copy here, too: nobody can write to a jax.Array, but a function may donate what it gets.
-            return jax.device_put(leaf, self._sharding_of(leaf), may_alias=False)
+            there = len(self.devices) == 1 and leaf.devices() == {self.devices[0]}
+            return leaf if there else jax.device_put(leaf, self._sharding_of(leaf))
         array = as_numpy(leaf)
         if array is None:
-            return leaf
+            return leaf.copy() if isinstance(leaf, np.ndarray) else leaf  # text and objects
         # Copied by NumPy: on the CPU, device_put may keep the caller's memory, or read it later, when a loader has
         # filled it again.
         return jax.device_put(np.array(array), self._sharding_of(array))
@@ -104,6 +106,15 @@ def as_numpy(leaf: Any) -> np.ndarray[Any, Any] | None:
     return array if is_number(array.dtype) else None
 
 
+def _map_arrays(function: Callable[[Any], Any], nest: Any) -> Any:
+    """Map a nest, in which pytrees of other libraries (structs, modules) are looked into as well."""
+
+    def on_leaf(leaf: Any) -> Any:
+        return function(leaf) if hasattr(leaf, "dtype") else jax.tree.map(function, leaf)
+
+    return map_leaves(on_leaf, nest)
+
+
 def to_host(nest: Any) -> Any:
     """Return a nest with its numeric arrays as NumPy arrays, half precision as float32.
 
@@ -111,7 +122,7 @@ def to_host(nest: Any) -> Any:
         >>> to_host({"half": jnp.ones(2, jnp.bfloat16), "name": "x"})
         {'half': array([1., 1.], dtype=float32), 'name': 'x'}
     """
-    return map_leaves(lambda leaf: jax.tree.map(_to_host, leaf), nest)
+    return _map_arrays(_to_host, nest)
 
 
 def _to_host(leaf: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from probly.data_generator.toolkit.outputs import call_padded, pick_scores
 from probly_data_generator_jax.arrays import Placement, is_array
@@ -67,6 +68,7 @@ class JaxModel:
             # Only what is used need leave the program: XLA does not compute the rest.
             return pick_scores(outputs) if cut else jax.tree.map(_boxed, outputs)
 
+        self._donates = donate
         self._call = call
         self._jitted: Callable[..., Any] | None = None
         if not compiled:
@@ -96,8 +98,11 @@ class JaxModel:
             return self._call(self._leaves, inputs)
         reason = _foreign_input(inputs)
         if reason is None:
+            # What is donated is lost, and an array that was on the device already is the caller's.
+            given = jax.tree.map(jnp.array, inputs) if self._donates else inputs
             try:
-                return _unboxed(self._jitted(self._leaves, inputs, cut))
+                outputs = self._jitted(self._leaves, given, cut)
+                return outputs if cut else _unboxed(outputs)
             except (*TRACING_ERRORS, _ForeignOutputError) as error:
                 reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         outputs = self._call(self._leaves, inputs)
@@ -107,7 +112,9 @@ class JaxModel:
         return outputs
 
 
-def _repeat_last_row(leaf: Any, times: int) -> jax.Array:
+def _repeat_last_row(leaf: Any, times: int) -> Any:
+    if isinstance(leaf, np.ndarray):  # text, which has no place on a device
+        return np.concatenate([leaf, np.repeat(leaf[-1:], times, axis=0)])
     return jnp.pad(leaf, [(0, times), *[(0, 0)] * (leaf.ndim - 1)], mode="edge")
 
 
