@@ -156,6 +156,11 @@ def test_logits_that_are_no_tensor_are_refused():
         run(TENSORS[0], Lists(), batch_size=8)
 
 
+def test_a_model_that_returns_nothing_is_told_what_to_return():
+    with pytest.raises(TypeError, match=r"Model must return one array with a row per input.*got NoneType"):
+        run(TENSORS[0], lambda batch: None)
+
+
 def test_autocast_and_half_models():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = run(TENSORS)

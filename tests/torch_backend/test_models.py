@@ -69,6 +69,25 @@ def test_a_model_elsewhere_is_copied_not_moved(monkeypatch):
     assert models.load(model, "cpu").module is model
 
 
+def test_a_copy_knows_whether_it_has_the_weights_of_the_live_model(monkeypatch):
+    monkeypatch.setattr(models, "resolve_device", lambda name: torch.device("cpu"))
+    monkeypatch.setattr(models, "_places", lambda module: [torch.device("meta")])
+    model = torch.nn.Sequential(mlp(), torch.nn.BatchNorm1d(3))
+    for change in (model[0][0].weight, model[1].running_var):
+        moved = models.load(model, "cpu")
+        assert moved.module is not model
+        assert moved.is_current()
+        change.data[0] += 1
+        assert not moved.is_current()
+    assert models.load(model, None).is_current(), "no copy"
+    program = torch.export.export(mlp().eval(), (TENSORS[0][:16],))
+    monkeypatch.setattr(models, "places", lambda program: [torch.device("meta")])
+    moved = models.load(program, "cpu")
+    assert moved.is_current()
+    program.state_dict["0.weight"].data[0] += 1
+    assert not moved.is_current()
+
+
 def test_a_live_program_elsewhere_is_copied_not_moved(monkeypatch):
     monkeypatch.setattr(models, "resolve_device", torch.device)
     program = torch.export.export(mlp().eval(), (TENSORS[0][:16],))

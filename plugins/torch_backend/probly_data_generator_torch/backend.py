@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probly.data_generator.hookspecs import HOST, hookimpl
+from probly.data_generator.toolkit.outputs import pick_scores
 from probly.data_generator.toolkit.recognition import class_from
 from probly.data_generator.toolkit.samples import Batch, Getter
 
@@ -47,15 +48,17 @@ def iterate_batches(
 @hookimpl
 def to_device(data: Any, device: str) -> Any:
     """Copy tensors and NumPy arrays to new memory on a torch device; or give tensors to NumPy."""
-    from probly_data_generator_torch.arrays import to_host, to_target
+    from probly_data_generator_torch import arrays
 
-    return to_host(data) if device == HOST else to_target(data, device)
+    return arrays.to_host(data) if device == HOST else arrays.to_target(data, device)
 
 
 @hookimpl
 def forward(model: "TorchModel", inputs: Any, batch_size: int | None) -> Any:
     """Call the model once, without gradients and with dropout and batch statistics off."""
-    return model.outputs(inputs, batch_size)
+    outputs = model.outputs(inputs, batch_size)
+    # None is no answer of a hook: this says that it is none of a model, either.
+    return pick_scores(outputs) if outputs is None else outputs
 
 
 @hookimpl

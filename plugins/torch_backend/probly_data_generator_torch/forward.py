@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ class TorchModel:
         module: The Module behind it, if one is seen: its training mode is switched and restored around each batch.
         sizes: The numbers of rows that it takes, for an exported program; its mode cannot be switched.
         channels_last: Whether images have their channels last in memory, as the weights of a copy have.
+        live_state: Returns the weights of the live model that ``module`` is a copy of; None: it is no copy.
 
     Attributes:
         options: The options that may change a row, as the user set them.
@@ -39,6 +40,7 @@ class TorchModel:
         sizes: Sizes | None = None,
         *,
         channels_last: bool = False,
+        live_state: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         self.function = function
         self.torch_device = device
@@ -46,6 +48,7 @@ class TorchModel:
         self.module = module
         self.sizes = sizes
         self.channels_last = channels_last
+        self.live_state = live_state
         self.options: dict[str, Any] = {}
         self.compiled = False
         self.autocast: torch.dtype | None = None
@@ -53,6 +56,13 @@ class TorchModel:
         self.is_keras = any(kind.__module__.partition(".")[0] == "keras" for kind in type(function).__mro__)
         self.channels = "last" if self.is_keras else "first"
         self._parts = [] if module is None else list(module.modules())
+
+    def is_current(self) -> bool:
+        """Return whether a copy still has the weights of the live model."""
+        if self.live_state is None or self.module is None:
+            return True
+        copied, live = self.module.state_dict(), self.live_state()
+        return copied.keys() == live.keys() and all(_same(copied[name], live[name]) for name in live)
 
     def outputs(self, inputs: Any, batch_size: int | None) -> Any:
         """Return what the model makes of one batch; see the hook ``forward``.
@@ -87,6 +97,12 @@ class TorchModel:
         if self.compiled and batch_size is not None:
             return call_padded(function, inputs, batch_size, repeat_last)
         return function(inputs)
+
+
+def _same(copied: Any, live: Any) -> bool:
+    if not isinstance(copied, torch.Tensor) or not isinstance(live, torch.Tensor):
+        return False  # the state of a module's own kind: it is copied again
+    return copied.dtype == live.dtype and torch.equal(copied, live.to(copied.device))
 
 
 def _with_channels_last(leaf: Any) -> Any:

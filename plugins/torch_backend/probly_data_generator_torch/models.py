@@ -38,20 +38,32 @@ def load(source: Any, device: str | None) -> TorchModel:
     if isinstance(source, tuple) and len(source) == 2:
         return open_weights(*source, resolve_device(device))
     if isinstance(source, torch.export.ExportedProgram):
-        place = _place(places(source), device)
-        program = copied(source) if set(places(source)) - {place} else source
-        module, sizes = runnable(program, place)
-        return TorchModel(module, place, module, sizes)
+        return _of_program(source, device)
     if isinstance(source, torch.nn.Module):
-        place = _place(_places(source), device)
-        # Without a name, one that its library has spread over several devices stays spread.
-        module = source if device is None or set(_places(source)) <= {place} else _moved_copy(source, place)
-        return TorchModel(module, place, module)
+        return _of_module(source, device)
     if callable(source):
         behind = module_behind(source)
         return TorchModel(source, _place([] if behind is None else _places(behind), device), behind)
     message = f"expected a torch.nn.Module, a callable, a path or (builder, weight file) as model, got {type(source)}"
     raise TypeError(message)
+
+
+def _of_module(module: torch.nn.Module, device: str | None) -> TorchModel:
+    place = _place(_places(module), device)
+    # Without a name, one that its library has spread over several devices stays spread.
+    if device is None or set(_places(module)) <= {place}:
+        return TorchModel(module, place, module)
+    moved = _moved_copy(module, place)
+    return TorchModel(moved, place, moved, live_state=module.state_dict)
+
+
+def _of_program(program: torch.export.ExportedProgram, device: str | None) -> TorchModel:
+    place = _place(places(program), device)
+    if set(places(program)) <= {place}:
+        module, sizes = runnable(program, place)
+        return TorchModel(module, place, module, sizes)
+    module, sizes = runnable(copied(program), place)
+    return TorchModel(module, place, module, sizes, live_state=lambda: program.state_dict)
 
 
 def _places(module: torch.nn.Module) -> list[torch.device]:

@@ -53,4 +53,5 @@ def _channels_last(model: TorchModel) -> TorchModel:
     _refuse(model, "channels_last", exported=model.sizes is not None, keras=model.is_keras, hidden=hidden)
     module: Any = copy.deepcopy(model.module)
     module.to(memory_format=torch.channels_last)
-    return TorchModel(module, model.torch_device, module, channels_last=True)
+    state = model.live_state or getattr(model.module, "state_dict", None)
+    return TorchModel(module, model.torch_device, module, channels_last=True, live_state=state)
