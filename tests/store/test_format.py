@@ -237,7 +237,7 @@ def test_foreign_safetensors_files(tmp_path):
         load(tmp_path / "b.fod")
 
 
-def test_large_offsets(tmp_path):
+def test_large_offsets(disk_path):
     """A sparse shard of more than 4 GB, whose last tensor lies beyond 2**32."""
     count = 2**32 + 2**20
     pieces = layout.pieces({"probs": np.zeros((4, 2), np.float32), "labels": np.arange(4)}, {})
@@ -249,7 +249,7 @@ def test_large_offsets(tmp_path):
     import zlib
 
     length = (layout.START + len(rest)).to_bytes(8, "little")
-    path = tmp_path / "a.safetensors"
+    path = disk_path / "a.safetensors"
     with path.open("wb") as file:
         file.write(length + layout.OPENING + b"%08x" % zlib.crc32(length + rest) + rest)
         start = file.tell()

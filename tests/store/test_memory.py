@@ -49,8 +49,8 @@ def megabytes(rows, where):
 
 
 @pytest.mark.parametrize("rows", [10_000, 45_000])
-def test_a_run_to_a_store_stays_small(tmp_path, rows):
-    assert 20 < megabytes(rows, str(tmp_path / "a.fod")) <= MEGABYTES
+def test_a_run_to_a_store_stays_small(disk_path, rows):
+    assert 20 < megabytes(rows, str(disk_path / "a.fod")) <= MEGABYTES
 
 
 def test_a_run_in_memory_would_not():

@@ -118,13 +118,13 @@ HOSTILE_ARCHIVES = {
 
 
 @pytest.mark.parametrize("name", HOSTILE_ARCHIVES)
-def test_hostile_archives_cost_no_memory(tmp_path, name):
+def test_hostile_archives_cost_no_memory(disk_path, name):
     content, says = HOSTILE_ARCHIVES[name]
-    (tmp_path / "a.npz").write_bytes(content)
+    (disk_path / "a.npz").write_bytes(content)
     tracemalloc.start()
     try:
         with pytest.raises(StoreError, match=f"not a file of distributions: .*({says})"):
-            load(tmp_path / "a.npz")
+            load(disk_path / "a.npz")
         assert tracemalloc.get_traced_memory()[1] < 50e6
     finally:
         tracemalloc.stop()
@@ -146,9 +146,9 @@ def test_overlapping_members_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(("samples", "classes"), [(2_500_000, 2), (12_000, 1000)])
-def test_our_own_files_load_however_well_they_compress(tmp_path, samples, classes):
+def test_our_own_files_load_however_well_they_compress(disk_path, samples, classes):
     rows = np.zeros((samples, classes), np.float32)
     rows[:, 0] = 1
     labels = np.full(len(rows), "the same long name of a class every time")
-    save(tmp_path / "a.npz", Distributions(rows, labels=labels if classes == 1000 else None))
-    assert len(load(tmp_path / "a.npz")[0]) == len(rows)
+    save(disk_path / "a.npz", Distributions(rows, labels=labels if classes == 1000 else None))
+    assert len(load(disk_path / "a.npz")[0]) == len(rows)

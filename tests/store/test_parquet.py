@@ -141,12 +141,12 @@ def test_one_long_label_does_not_make_all_labels_long(tmp_path):
 
 
 @pytest.mark.parametrize(("samples", "classes"), [(2_500_000, 2), (12_000, 1000)])
-def test_our_own_files_load_however_well_they_compress(tmp_path, samples, classes):
+def test_our_own_files_load_however_well_they_compress(disk_path, samples, classes):
     rows = np.zeros((samples, classes), np.float32)
     rows[:, 0] = 1
     labels = np.full(len(rows), "the same long name of a class every time")
-    save(tmp_path / "a.parquet", Distributions(rows, labels=labels if classes == 1000 else None))
-    assert len(load(tmp_path / "a.parquet")[0]) == len(rows)
+    save(disk_path / "a.parquet", Distributions(rows, labels=labels if classes == 1000 else None))
+    assert len(load(disk_path / "a.parquet")[0]) == len(rows)
 
 
 def test_flipped_bits_in_tables_of_others_give_checked_rows_or_a_store_error(tmp_path):

@@ -251,10 +251,10 @@ MEMORY = """
 """
 
 
-def test_memory_does_not_grow_with_the_rows(tmp_path):
+def test_memory_does_not_grow_with_the_rows(disk_path):
     peaks = []
     for rows in (2_000, 20_000):
-        command = [sys.executable, "-c", textwrap.dedent(MEMORY), tmp_path / f"{rows}.fod", str(rows)]
+        command = [sys.executable, "-c", textwrap.dedent(MEMORY), disk_path / f"{rows}.fod", str(rows)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout))
     assert peaks[1] < peaks[0] + 2_000  # kilobytes, for 72 megabytes more of rows

@@ -161,6 +161,7 @@ def test_any_other_order_is_refused_before_anything_is_computed(tmp_path, datase
     with pytest.raises(AlignmentError, match="written in dataset order; pass the dataset or an unshuffled loader"):
         stores.run(tmp_path / "a.fod", dataset, wrappers=[counting], **options)
     assert counting.rows == 0
+    assert os.listdir(tmp_path) == []
 
 
 def test_batch_size_loader_and_metadata_may_change(tmp_path):
