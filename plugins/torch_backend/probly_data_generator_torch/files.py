@@ -27,7 +27,7 @@ def open_model(path: Path, device: torch.device) -> TorchModel:
     if not path.exists():
         message = f"{path}: there is no such model file"
         raise FileNotFoundError(message)
-    if path.suffix == ".pt2":
+    if path.suffix.lower() == ".pt2":
         with _reading(path):
             program = torch.export.load(path)
         module, sizes = runnable(program, device)
@@ -90,7 +90,7 @@ def _is_torchscript(path: Path) -> bool:
 
 
 def _load_tensors(path: Path, device: torch.device) -> Any:
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         from safetensors.torch import load_file
 
         with _reading(path):
