@@ -4,11 +4,11 @@ from probly.data_generator.errors import NotInstalledError
 from probly.data_generator.formats.choosing import load, save
 
 try:
-    from probly_data_generator_store import FORMATS, Store, open_partial, open_store
+    from probly_data_generator_store import FORMATS, Store, open_partial, open_store, replacing
 except ModuleNotFoundError as error:
     if error.name != "probly_data_generator_store":
         raise
     message = 'the store is not installed; run: pip install "probly-data-generator[store]"'
     raise NotInstalledError(message) from error
 
-__all__ = ["FORMATS", "Store", "load", "open_partial", "open_store", "save"]
+__all__ = ["FORMATS", "Store", "load", "open_partial", "open_store", "replacing", "save"]
