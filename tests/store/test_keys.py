@@ -45,14 +45,24 @@ def test_other_keys_are_refused(tmp_path):
             shard(path, 2).unlink()
 
 
-@pytest.mark.parametrize("count", [0, stores.ROWS - 1, stores.ROWS + 1])
+def samples():
+    return zip(*stores.DATA, strict=True)
+
+
 @pytest.mark.parametrize(
-    "data", [lambda: stores.DATA, lambda: zip(*stores.DATA, strict=True)], ids=["known", "unknown"]
-)
-def test_there_is_one_key_per_sample(tmp_path, count, data):
-    keys = [str(number) for number in range(count)] or np.zeros(0, int)
+    ("data", "count", "computed"),
+    [
+        # A length that is announced is compared with the first rows, while the second batch is computed.
+        (lambda: stores.DATA, 0, 0), (lambda: stores.DATA, 42, 10), (lambda: stores.DATA, 44, 10),
+        # Else a batch beyond the keys is refused before it is computed; that keys are left over, only the end tells.
+        (samples, 0, 0), (samples, 42, 40), (samples, 44, 43),
+    ],
+)  # fmt: skip
+def test_there_is_one_key_per_sample(tmp_path, data, count, computed):
+    keys, counting = [str(number) for number in range(count)] or np.zeros(0, int), stores.Counting()
     with pytest.raises(AlignmentError, match=f"keys: expected one per sample, got {count}"):
-        stores.run(tmp_path / "a.fod", data(), keys=keys)
+        stores.run(tmp_path / "a.fod", data(), keys=keys, wrappers=[counting])
+    assert counting.rows == computed
 
 
 @pytest.mark.parametrize("keys", [[1.5] * 43, ["a", *range(42)], [[1]] * 43, [True] * 43, [None] * 43, [b"a"] * 43])

@@ -154,6 +154,7 @@ def test_every_kind_of_dataset_in_order(tmp_path, dataset):
         (stores.INPUTS, {"index_getter": counted(lambda number: number // 2)}),
         (stores.INPUTS, {"index_getter": counted(lambda number: 100 - number)}),
         (stores.INPUTS, {"index_getter": counted(lambda number: 2 * number)}),
+        (stores.INPUTS, {"index_getter": counted(lambda number: number + stores.BATCH)}),
     ],
 )
 def test_any_other_order_is_refused_before_anything_is_computed(tmp_path, dataset, options):
