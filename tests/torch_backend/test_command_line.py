@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from probly.data_generator.store import open_partial, open_store
-from tests.command_line.commands import shell as shell  # noqa: PLC0414  # a fixture is found by its name
 from tests.command_line.commands import stopped
+from tests.command_line.conftest import shell as shell  # noqa: PLC0414  # a fixture is found by its name
 from tests.command_line.sessions import CLASSES, COUNT, folder_of_pictures, softmax
 
 TORCH = """

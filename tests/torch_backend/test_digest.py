@@ -37,6 +37,8 @@ def test_the_digest_of_data_reads_every_row():
         tensors = [tensor.clone() for tensor in TENSORS]
         tensors[number][row] += 1
         assert data_digest(TensorDataset(*tensors)) != first
+    zeros = [torch.zeros(4), torch.zeros(4, dtype=torch.int32), torch.zeros(2, 2)]
+    assert len({data_digest(TensorDataset(tensor)) for tensor in zeros}) == 3, "the same bytes, but other numbers"
 
 
 def test_the_digest_of_subsets_is_that_of_their_rows_in_order():

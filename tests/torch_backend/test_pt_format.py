@@ -1,5 +1,6 @@
 """Files of tensors: a format that the core finds by its entry point."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_the_promised_functions(tmp_path):
         save_distributions_pt(tmp_path / name, distributions, meta={"note": 1})
         loaded, meta = load_distributions_pt(str(tmp_path / name))
         assert loaded == distributions
-        assert meta["note"] == 1
+        assert meta == {**distributions.meta, "note": 1}
         np.testing.assert_array_equal(loaded.labels, LABELS)
     save_distributions_pt(tmp_path / "b.pt", {3: [0.5, 0.5]})
     assert load_distributions_pt(tmp_path / "b.pt")[0] == {3: [0.5, 0.5]}
@@ -93,6 +94,25 @@ def test_files_that_hold_something_else_are_refused(tmp_path):
     for name in ("other.pt", "model.pt", "weights.pt", "lists.pt", "garbage.pt"):
         with pytest.raises(StoreError, match=f"{name}: not a file of distributions"):
             choosing.load(tmp_path / name)
+
+
+class Runs:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_no_code_is_run_from_a_file(tmp_path):
+    torch.save(Runs(tmp_path / "ran"), tmp_path / "a.pt")
+    with pytest.raises(StoreError, match=r"a\.pt: not a file of distributions"):
+        choosing.load(tmp_path / "a.pt")
+    assert not (tmp_path / "ran").exists()
+    torch.load(tmp_path / "a.pt", weights_only=False)
+    assert (tmp_path / "ran").exists(), "there was code to run"
 
 
 def test_every_truncation_is_noticed(tmp_path):
