@@ -1,5 +1,6 @@
 """Which backends to test is said, never found out: one that is missing must fail, not vanish."""
 
+import functools
 import os
 
 import pytest
@@ -12,8 +13,22 @@ FOLDERS = {"torch": "torch", "jax": "jax", "tensorflow": "tf", "onnx": "onnx", "
 collect_ignore_glob = [f"{folder}_backend/*" for name, folder in FOLDERS.items() if name not in BACKENDS]
 
 
-def pytest_collection_modifyitems(items):
-    """Keep the tests of a file in one process, which then makes its fixtures once; SPREAD lets each go where it may."""
-    for item in items:
-        if not getattr(getattr(item, "module", None), "SPREAD", False):
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep the tests of a file in one process, which then makes its fixtures once; SPREAD lets each go where it may.
+
+    The groups of pytest-xdist 3.8 have no effect with pytest 9.2, which no longer lets it rename tests.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    @functools.cache
+    def spread(file):
+        path = config.rootpath / file
+        return path.is_file() and "\nSPREAD = True" in path.read_text(encoding="utf-8")
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = str(nodeid).partition("::")[0]
+            return nodeid if spread(file) else file
+
+    return ByFile(config, log)
