@@ -77,9 +77,10 @@ def command(*arguments):
     return [sys.executable, "-c", START, *map(str, arguments)]
 
 
-def finished(folder, *arguments, code=0):
+def finished(folder, *arguments, code=0, **environment):
     """Run a command in a process of its own to its end, and return the process."""
-    done = subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True)
+    variables = {**os.environ, **environment}
+    done = subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, env=variables)
     assert done.returncode == code, done.stderr + done.stdout
     return done
 

@@ -140,8 +140,14 @@ def test_labels_outside_the_classes_are_kept_and_noticed(mine, labels, said):
     assert open_store("out.fod").labels.tolist() == labels.tolist()
     mine.run("generate --backend numpy --model mine:model --out out.fod --data data.npz --class-names a,b,c --fresh")
     assert said in mine.err
+
+
+def test_a_report_without_scores_says_why(mine):
+    np.savez("data.npz", inputs=ROWS, labels=LABELS + 1)
+    generate(mine, "data.npz --class-names a,b,c")
     mine.run("report out.fod")
-    assert mine.err.startswith("Warning: the labels were not used, so there are no scores: ")
+    said = "the labels were not used, so there are no scores: labels: expected class indices from 0 to 2, got 3"
+    assert mine.err == f"Warning: {said}\n"
 
 
 @pytest.mark.parametrize("labels", [LABELS, np.array(["a", "c"] * 10), LABELS / 7, np.zeros((20, 4))])

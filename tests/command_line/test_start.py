@@ -1,6 +1,7 @@
 """Starting `first-order`: what is imported, without click, as a module, and stopped in the middle."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,21 +12,24 @@ import pytest
 
 from probly.data_generator.store import open_partial, open_store
 from probly_data_generator_command_line.group import OURS
-from tests.command_line.commands import contents, finished, stopped
+from tests.command_line.commands import command, contents, finished, stopped
 
 HEAVY = (
     "torch", "jax", "tensorflow", "keras", "onnx", "onnxruntime", "sklearn", "skops", "scipy", "pandas", "pyarrow",
     "matplotlib", "PIL", "datasets", "tqdm", "IPython",
 )  # fmt: skip
 SLOW = """
+import os
 import time
 
 import numpy as np
 
 
 def build():
-    def model(inputs):
-        time.sleep(0.02)
+    def model(inputs):  # slow enough to be stopped, except where it is asked not to be
+        time.sleep(0.0 if "QUICK" in os.environ else 0.02)
+        while "HOLD" in os.environ and os.path.exists("a.fod/spec.json") and not os.path.exists("continue"):
+            time.sleep(0.01)
         return inputs
     return model
 
@@ -56,6 +60,13 @@ def test_the_module_runs_like_the_script(tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["rows"] == 1000
     assert len(open_store(tmp_path / "demo/teacher.fod")) == 1000
+
+
+def test_main_stays_a_function(capsys):
+    import probly_data_generator_command_line as package
+
+    assert [package.main(["--version"]) for _ in range(2)] == [0, 0]
+    assert len(set(capsys.readouterr().out.splitlines())) == 1
 
 
 def test_without_click_one_line_says_what_to_install():
@@ -91,6 +102,11 @@ def check(folder, name):
     assert store.labels.tolist() == (np.arange(2000) % 4).tolist()
 
 
+def quick(folder, *words, **options):
+    """Run a command to its end without the pauses of its model."""
+    return finished(folder, *words, QUICK="1", **options)
+
+
 def test_ctrl_c_says_how_to_go_on_and_the_command_does(slow):
     words = [*GENERATE.split(), "--out", "a store.fod"]
     process, errors = stopped(slow, *words, store="a store.fod", signal_number=signal.SIGINT)
@@ -102,7 +118,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_command_does(slow):
         errors
         == f"Stopped. {safe:,} of 2,000 rows are safe in a store.fod. To go on, run the same command again: {again}\n"
     )
-    assert json.loads(finished(slow, *words, "--json").stdout)["rows_before"] == safe
+    assert json.loads(quick(slow, *words, "--json").stdout)["rows_before"] == safe
     check(slow, "a store.fod")
 
 
@@ -111,30 +127,30 @@ def test_sigterm_says_the_same_and_exits_with_143(slow):
     assert process.returncode == 143
     assert errors.startswith("Stopped. ")
     assert "Traceback" not in errors
-    finished(slow, *GENERATE.split(), "--out", "a.fod")
+    quick(slow, *GENERATE.split(), "--out", "a.fod")
     check(slow, "a.fod")
 
 
 def test_a_killed_run_is_finished_by_the_same_command_with_the_same_rows(slow):
     process, _ = stopped(slow, *GENERATE.split(), "--out", "a.fod", store="a.fod")
     assert process.returncode == -signal.SIGKILL
-    finished(slow, *GENERATE.split(), "--out", "a.fod")
-    finished(slow, *GENERATE.split(), "--out", "whole.fod")
+    quick(slow, *GENERATE.split(), "--out", "a.fod")
+    quick(slow, *GENERATE.split(), "--out", "whole.fod")
     assert np.asarray(open_store(slow / "a.fod")).tobytes() == np.asarray(open_store(slow / "whole.fod")).tobytes()
     check(slow, "a.fod")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_fresh_run_that_is_stopped_leaves_the_old_store_and_goes_on(slow, number):
-    finished(slow, *GENERATE.replace("slow:build", "slow:data").split(), "--out", "a.fod", code=2)
-    finished(slow, *GENERATE.split(), "--out", "a.fod", "--output-mode", "logits")
+    quick(slow, *GENERATE.replace("slow:build", "slow:data").split(), "--out", "a.fod", code=2)
+    quick(slow, *GENERATE.split(), "--out", "a.fod", "--output-mode", "logits")
     before = contents(slow / "a.fod")
     words = [*GENERATE.split(), "--out", "a.fod", "--fresh"]
     process, _ = stopped(slow, *words, store=".a.fresh.fod", signal_number=number)
     assert process.returncode == (130 if number == signal.SIGINT else -number)
     assert contents(slow / "a.fod") == before
     safe = len(open_partial(slow / ".a.fresh.fod"))
-    assert json.loads(finished(slow, *words, "--json").stdout)["rows_before"] == safe
+    assert json.loads(quick(slow, *words, "--json").stdout)["rows_before"] == safe
     assert open_store(slow / "a.fod").spec.identity["output_mode"] == "auto"
     assert sorted(path.name for path in slow.iterdir() if path.name != "__pycache__") == ["a.fod", "slow.py"]
     check(slow, "a.fod")
@@ -142,14 +158,14 @@ def test_a_fresh_run_that_is_stopped_leaves_the_old_store_and_goes_on(slow, numb
 
 def test_two_writers_of_one_store_do_not_mix(slow):
     words = [*GENERATE.split(), "--out", "a.fod"]
-    from tests.command_line.commands import command
-
-    first = subprocess.Popen(command(*words), cwd=slow, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    held = {**os.environ, "HOLD": "1", "QUICK": "1"}
+    first = subprocess.Popen(command(*words), cwd=slow, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=held)
     while not (slow / "a.fod/spec.json").exists():
         time.sleep(0.005)
-    second = finished(slow, *words, code=2)
+    second = quick(slow, *words, code=2)
     assert "another writer is at work on this store" in second.stderr
-    assert "another writer is at work" in finished(slow, *words, "--fresh", code=2).stderr
+    assert "another writer is at work" in quick(slow, *words, "--fresh", code=2).stderr
+    (slow / "continue").touch()
     first.communicate()
     assert first.returncode == 0
     check(slow, "a.fod")

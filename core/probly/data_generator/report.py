@@ -6,6 +6,7 @@ try:
     from probly_data_generator_report import (
         Summary,
         distributions_table,
+        is_report,
         plot_class_balance,
         plot_confidence,
         plot_confusion,
@@ -26,6 +27,7 @@ except ModuleNotFoundError as error:
 __all__ = [
     "Summary",
     "distributions_table",
+    "is_report",
     "plot_class_balance",
     "plot_confidence",
     "plot_confusion",

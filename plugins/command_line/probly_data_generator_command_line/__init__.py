@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: What stands behind ``first-order``; that of this process by default.
     """
     try:
-        from probly_data_generator_command_line.main import run  # click is an extra
+        from probly_data_generator_command_line.run import run  # click is an extra
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise

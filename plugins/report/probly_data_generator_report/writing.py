@@ -12,7 +12,7 @@ from probly.data_generator.formats.atomic import replacing
 from probly_data_generator_report.comparison import compare
 from probly_data_generator_report.figures import Drawn, draw_all
 from probly_data_generator_report.numbers import numbers as numbers_of
-from probly_data_generator_report.page import page
+from probly_data_generator_report.page import POLICY, page
 from probly_data_generator_report.pictures import pictures
 from probly_data_generator_report.plots import titles
 from probly_data_generator_report.provenance_table import facts
@@ -84,6 +84,22 @@ def write_report(
         _write_figures(Path(figures), drawn, found)
     _write(Path(path), text.encode())
     return found
+
+
+def is_report(path: str | PathLike[str]) -> bool:
+    """Return whether a file is a page that ``write_report`` wrote, so that a program may replace it by a new one.
+
+    Raises:
+        OSError: It cannot be read.
+
+    Examples:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "index.html"
+        >>> path.write_text("<!DOCTYPE html>") and is_report(path)
+        False
+    """
+    with Path(path).open("rb") as file:
+        return POLICY.encode() in file.read(1024)
 
 
 def _write_figures(folder: Path, drawn: list[Drawn], found: Mapping[str, Any]) -> None:

@@ -76,15 +76,15 @@ def _check_target(source: Path, target: Path, encoding: str | None, overwrite: b
 
 
 def _write_store(target: Path, distributions: Distributions, encoding: str) -> None:
-    from probly_data_generator_command_line.replacing import check_replaceable, replace
-    from probly_data_generator_store import fod
+    from probly.data_generator.store import replacing
 
-    check_replaceable(target)
+    write = format_of(target).write
+    replacing.check_replaceable(target)
     if not os.path.lexists(target):
-        fod.write(target, distributions, distributions.meta, encoding)
+        write(target, distributions, distributions.meta, encoding)
         return
     # A folder of its own: beside the target, a run of `generate --fresh` may be at work.
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.absolute().parent) as folder:
         fresh = Path(folder) / target.name
-        fod.write(fresh, distributions, distributions.meta, encoding)
-        replace(target, fresh)
+        write(fresh, distributions, distributions.meta, encoding)
+        replacing.replace(target, fresh)

@@ -67,8 +67,9 @@ def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any
     those of the columns, which must be as many.
     """  # noqa: D301  # Click reads the control character \b as "do not wrap"
     _check_out(out)
-    # Both need the store, which may not be installed: the help does without.
-    from probly_data_generator_command_line import replacing, resuming
+    # The store may not be installed: the help does without.
+    from probly.data_generator.store import replacing
+    from probly_data_generator_command_line import resuming
 
     target = out if resume else replacing.beside(out)
     encoding = encoding_of(options["top_k"], options["dtype"]) or "float32"

@@ -48,7 +48,7 @@ def report(
     One self-contained file with its pictures: provenance, uncertainty, classes, the most uncertain samples and, with
     labels, calibration. Needs Matplotlib: `pip install "probly-data-generator[report]"`.
     """
-    from probly.data_generator.report import write_report  # it may not be installed
+    from probly.data_generator.report import is_report, write_report  # it may not be installed
 
     if out.suffix.lower() not in (".html", ".htm"):
         message = f"{out}: expected a page's path, which ends in .html, as --out"
@@ -56,7 +56,9 @@ def report(
     figures = options["figures"]
     for path in (out,) if figures is None else (out, figures / "report.json"):
         check_place(path)
-    _check_report(out)
+    if out.is_file() and not is_report(out):
+        message = f"{out}: exists, and is no report, so it is not replaced; choose another --out, or remove it"
+        raise InputError(message)
     distributions = open_complete(file)
     second = None if other is None else open_complete(other)
     with apart(as_json):
@@ -66,18 +68,6 @@ def report(
     if numbers["labels"] not in ("used", "none"):
         click.echo(f"Warning: the labels were not used, so there are no scores: {numbers['labels']}", err=True)
     emit(numbers, lines, as_json)
-
-
-def _check_report(path: Path) -> None:
-    """Refuse to replace a page that is none of ours."""
-    from probly_data_generator_report.page import POLICY
-
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        if POLICY.encode() not in file.read(1024):
-            message = f"{path}: exists, and is no report, so it is not replaced; choose another --out, or remove it"
-            raise InputError(message)
 
 
 def _pictures(data: str, inputs_key: str | None, distributions: Distributions) -> Any:
