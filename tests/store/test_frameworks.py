@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from probly.data_generator import FirstOrderDataGenerator, FirstOrderDataset, output_dataloader
+from probly.data_generator import FirstOrderDataGenerator, FirstOrderDataset, StoreError, output_dataloader
+from probly.data_generator.run.identity import SAMPLES
 from probly.data_generator.store import open_store
 from tests.store import stores
 from tests.store.stores import Counting, Images, pointer, probed, shard
@@ -187,3 +188,19 @@ def test_weights_are_told_apart_in_every_framework(backend, build):
 @pytest.mark.parametrize("backend", ["numpy", "torch", "jax", "tensorflow"])
 def test_the_weights_of_a_function_cannot_be_seen(backend):
     assert digest(backend, lambda inputs: inputs) == ""
+
+
+def test_a_tensor_dataset_of_torch_is_told_apart_exactly(tmp_path):
+    import torch
+
+    inputs, labels = torch.zeros(SAMPLES * 50, 3), torch.zeros(SAMPLES * 50, dtype=torch.int64)
+    options = {"model": lambda rows: rows * 2.0, "backend": "torch", "output_mode": "logits", "shard_megabytes": 1}
+    dataset = torch.utils.data.TensorDataset(inputs, labels)
+    stores.run(tmp_path / "a.fod", dataset, **options)
+    stores.run(tmp_path / "a.fod", torch.utils.data.DataLoader(dataset, batch_size=7), **options)
+    for tensor in (labels, inputs):
+        tensor[17] = 1  # not among the samples
+        with pytest.raises(StoreError, match=r"dataset data.*: the store has 'sha256"):
+            stores.run(tmp_path / "a.fod", dataset, **options)
+        tensor[17] = 0
+    stores.run(tmp_path / "a.fod", dataset, **options)
