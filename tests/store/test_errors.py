@@ -17,7 +17,7 @@ import pytest
 from probly.data_generator import StoreError
 from probly.data_generator.run import loop
 from probly.data_generator.store import open_partial
-from probly_data_generator_store import files, lock, writer
+from probly_data_generator_store import files, lock, publisher, writer
 from tests.store import stores
 
 ROOT = Path(__file__).parents[2]
@@ -231,6 +231,31 @@ def test_whole_batches_are_published_whatever_ends_the_run(tmp_path, error, rows
     with pytest.raises(type(error)):
         stores.run(path, model=failing_at(rows, error), shard_megabytes=1)
     assert list(open_partial(path)) == list(range(rows))
+    assert stores.agrees(stores.run(path))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(files.Draft, "publish"), (publisher.Publisher, "_forget"), (publisher.Publisher, "publish_shard")],
+)
+@pytest.mark.parametrize("after", [False, True])
+def test_ctrl_c_while_a_shard_is_published_loses_nothing(tmp_path, monkeypatch, kind, name, after):
+    path, original, shards = tmp_path / "a.fod", getattr(kind, name), []
+
+    def interrupted(self, *arguments):
+        first = (path / "spec.json").exists() and not shards
+        if first:
+            shards.append(1)
+        if not first or after:
+            original(self, *arguments)
+        if first:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(kind, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stores.run(path)
+    assert len(open_partial(path)) >= 10
+    open_partial(path).verify()
     assert stores.agrees(stores.run(path))
 
 

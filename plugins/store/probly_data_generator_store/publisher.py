@@ -72,7 +72,7 @@ class Publisher:
                 draft.write(part, offset + skipped)
                 offset, skipped = offset + piece.nbytes, 0
             draft.publish(path)
-        self._forget()
+            self._forget()  # within the block: Ctrl-C in between must not leave a draft that is closed already
 
     def publish(self, path: Path, content: bytes) -> None:
         """Publish a small file.
