@@ -136,14 +136,21 @@ class _RecordingSampler:
         self.sampler, self.recorded, self.stop = sampler, recorded, stop
 
     def __iter__(self) -> Iterator[Any]:
+        arrived = 0
         for chosen in self.sampler:
             # A NumPy or tensor scalar has __iter__, too, but is one index.
             single = not hasattr(chosen, "__iter__") or getattr(chosen, "ndim", 1) == 0
             kept = chosen if single else list(chosen)
-            if self.stop is not None and not single and not _in_order_of_arrival(kept):
-                kept = [index for index in kept if index < self.stop]
-                if not kept:
-                    continue
+            if self.stop is not None and not single:
+                if _in_order_of_arrival(kept):
+                    if arrived >= self.stop:  # it counts without end
+                        return
+                    kept = kept[: self.stop - arrived]
+                    arrived += len(kept)
+                else:
+                    kept = [index for index in kept if index < self.stop]
+                    if not kept:
+                        continue
             self.recorded.append(kept)
             yield kept
 
