@@ -129,13 +129,14 @@ def stream_of(watched):
     return Reading()
 
 
-@pytest.mark.parametrize("kind", ["samples", "stream", "loader"])
+@pytest.mark.parametrize("kind", ["samples", "stream", "loader", "loader of a stream"])
 def test_nothing_is_read_from_the_stop_on(kind):
     watched = Watched()
     dataset = {
         "samples": watched,
         "stream": stream_of(watched),
         "loader": DataLoader(watched, batch_size=8),
+        "loader of a stream": DataLoader(stream_of(watched), batch_size=8),
     }[kind]
     batches = torch_batches(dataset, 8, None, None, None, stop=21)
     assert batches.length == 50, "what the dataset announces"

@@ -11,7 +11,18 @@ from probly.data_generator import AlignmentError
 from probly.data_generator.testing import reference
 from probly_data_generator_torch.arrays import stack_samples
 from probly_data_generator_torch.data import torch_batches
-from tests.torch_backend.support import EXPECTED, INPUTS, LABELS, TENSORS, WEIGHTS, Stream, check, mlp, run
+from tests.torch_backend.support import (
+    EXPECTED,
+    INPUTS,
+    LABELS,
+    TENSORS,
+    WEIGHTS,
+    Stream,
+    StreamWithLength,
+    check,
+    mlp,
+    run,
+)
 
 # Workers are forked, of which Python and JAX (wherever another test has loaded it) warn.
 pytestmark = [
@@ -78,6 +89,23 @@ def test_workers_read_each_sample_between_start_and_stop_once(start, stop):
     rows = range(start, min(stop or 50, 50))
     np.testing.assert_array_equal(np.concatenate([batch.indices for batch in found]), rows)
     np.testing.assert_array_equal(np.concatenate([batch.inputs for batch in found]), INPUTS[rows.start : rows.stop])
+    assert dataset.read.tolist() == [int(row in rows) for row in range(50)]
+
+
+@pytest.mark.parametrize("stop", [21, 24, None])
+@pytest.mark.parametrize("kind", ["samples", "stream"])
+def test_workers_of_the_users_own_loader_read_nothing_from_the_stop_on(kind, stop):
+    dataset = Marked()
+
+    class Reading(StreamWithLength):
+        def __iter__(self):
+            return (dataset[index] for index in range(50))
+
+    loader = DataLoader(dataset if kind == "samples" else Reading(), batch_size=8, num_workers=1)
+    found = list(torch_batches(loader, 8, None, None, None, stop=stop))
+    rows = range(stop or 50)
+    np.testing.assert_array_equal(np.concatenate([batch.indices for batch in found]), rows)
+    np.testing.assert_array_equal(np.concatenate([batch.inputs for batch in found]), INPUTS[: len(rows)])
     assert dataset.read.tolist() == [int(row in rows) for row in range(50)]
 
 

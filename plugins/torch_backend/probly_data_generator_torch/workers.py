@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from probly.data_generator.errors import AlignmentError
@@ -62,7 +61,7 @@ class _Collate:
             pairs=PAIRS,
             stack=stack_samples,
         )
-        return batch if self.index_getter else batch._replace(indices=np.array(numbers, dtype=np.int64))
+        return batch
 
 
 def fetched_by_workers(
