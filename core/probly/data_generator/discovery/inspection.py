@@ -1,4 +1,4 @@
-"""The other side of ``check_backend``: asks one backend, in a process that may crash, what can be asked without a model."""
+"""The other side of ``check_backend``: asks one backend what needs no model, in a process that may crash."""
 
 import json
 import os
@@ -59,9 +59,7 @@ def _recognizes(backend: Backend, info: BackendInfo) -> None:
     imported = {module.partition(".")[0].lower() for module in set(sys.modules) - before}
     heavy = sorted(imported & (required_modules(info.distribution) - {"numpy"}))
     if heavy:
-        message = (
-            f"it imports {', '.join(heavy)}, which everybody's models would wait for; look at the class and sys.modules"
-        )
+        message = f"it imports {', '.join(heavy)}, for which all models would wait; look at the class and its module"
         raise ImportError(message)
 
 
