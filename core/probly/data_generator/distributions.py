@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import AlignmentError, InvalidOutputError
+from probly.data_generator.notebook_table import distributions_table
 from probly.data_generator.rows import FloatRows, find_bad_row
 from probly.data_generator.toolkit.samples import Indices
 
@@ -194,14 +195,9 @@ class Distributions(Mapping[int, FloatRows]):
 
     __hash__ = None  # type: ignore[assignment]  # equal by content, like a dict
 
-    def _repr_html_(self) -> str | None:
-        """Return the table that notebooks show; None without the report, for which they take ``repr``."""
-        try:
-            from probly.data_generator.report import distributions_table  # noqa: PLC0415  # only notebooks need it
-        except ImportError:
-            return None
-        table: str = distributions_table(self)
-        return table
+    def _repr_html_(self) -> str:
+        """Return the first rows as the table that notebooks show."""
+        return distributions_table(self)
 
     def __repr__(self) -> str:
         """Return size and origin in one line."""
