@@ -21,7 +21,7 @@ demo: $(VENV)/demo.done $(BACKENDS:%=$(VENV)/%.done)
 # The tests run against the built wheels, doctests of the installed packages included, in two processes.
 test: $(VENV)/test.done browser
 	BACKENDS="numpy $(TEST_BACKENDS)" WHEELS=$(VENV)/wheels \
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests --pyargs $(PACKAGES)
+	$(BIN)/python -m pytest -q -n 2 tests --pyargs $(PACKAGES)
 
 # The report's page is tested in a real browser, which pip cannot install.
 browser:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from probly.data_generator.store import open_store
-from tests.command_line.commands import shell as shell  # noqa: PLC0414  # a fixture is found by its name
+from tests.command_line.conftest import shell as shell  # noqa: PLC0414  # a fixture is found by its name
 from tests.command_line.sessions import CLASSES, SIZE, folder_of_pictures, softmax
 
 

@@ -31,9 +31,9 @@ def to_target(data: Any, name: str) -> Any:
 
 
 def to_numpy(leaf: Any) -> Any:
-    """Return a tensor as a NumPy array, which may share its memory; other leaves as they are."""
+    """Return a tensor as a NumPy array, which may share its memory, half precision as float32; others as they are."""
     if not isinstance(leaf, torch.Tensor):
-        return leaf
+        return leaf.astype(np.float32) if isinstance(leaf, np.ndarray) and leaf.dtype == np.float16 else leaf
     if leaf.is_cuda:
         leaf = fetched(leaf)
     if leaf.is_floating_point() and leaf.element_size() < 4:  # NumPy has no bfloat16
