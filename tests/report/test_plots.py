@@ -11,13 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from probly.data_generator import Distributions, StoreError, report
-from probly.data_generator.store import open_store
+from probly.data_generator import Distributions, report
 from probly_data_generator_report import class_plots, simplex
 from probly_data_generator_report.style import short_names
 from probly_data_generator_report.svg import inline_svg, render
-from probly_data_generator_report.table import distributions_table
-from probly_data_generator_store import fod
 from tests.report.report_reference import expected_means, sample_distributions, sample_rows
 
 PLOTS = [
@@ -238,47 +235,3 @@ def test_a_figure_of_the_page_takes_its_colours_from_the_page():
     assert all(name.startswith("entropy-") for name in ids)
     used = {node.attrib["href"][1:] for node in root.iter("use")}
     assert used <= ids
-
-
-# The table of notebooks
-
-
-def test_a_notebook_shows_the_first_rows_by_name():
-    meta = {"class_names": ["<b>cat</b>", "dog"]}
-    rows = Distributions([[0.25, 0.75]] * 7, np.arange(10, 17), labels=[1, 0] * 3 + [1], meta=meta)
-    shown = rows._repr_html_()
-    assert "<td>dog</td><td>dog 0.7500</td><td>&lt;b&gt;cat&lt;/b&gt; 0.2500</td>" in shown
-    assert "<b>" not in shown
-    assert '<th scope="row">10</th>' in shown
-    assert shown.count("<tr>") == 6
-    assert "and 2 more" in shown
-    assert "Distributions(7 samples x 2 classes)" in shown
-    assert "<tbody></tbody>" in Distributions(np.zeros((0, 2)))._repr_html_()
-    assert "<td>yes</td>" in Distributions([[1.0]], labels=["yes"])._repr_html_()
-
-
-@pytest.mark.parametrize("form", ["float32", "top-2"])
-def test_the_table_of_a_store_reads_its_first_shard_only(tmp_path, form, monkeypatch):
-    monkeypatch.setattr(fod, "ROWS_AT_ONCE", 10)
-    rows, labels = sample_rows(8, 50, 4)
-    memory = Distributions(rows, np.arange(100, 150) * 2, labels=labels)
-    fod.write(tmp_path / "a.fod", memory, {}, form, megabytes=0.0001)
-    shards = sorted((tmp_path / "a.fod" / "shards").iterdir())
-    assert len(shards) > 1
-    for shard in shards[1:]:  # reading them raises
-        data = shard.read_bytes()
-        shard.chmod(0o644)
-        shard.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    store = open_store(tmp_path / "a.fod")
-    table = distributions_table(store)
-    assert table == store._repr_html_()
-    assert '<th scope="row">200</th>' in table
-    if form == "float32":
-        assert f"{rows[0].max():.4f}" in table
-    with pytest.raises(StoreError):
-        report.summarise(store)
-
-
-def test_the_table_of_an_empty_store(tmp_path):
-    fod.write(tmp_path / "a.fod", Distributions(np.zeros((0, 2))), {})
-    assert "0 samples x 2 classes" in open_store(tmp_path / "a.fod")._repr_html_()

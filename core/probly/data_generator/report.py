@@ -5,7 +5,6 @@ from probly.data_generator.errors import NotInstalledError
 try:
     from probly_data_generator_report import (
         Summary,
-        distributions_table,
         is_report,
         plot_class_balance,
         plot_confidence,
@@ -26,7 +25,6 @@ except ModuleNotFoundError as error:
 
 __all__ = [
     "Summary",
-    "distributions_table",
     "is_report",
     "plot_class_balance",
     "plot_confidence",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from probly.data_generator.metrics import class_indices
+from probly.data_generator.labels import class_indices
 
 if TYPE_CHECKING:
     from probly.data_generator.store import Store

@@ -9,13 +9,11 @@ from probly_data_generator_report.plots import plot_confidence, plot_entropy, pl
 from probly_data_generator_report.sample_plots import plot_samples
 from probly_data_generator_report.simplex_plot import plot_simplex
 from probly_data_generator_report.summary import Summary, summarise
-from probly_data_generator_report.table import distributions_table
 from probly_data_generator_report.writing import is_report, write_report
 
 __all__ = [
     "Summary",
     "compare",
-    "distributions_table",
     "is_report",
     "kl_divergences",
     "plot_class_balance",

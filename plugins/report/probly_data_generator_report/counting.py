@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from probly.data_generator.metrics import ClassIndices
+from probly.data_generator.labels import ClassIndices
 from probly.data_generator.rows import FloatRows
 from probly_data_generator_report.scores import Counts, Numbers
 

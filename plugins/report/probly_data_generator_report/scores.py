@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from probly.data_generator.metrics import ClassIndices
+from probly.data_generator.labels import ClassIndices
 from probly.data_generator.rows import FloatRows
 
 Numbers = npt.NDArray[np.float64]

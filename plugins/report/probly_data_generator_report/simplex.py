@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from probly.data_generator.metrics import ClassIndices
+from probly.data_generator.labels import ClassIndices
 from probly.data_generator.rows import FloatRows
 from probly_data_generator_report.scores import Counts, Numbers
 

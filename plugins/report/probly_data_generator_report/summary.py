@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.distributions import Distributions, row_blocks
-from probly.data_generator.metrics import ClassIndices, class_indices
+from probly.data_generator.labels import ClassIndices, class_indices
 from probly.data_generator.rows import FloatRows
 from probly_data_generator_report.counting import Leaders, Sample, SoftMass
 from probly_data_generator_report.scores import (
