@@ -11,7 +11,7 @@ PLUGINS := $(patsubst %/pyproject.toml,./%,$(wildcard plugins/*/pyproject.toml))
 PACKAGES := probly.data_generator $(notdir $(patsubst %/__init__.py,%,$(wildcard plugins/*/probly_data_generator_*/__init__.py)))
 SOURCES := pyproject.toml constraints.txt $(shell find core plugins -name '*.py' -o -name '*.css' -o -name pyproject.toml -o -name README.md)
 TEST_TOOLS := pytest pytest-xdist hypothesis pandas pyarrow orjson safetensors flax equinox \
-	onnxscript skl2onnx skops selenium datasets pillow ipykernel ipywidgets jupyter_client hatchling
+	onnxscript skl2onnx skops selenium datasets pillow ipykernel ipywidgets jupyter_client hatchling import-linter
 
 .PHONY: demo test browser lint bench bench-store clean
 

@@ -7,7 +7,17 @@ import sys
 import pytest
 
 # The core's dependencies and what importlib-metadata itself brings along.
-LIGHT = {"importlib_metadata", "lazy_importer", "numpy", "pluggy", "probly", "tqdm", "typing_extensions", "zipp"}
+LIGHT = {
+    "importlib_metadata",
+    "lazy_importer",
+    "numpy",
+    "pluggy",
+    "probly",
+    "probly_data_generator_command_line",
+    "tqdm",
+    "typing_extensions",
+    "zipp",
+}
 # Parts of the standard library that take as long as all of ours.
 SLOW = {"asyncio", "concurrent", "http", "multiprocessing", "sqlite3", "ssl", "tkinter", "unittest", "xml"}
 

@@ -6,8 +6,8 @@ import click
 from click.shell_completion import CompletionItem
 from importlib_metadata import metadata
 
-from probly.data_generator.discovery.listing import COMMANDS, BackendInfo, Claims, claims, single_claim
-from probly.data_generator.errors import BackendError, BrokenBackendError, NotInstalledError
+from probly.data_generator.discovery.listing import COMMANDS, BackendInfo, Claims, blaming, claims, single_claim
+from probly.data_generator.errors import BackendError, NotInstalledError
 from probly_data_generator_command_line.arguments import debug_option
 from probly_data_generator_command_line.errors import HiddenError
 
@@ -90,19 +90,11 @@ def _in_order(found: Claims) -> list[str]:
 
 
 def _load(info: BackendInfo) -> click.Command:
-    try:
+    with blaming(info, f"command {info.entry_point.name!r}"):
         command = info.entry_point.load()
         if not isinstance(command, click.Command):
             message = f"expected a click command at {info.entry_point.value}, got {command!r}"
-            raise TypeError(message)  # noqa: TRY301  # one message for whatever is wrong with it
-    except NotInstalledError:
-        raise
-    except (Exception, SystemExit) as error:
-        message = (
-            f"command {info.entry_point.name!r} ({info.distribution} {info.version}) is installed but broken: "
-            f"{type(error).__name__}: {error}; reinstall or uninstall {info.distribution}"
-        )
-        raise BrokenBackendError(message) from error
+            raise TypeError(message)
     return command
 
 

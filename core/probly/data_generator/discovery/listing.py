@@ -1,10 +1,11 @@
 """What is installed, by name: from the metadata of the distributions alone, without importing any of them."""
 
+import contextlib
 import difflib
 import functools
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from probly.data_generator.errors import (
     BackendError,
     BackendNotInstalledError,
     BrokenBackendError,
+    NotInstalledError,
     UnknownBackendError,
 )
 
@@ -116,6 +118,30 @@ def single_claim(name: str, installed: Claims, nouns: tuple[str, str], known: Se
     names = ", ".join(sorted(installed)) or "none"
     message = f"Unknown {nouns[0]}: {name} (installed {nouns[1]}s: {names}){hint}{unread}"
     raise UnknownBackendError(message)
+
+
+@contextlib.contextmanager
+def blaming(info: BackendInfo, what: str) -> Iterator[None]:
+    """Say whose it is and what to do when a plugin cannot be imported or is not what it should be.
+
+    Args:
+        info: The plugin.
+        what: What it is called in the message.
+
+    Raises:
+        BrokenBackendError: The block raised anything, sys.exit() included: a plugin may fail in any way while it is
+            imported, and must take nobody else down. What says that a distribution is not installed passes.
+    """
+    try:
+        yield
+    except NotInstalledError:
+        raise
+    except (Exception, SystemExit) as error:
+        message = (
+            f"{what} ({info.distribution} {info.version}) is installed but broken: "
+            f"{type(error).__name__}: {error}; reinstall or uninstall {info.distribution}"
+        )
+        raise BrokenBackendError(message) from error
 
 
 def missing_message(name: str) -> str:

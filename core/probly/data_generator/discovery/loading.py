@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from probly.data_generator.discovery.defaults import defaults_beside
-from probly.data_generator.discovery.listing import BackendInfo
+from probly.data_generator.discovery.listing import BackendInfo, blaming
 from probly.data_generator.discovery.rules import check_names, check_plugin, implementations, new_manager
 from probly.data_generator.discovery.wrapping import register_wrappers
-from probly.data_generator.errors import BrokenBackendError
 
 
 @dataclass(frozen=True)
@@ -41,18 +40,11 @@ def load_backend(info: BackendInfo, wrappers: Sequence[Any] = ()) -> Backend:
         BrokenBackendError: The import fails, or the plugin breaks a rule of the contract.
         TypeError: A wrapper would replace a hook or names one that does not exist.
     """
-    try:
+    with blaming(info, f"backend {info.name!r}"):
         plugin = info.entry_point.load()
         manager = new_manager()
         manager.register(plugin, name=info.name)
         check_names(manager, plugin)
         check_plugin(manager, plugin)
         manager.register(defaults_beside({name for name, _ in implementations(manager, plugin)}), name="defaults")
-    # A plugin may fail in any way while it is imported, sys.exit() included, and must take nobody else down.
-    except (Exception, SystemExit) as error:
-        message = (
-            f"backend {info.name!r} ({info.distribution} {info.version}) is installed but broken: "
-            f"{type(error).__name__}: {error}; reinstall or uninstall {info.distribution}"
-        )
-        raise BrokenBackendError(message) from error
     return Backend(info, manager.hook, register_wrappers(manager, wrappers))

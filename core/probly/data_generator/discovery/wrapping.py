@@ -6,9 +6,8 @@ from typing import Any
 
 import pluggy
 
-from probly.data_generator.discovery.listing import WRAPPERS, claims, single_claim
+from probly.data_generator.discovery.listing import WRAPPERS, blaming, claims, single_claim
 from probly.data_generator.discovery.rules import check_names, check_signature, implementations
-from probly.data_generator.errors import BrokenBackendError
 
 
 def register_wrappers(manager: pluggy.PluginManager, wrappers: Sequence[Any]) -> tuple[Any, ...]:
@@ -41,14 +40,8 @@ def _made(wrapper: Any, hook: Any) -> Any:
 
 def _load(name: str) -> Any:
     info = single_claim(name, claims(WRAPPERS), ("wrapper", "wrapper"))
-    try:
+    with blaming(info, f"wrapper {name!r}"):
         return info.entry_point.load()
-    except (Exception, SystemExit) as error:
-        message = (
-            f"wrapper {name!r} ({info.distribution} {info.version}) is installed but broken: "
-            f"{type(error).__name__}: {error}; reinstall or uninstall {info.distribution}"
-        )
-        raise BrokenBackendError(message) from error
 
 
 def _register(manager: pluggy.PluginManager, wrapper: Any) -> None:

@@ -5,9 +5,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from probly.data_generator.discovery.listing import CORE, FORMATS, claims, single_claim
+from probly.data_generator.discovery.listing import CORE, FORMATS, blaming, claims, single_claim
 from probly.data_generator.distributions import Distributions
-from probly.data_generator.errors import BrokenBackendError, NotInstalledError
+from probly.data_generator.errors import NotInstalledError
 
 OURS: Final = {"fod": "store", "npz": "store", "parquet": "parquet", "safetensors": "store"}
 """The extra of the core that brings each format of ours that is no backend's."""
@@ -49,14 +49,8 @@ def _find(path: Path) -> Any:
     if name not in installed:
         return None
     info = single_claim(name, installed, ("format", "format"))
-    try:
+    with blaming(info, f"format {suffix}"):
         return info.entry_point.load()
-    except (Exception, SystemExit) as error:
-        message = (
-            f"format {suffix} ({info.distribution} {info.version}) is installed but broken: "
-            f"{type(error).__name__}: {error}; reinstall or uninstall {info.distribution}"
-        )
-        raise BrokenBackendError(message) from error
 
 
 class InstalledFormats(Mapping[str, Any]):
