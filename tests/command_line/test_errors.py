@@ -187,7 +187,7 @@ def test_a_run_that_fails_half_way_says_what_is_safe_and_goes_on(demo):
     )
     line = f"{BACKEND} --model mine:model --data demo/test.npz --out a.fod --shard-seconds 0.0001 --batch-size 100"
     message = demo.fails(line, code=3)
-    assert "rows are safe in a.fod, and the same command goes on from there" in message
+    assert "rows are safe in a.fod, and the same command continues from there" in message
     (demo.folder / "fixed").touch()
     before = demo.json(line)["rows_before"]
     assert 0 < before < 1000
@@ -228,7 +228,7 @@ def test_user_code_that_ends_the_program_half_way_says_what_is_safe(demo):
     line = f"{BACKEND} --model mine:model --data demo/test.npz --out a.fod --shard-seconds 0.0001 --batch-size 100"
     message = demo.fails(line, code=3)
     assert "mine.py, line 12, ended the program: SystemExit; " in message
-    assert "rows are safe in a.fod, and the same command goes on from there" in message
+    assert "rows are safe in a.fod, and the same command continues from there" in message
     assert "if data, weights or settings have to change, pass --fresh" in message
 
 

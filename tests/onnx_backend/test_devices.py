@@ -40,7 +40,7 @@ def test_a_live_session_keeps_its_own_provider():
 def test_the_best_device_is_the_first_that_starts(path):
     model, proto = stored(path)
     absent = devices.Device("cuda:0", "CUDAExecutionProvider", 0)
-    with pytest.warns(UserWarning, match="cannot be used, going on with 'cpu'"):
+    with pytest.warns(UserWarning, match="cannot be used, continuing with 'cpu'"):
         live, on = devices.first_that_works(
             [absent, devices.resolve_device("cpu")], lambda device: models._session(model, proto, device, 0)
         )

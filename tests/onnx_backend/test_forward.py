@@ -177,7 +177,7 @@ def greedy():
 
 
 def test_a_real_lack_of_memory_halves_the_batch():
-    with pytest.warns(UserWarning, match=r"out of memory; going on with smaller batches"):
+    with pytest.warns(UserWarning, match=r"out of memory; continuing with smaller batches"):
         distributions = run(greedy(), INPUTS, output_mode="logits", batch_size=16)
     check(distributions, reference.softmax(INPUTS))
 

@@ -1,4 +1,4 @@
-"""Memory that does not suffice: batches are halved, and the run goes on from the same row."""
+"""Memory that does not suffice: batches are halved, and the run continues from the same row."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Telling fitted estimators apart, and going on with a store only with the same one."""
+"""Telling fitted estimators apart: a store is continued with the same one only."""
 
 import functools
 import os

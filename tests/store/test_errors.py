@@ -94,7 +94,7 @@ def test_a_failed_fsync_is_never_tried_again(tmp_path, monkeypatch):
         original(handle)
 
     monkeypatch.setattr(files, "sync", sync)
-    with pytest.raises(StoreError, match="10 rows are safe, and the same call goes on from there"):
+    with pytest.raises(StoreError, match="10 rows are safe, and the same call continues from there"):
         stores.run(path)
     assert len(calls) == 3
     assert list(open_partial(path)) == list(range(10))

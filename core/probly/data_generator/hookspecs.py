@@ -175,7 +175,7 @@ def recognizes(source: Any) -> Any:
 def is_out_of_memory(error: BaseException) -> bool:  # type: ignore[empty-body]  # a specification has no body
     """Return whether ``error`` says that the device ran out of memory (optional).
 
-    Called when ``forward`` or a copy fails; after True the batch is halved, and the run goes on from the same row.
+    Called when ``forward`` or a copy fails; after True the batch is halved, and the run continues from the same row.
     """
 
 

@@ -33,7 +33,7 @@ def forward(model, inputs):
     return model.function(inputs)
 
 
-# Optional hooks: posteriors, automatic choice, smaller batches, stores that go on, check_backend
+# Optional hooks: posteriors, automatic choice, smaller batches, stores that continue, check_backend
 
 
 @hookimpl

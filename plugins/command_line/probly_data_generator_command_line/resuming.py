@@ -47,7 +47,7 @@ def _add_safe_rows(error: BaseException, target: Path) -> None:
     safe = safe_rows(target)[0]
     if safe:
         error.add_note(
-            f"{safe:,} rows are safe in {target}, and the same command goes on from there; if data, weights or "
+            f"{safe:,} rows are safe in {target}, and the same command continues from there; if data, weights or "
             "settings have to change, pass --fresh, too, which begins anew"
         )
 
@@ -57,7 +57,7 @@ def _how(target: Path) -> str:
     rows = f"{safe:,} of {total:,} rows are" if total is not None else f"{safe:,} rows are"
     program, arguments = click.get_current_context().obj
     command = f"{program} {shlex.join(arguments)}"
-    return f"Stopped. {rows} safe in {target}. To go on, run the same command again: {command}"
+    return f"Stopped. {rows} safe in {target}. To continue, run the same command again: {command}"
 
 
 def safe_rows(target: Path) -> tuple[int, int | None]:

@@ -53,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            own = (PROGRAM, list(arguments))  # for the message that says how to go on
+            own = (PROGRAM, list(arguments))  # for the message that says how to continue
             answer = first_order.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=own)
             return answer if isinstance(answer, int) else 0
     except SystemExit as ended:  # Click's, as after shell completion

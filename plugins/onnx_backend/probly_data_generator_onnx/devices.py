@@ -104,6 +104,6 @@ def first_that_works(devices: Sequence[Device], start: Callable[[Device], Any]) 
             return start(device)
         # A library of its driver may be missing, and each provider reports that in its own way.
         except Exception as error:  # noqa: BLE001
-            message = f"device {device.name!r} cannot be used, going on with {following.name!r}: {error}"
+            message = f"device {device.name!r} cannot be used, continuing with {following.name!r}: {error}"
             warnings.warn(message, stacklevel=2)
     return start(devices[-1])

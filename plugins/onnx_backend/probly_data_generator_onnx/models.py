@@ -157,7 +157,7 @@ def _session(model: Stored, proto: Any, device: Device, threads: int) -> tuple[A
     settings.intra_op_num_threads = threads
     content = str(model.content) if isinstance(model.content, Path) else model.content
     try:
-        # Without fallback: it would go on with the CPU on its own, and print that.
+        # Without fallback: it would continue with the CPU on its own, and print that.
         session = onnxruntime.InferenceSession(content, settings, providers=device.providers(), enable_fallback=0)
     except MemoryError:
         raise

@@ -112,4 +112,4 @@ class Publisher:
         if error.errno in FULL:
             free = shutil.disk_usage(self.store).free if self.store.exists() else 0
             message += f"it needs {needed} bytes, {free} are free; the rest of the run needs about {self._to_come()}; "
-        return StoreError(f"{message}{self._safe()} rows are safe, and the same call goes on from there")
+        return StoreError(f"{message}{self._safe()} rows are safe, and the same call continues from there")

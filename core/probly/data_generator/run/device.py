@@ -114,7 +114,7 @@ class Device:
         if not self.backend.hook.is_out_of_memory(error=error):
             return False
         if self.limit is None:
-            message = f"{self.where(number)}: the device ran out of memory; going on with smaller batches"
+            message = f"{self.where(number)}: the device ran out of memory; continuing with smaller batches"
             warnings.warn(message, stacklevel=2)
         # A batch that was under way when another one failed must not halve the limit again.
         self.limit = min(self.limit or size, size // 2)

@@ -1,4 +1,4 @@
-"""What a run reports of itself while it goes on: a bar, a line every 30 seconds, or calls of your own function."""
+"""What a run reports of itself while it runs: a bar, a line every 30 seconds, or calls of your own function."""
 
 import sys
 import time
