@@ -75,7 +75,7 @@ def test_the_core_needs_four_libraries_and_runs_the_quick_start(wheels, tmp_path
         'pip install "probly-data-generator[parquet]"',
     ]
     done = subprocess.run([alone.python, "-I", "-m", "probly.data_generator"], capture_output=True, text=True)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert 'pip install "probly-data-generator[cli]"' in done.stderr
 
 
