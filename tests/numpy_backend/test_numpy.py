@@ -87,6 +87,20 @@ def test_lists_become_arrays():
         run(lambda inputs: [[0.5, 0.5], *([[1.0]] * (len(inputs) - 1))])
 
 
+def test_arrays_of_objects_are_read_if_they_hold_numbers():
+    np.testing.assert_array_equal(run(lambda inputs: inputs.astype(object)).probabilities, ROWS)
+    with pytest.raises(TypeError, match=r"Model must return an array of real numbers, got .* dtype object"):
+        run(lambda inputs: np.full((len(inputs), 2), None))
+    with pytest.raises(TypeError, match="class labels"):
+        run(lambda inputs: inputs.argmax(1).astype(object))
+
+
+@pytest.mark.parametrize("options", [{}, {"output_transform": lambda outputs: outputs}])
+def test_a_model_that_returns_nothing_is_told_what_to_return(options):
+    with pytest.raises(TypeError, match=r"Model must return one array with a row per input.*got NoneType"):
+        run(lambda inputs: None, **options)
+
+
 def test_output_transform_gets_lists_and_tuples_as_they_are():
     seen = []
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
-from probly.data_generator import HOST, hookimpl
+from probly.data_generator import HOST, FirstOrderDataGenerator, hookimpl
+from probly.data_generator.temperature import Temperature
 from probly.data_generator.testing import reference
 from tests.torch_backend.support import DOUBLED, EXPECTED, INPUTS, TENSORS, WEIGHTS, check, framework, mlp, run
 
@@ -159,6 +160,12 @@ def test_logits_that_are_no_tensor_are_refused():
 def test_a_model_that_returns_nothing_is_told_what_to_return():
     with pytest.raises(TypeError, match=r"Model must return one array with a row per input.*got NoneType"):
         run(TENSORS[0], lambda batch: None)
+
+
+def test_to_probs_with_a_temperature_answers_in_tensors():
+    generator = FirstOrderDataGenerator(torch.nn.Identity(), output_transform=Temperature(2.0))
+    rows = generator.to_probs(2.0 * TENSORS[0])
+    torch.testing.assert_close(rows, TENSORS[0].softmax(-1))
 
 
 def test_autocast_and_half_models():

@@ -25,6 +25,7 @@ from probly.data_generator.run.sinks import MemorySink, Sink
 from probly.data_generator.temperature import Temperature
 from probly.data_generator.toolkit.outputs import pick_scores
 from probly.data_generator.toolkit.samples import Batch, check_batch_size, split_sample
+from probly.data_generator.toolkit.trust import TRUST, needless
 
 
 class FirstOrderDataGenerator:
@@ -46,7 +47,8 @@ class FirstOrderDataGenerator:
         batched: Whether the dataset yields batches, where its type does not tell.
         index_getter: Picks the dataset index from a sample or a batch, where order and sampler do not tell.
         class_names: One name per column, recorded in the metadata.
-        options: What only the backend knows, by name, such as ``{"autocast": "bfloat16"}``; see its README.
+        options: What only the backend knows, by name, such as ``{"autocast": "bfloat16"}``; see its README. Files that
+            run code when they are opened want ``{"trust": True}``.
         wrappers: Plugins around every hook: names of installed ones (group ``probly.data_generator.wrappers``),
             modules or objects with hooks, or classes, which are called with this generator's hooks; see
             docs/writing_a_backend.md.
@@ -118,6 +120,8 @@ class FirstOrderDataGenerator:
         """Refuse options where no implementation of ``load_model`` would see them."""
         hooks = self.backend.hook.load_model.get_hookimpls()
         seen = any("options" in hook.argnames for hook in hooks if not hook.wrapper)
+        if TRUST in self.options and not seen:
+            raise needless(self.backend.info.name)
         if self.options and not seen:
             message = f"backend {self.backend.info.name!r} takes no options, got {', '.join(sorted(self.options))}"
             raise ValueError(message)
@@ -283,7 +287,8 @@ class FirstOrderDataGenerator:
             info.distribution,
             str(model.device),
             self.model_name,
-            dict(getattr(model, "options", None) or {}),
+            # Who vouches for a file changes no row of it.
+            {name: value for name, value in (getattr(model, "options", None) or {}).items() if name != TRUST},
             self.output_mode,
             self.output_transform,
             self.input_getter,
@@ -327,7 +332,7 @@ class FirstOrderDataGenerator:
 
     def to_probs(self, outputs: Any) -> Any:
         """Return the probabilities of a batch of model outputs, as the framework's array on this generator's device."""
-        if self.output_transform:
+        if self.output_transform and not isinstance(self.output_transform, Temperature):
             return self.output_transform(outputs)
         found = pick_scores(outputs)
         hosted = self.backend.hook.to_device(data=found, device=HOST)

@@ -13,6 +13,7 @@ import numpy as np
 from probly.data_generator.hookspecs import HOST, hookimpl
 from probly.data_generator.toolkit.digest import digest_state
 from probly.data_generator.toolkit.importing import import_model
+from probly.data_generator.toolkit.outputs import pick_scores
 from probly.data_generator.toolkit.posterior import pair_mu_rho
 
 
@@ -60,10 +61,14 @@ def _class_names(source: Any, function: Any) -> list[str] | None:
 def forward(model: NumpyModel, inputs: Any, batch_size: int | None) -> Any:
     """Call the model once; pure Python numbers, and what NumPy can read, become an array of scores."""
     outputs = model.function(inputs)
+    if outputs is None:
+        return pick_scores(outputs)  # None is no answer of a hook: this says that it is none of a model, either
     if batch_size is None or not (isinstance(outputs, list | tuple) or hasattr(outputs, "__array__")):
         return outputs
     try:
-        return np.asarray(outputs)
+        array = np.asarray(outputs)
+        # An array of objects may hold nothing but numbers, as one of a table with columns of several kinds does.
+        return np.asarray(array.tolist()) if array.dtype.kind == "O" else array
     except ValueError as error:
         message = f"Model must return rows of one length, got lists of different lengths ({error})"
         raise TypeError(message) from error
