@@ -220,6 +220,20 @@ def test_labels_of_another_kind_in_the_middle():
     assert run(dataset=mixed).labels is None
 
 
+@pytest.mark.parametrize("labels", [[], (), np.array([], object), np.array({"box": 1}, object)])
+def test_labels_without_rows_are_none(labels):
+    found = run(dataset=[(ROWS[:5], labels)], batched=True)
+    np.testing.assert_array_equal(found.probabilities, ROWS[:5])
+    assert found.labels is None
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.float64])
+def test_large_logits_keep_their_differences(dtype):
+    logits = np.array([[2**24, 2**24 + 1]] * 3, dtype)
+    expected = [[1 / (1 + np.e), np.e / (1 + np.e)]] * 3
+    np.testing.assert_allclose(run(dataset=logits, output_mode="logits").probabilities, expected, rtol=1e-6)
+
+
 def test_who_watches_sees_every_batch():
     seen = []
     run(progress=lambda now: seen.append(now.rows))
@@ -262,10 +276,11 @@ def test_another_number_of_classes_is_named_with_its_index(row):
         run(model)
 
 
-def test_rows_without_classes_are_refused():
+@pytest.mark.parametrize("output_mode", ["auto", "logits", "probs"])
+def test_rows_without_classes_are_refused(output_mode):
     for rows in (5, 40_000):
-        with pytest.raises(InvalidOutputError, match="it has no classes"):
-            run(lambda batch: batch[:, :0], np.zeros((rows, 3), np.float32), batch_size=rows)
+        with pytest.raises(InvalidOutputError, match="batch 0: expected a column per class"):
+            run(lambda batch: batch[:, :0], np.zeros((rows, 3)), batch_size=rows, output_mode=output_mode)
 
 
 # What came before an error is handed on

@@ -191,6 +191,7 @@ def test_a_temperature_divides_logits_and_refuses_probabilities():
         (np.zeros((4, 3)), r"expected 5 rows, got 4 \(shape \(4, 3\)\)"),
         (np.float32(3), r"expected 5 rows, got 0 \(shape \(\)\)"),
         (np.zeros((5, 2, 3)), r"expected the shape \(rows, classes\), got \(5, 2, 3\)"),
+        (np.zeros((5, 0)), r"expected a column per class, got the shape \(5, 0\)"),
     ],
 )
 def test_shapes_are_checked(scores, says):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from probly.data_generator import AlignmentError, FirstOrderDataGenerator, SimpleDataLoader
+from probly.data_generator.run.sinks import MemorySink
 from tests.toolkit.datasets import EXPECTED, LOGITS, ROWS, Loader, MapStyle, check, run
 
 
@@ -68,6 +69,15 @@ def test_a_mapping_of_arrays_is_one_input():
 def test_a_wrong_length_is_reported_and_costs_no_row(announced):
     with pytest.warns(UserWarning, match=f"generated 20 distributions, but dataset length is {announced}"):
         check(run(StreamWithLength(announced), batch_size=7))
+
+
+def test_a_length_that_no_memory_has_room_for_costs_no_row():
+    sink = MemorySink()
+    sink.begin(2**22, {}, "probs", 2**60)
+    rows = np.zeros((1, 2**22), np.float32)
+    rows[0, 7] = 1
+    sink.write(np.arange(1), rows, {})
+    assert sink.finish()[0].argmax() == 7
 
 
 def test_a_right_length_and_no_length_are_not_reported():

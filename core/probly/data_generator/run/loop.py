@@ -105,7 +105,8 @@ def _host(device: Device, column: Any) -> Any:
     """Return a column of a batch as NumPy's, in memory of its own."""
     if not isinstance(column, np.ndarray):
         column = device.backend.hook.to_device(data=column, device=HOST)
-    if isinstance(column, list | tuple) or (isinstance(column, np.ndarray) and column.dtype.kind == "O"):
+    objects = isinstance(column, np.ndarray) and column.dtype.kind == "O" and column.ndim > 0
+    if (isinstance(column, list | tuple) or objects) and len(column):
         column = collate_labels(list(column))  # text in a table is an array of objects
     return column.copy() if isinstance(column, np.ndarray) else column
 
@@ -158,11 +159,13 @@ class Block:
         return self._parts[-1].stop if self._parts else 0
 
     def _make_room(self, scores: Scores) -> None:
-        """Make memory for a batch and for others where it is not a large one; float64 loses nothing before the end."""
+        """Make memory for a batch and for others where it is not a large one.
+
+        float64, and integers that float32 does not have, lose nothing before the end.
+        """
         needed = max(len(scores), 2 * MOST_NUMBERS // max(scores.shape[1], 1))
         if needed > len(self._memory):
-            dtype = np.float64 if scores.dtype == np.float64 else np.float32
-            self._memory = np.empty((needed, scores.shape[1]), dtype)
+            self._memory = np.empty((needed, scores.shape[1]), np.result_type(scores.dtype, np.float32))
 
     def hand_on(self) -> None:
         """Make rows of the scores, check them, and give them to the sink batch by batch, up to the first bad one."""

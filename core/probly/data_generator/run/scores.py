@@ -50,7 +50,7 @@ def check_scores(outputs: Any, expected: int, where: str) -> Scores:
     """Return the scores of a batch in host memory as real numbers, shape ``(expected,)`` or ``(expected, classes)``.
 
     Raises:
-        InvalidOutputError: Another number of rows or axes, or no numbers.
+        InvalidOutputError: Another number of rows or axes, or no classes.
         TypeError: They are complex numbers, dates, text, or no array at all.
     """
     array = np.asarray(outputs)
@@ -71,6 +71,9 @@ def check_scores(outputs: Any, expected: int, where: str) -> Scores:
             f"{where}: expected the shape (rows, classes), got {array.shape}; "
             "average or flatten the other axes in output_transform"
         )
+        raise InvalidOutputError(message)
+    if array.ndim == 2 and not array.shape[1]:
+        message = f"{where}: expected a column per class, got the shape {array.shape}; return probabilities or logits"
         raise InvalidOutputError(message)
     return array
 

@@ -93,7 +93,11 @@ class MemorySink:
         """Make room. A dataset may announce any length; a wrong one costs time, never rows."""
         self.meta = meta
         capacity = min(length or 0, MOST_ROWS_IN_ADVANCE)
-        self.rows, self.indices = np.empty((capacity, classes), np.float32), np.empty(capacity, np.int64)
+        try:
+            self.rows = np.empty((capacity, classes), np.float32)
+        except MemoryError:  # the rows that there are may well have room
+            self.rows = np.empty((0, classes), np.float32)
+        self.indices = np.empty(len(self.rows), np.int64)
 
     def write(self, indices: Indices, rows: FloatRows, columns: Mapping[str, Any]) -> None:
         """Append the rows of a batch."""
