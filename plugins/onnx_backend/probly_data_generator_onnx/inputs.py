@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from probly.data_generator.toolkit.nests import is_table
+from probly.data_generator.toolkit.tables import column_names, column_of, is_table
 from probly_data_generator_onnx.arrays import DTYPES, cast
 
 GETTER = "input_getter"
@@ -97,9 +97,9 @@ def by_name(inputs: Any, wanted: Sequence[Input]) -> Mapping[Any, Any]:
     """
     if isinstance(inputs, Mapping):
         return inputs
-    if is_table(inputs) and len(wanted) > 1 and hasattr(inputs, "columns"):
+    if is_table(inputs) and len(wanted) > 1 and column_names(inputs):
         # Exporters of pipelines make each column an input of shape (N, 1).
-        return {column: np.asarray(inputs[column])[:, None] for column in inputs.columns}
+        return {name: np.asarray(column_of(inputs, place))[:, None] for place, name in enumerate(column_names(inputs))}
     if hasattr(inputs, "_asdict") and {value.name for value in wanted} == set(inputs._fields):
         return dict(inputs._asdict())
     given = inputs if isinstance(inputs, tuple) else (inputs,)

@@ -11,8 +11,9 @@ from probly.data_generator.hookspecs import HOST
 from probly.data_generator.run.provenance import RunRecord
 from probly.data_generator.toolkit.digest import digest, update_digest
 from probly.data_generator.toolkit.loaders import is_loader
-from probly.data_generator.toolkit.nests import columns, is_table
+from probly.data_generator.toolkit.nests import columns
 from probly.data_generator.toolkit.samples import announced_length, fetch
+from probly.data_generator.toolkit.tables import array_of_column, column_names, column_of, is_table
 
 WHOLE_BYTES = 256 << 20
 """Arrays up to this size are read whole; of larger ones, ``SAMPLED_ROWS`` rows."""
@@ -90,9 +91,10 @@ def _describe_arrays(arrays: Any, read: Callable[[Any], Any]) -> Any:
 
 def _parts_of_table(table: Any) -> Any:
     """Return the columns of a data frame by name and position, or the values of a series."""
-    if table.ndim == 1:
+    if len(table.shape) == 1:
         return np.asarray(table)
-    return {f"{column} {name}": np.asarray(table.iloc[:, column]) for column, name in enumerate(table.columns)}
+    names = enumerate(column_names(table))
+    return {f"{place} {name}": array_of_column(column_of(table, place)) for place, name in names}
 
 
 def _parts_of_sparse(matrix: Any) -> dict[str, Any]:

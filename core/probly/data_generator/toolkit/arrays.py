@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from probly.data_generator.toolkit import nests
+from probly.data_generator.toolkit import nests, tables
 
 
 def to_host(data: Any) -> Any:
@@ -40,7 +40,9 @@ def _to_host(leaf: Any) -> Any:
 
 
 def _own_copy(leaf: Any) -> Any:
-    if nests.is_table(leaf) or hasattr(leaf, "tocsr"):
+    if tables.is_table(leaf):
+        return tables.copy_of_table(leaf)
+    if hasattr(leaf, "tocsr"):
         return leaf.copy()
     array = _to_numpy(leaf)
     return array.copy() if isinstance(array, np.ndarray) else array

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from probly.data_generator.toolkit.tables import array_of_column, is_column, is_table, take_table_rows
+
 
 def is_array(value: Any) -> bool:
     """Return whether a value looks like an array of any framework with at least one axis."""
@@ -14,11 +16,6 @@ def is_array(value: Any) -> bool:
     if is_table(value):
         return True
     return hasattr(value, "dtype") and hasattr(value, "__getitem__") and len(getattr(value, "shape", ())) >= 1
-
-
-def is_table(value: Any) -> bool:
-    """Return whether a value is a data frame or series, whose own ``[...]`` looks up names and not positions."""
-    return hasattr(value, "iloc") and hasattr(value, "shape")
 
 
 def map_leaves(function: Callable[[Any], Any], nest: Any) -> Any:
@@ -90,8 +87,10 @@ def columns(dataset: Any) -> Any:
     if not isinstance(dataset, tuple):
         if isinstance(dataset, Mapping):
             return dataset if common_rows(dataset) is not None else None
+        if is_column(dataset):
+            return array_of_column(dataset)
         return dataset if is_array(dataset) else None
-    arrays = tuple(_array_of_list(part) if isinstance(part, list) else part for part in dataset)
+    arrays = tuple(map(_array_of_part, dataset))
     if common_rows(arrays) is None:
         parts = [tuple(part.shape) if is_array(part) else type(part).__name__ for part in arrays]
         message = (
@@ -100,6 +99,12 @@ def columns(dataset: Any) -> Any:
         )
         raise TypeError(message)
     return arrays
+
+
+def _array_of_part(part: Any) -> Any:
+    if is_column(part):
+        return array_of_column(part)
+    return _array_of_list(part) if isinstance(part, list) else part
 
 
 def _array_of_list(values: list[Any]) -> Any:
@@ -142,7 +147,7 @@ def take_rows(nest: Any, rows: Any, total: int | None = None) -> Any:
     # A batch that is wanted whole need not be cut.
     if isinstance(rows, slice) and rows == slice(0, total):
         return nest
-    return map_leaves(lambda leaf: leaf.iloc[rows] if is_table(leaf) else leaf[rows], nest)
+    return map_leaves(lambda leaf: take_table_rows(leaf, rows) if is_table(leaf) else leaf[rows], nest)
 
 
 def collate(samples: Sequence[Any]) -> Any:

@@ -1,0 +1,91 @@
+"""Tables of any library, told by what they can do: pandas' frames and series, tables of Arrow, Polars and their kind.
+
+No library of tables is imported: those of Arrow's kind export themselves by ``__arrow_c_stream__``,
+``__arrow_c_array__`` or ``__dataframe__``, and cut rows with ``slice``. Their own ``[...]`` takes columns or rows, each
+library as it likes.
+"""
+
+from typing import Any
+
+import numpy as np
+
+EXPORTS = ("__arrow_c_stream__", "__arrow_c_array__", "__dataframe__")
+
+
+def is_table(value: Any) -> bool:
+    """Return whether a value is a data frame, a series or a table, whose own ``[...]`` looks up names."""
+    return hasattr(value, "shape") and (hasattr(value, "iloc") or _is_of_arrow(value))
+
+
+def _is_of_arrow(value: Any) -> bool:
+    exports = any(hasattr(value, name) for name in EXPORTS)
+    return exports and hasattr(value, "slice") and len(value.shape) == 2
+
+
+def take_table_rows(table: Any, rows: Any) -> Any:
+    """Return some rows of a table by position, as a table of its own kind.
+
+    Args:
+        table: See ``is_table``.
+        rows: A slice or an integer array. An integer gives one sample: what pandas makes of a row, of other tables a
+            mapping of the columns' names to values.
+    """
+    if hasattr(table, "iloc"):
+        return table.iloc[rows]
+    if isinstance(rows, slice):
+        start, stop, step = rows.indices(table.shape[0])
+        if step == 1:
+            return table.slice(start, max(0, stop - start))
+        rows = np.arange(start, stop, step)
+    if np.ndim(rows) == 0:
+        one = table.slice(int(rows), 1)
+        return {name: _value(column_of(one, place)[0]) for place, name in enumerate(column_names(table))}
+    return table.take(rows) if hasattr(table, "take") else table[rows]
+
+
+def _value(scalar: Any) -> Any:
+    return scalar.as_py() if hasattr(scalar, "as_py") else scalar
+
+
+def copy_of_table(table: Any) -> Any:
+    """Return a table that may be written to; those of Arrow cannot be, so they are their own copy."""
+    copy = getattr(table, "copy", None) or getattr(table, "clone", None)
+    return table if copy is None else copy()
+
+
+def column_names(table: Any) -> list[Any]:
+    """Return the names of a table's columns in their order; none of a series."""
+    names = getattr(table, "column_names", None)
+    return list(getattr(table, "columns", ()) if names is None else names)
+
+
+def column_of(table: Any, place: int) -> Any:
+    """Return a column of a table by position, as its library has it."""
+    if hasattr(table, "iloc"):
+        return table.iloc[:, place]
+    return table.column(place) if hasattr(table, "column") else table.to_series(place)
+
+
+def array_of_column(column: Any) -> Any:
+    """Return the values of a column as a NumPy array: ``(rows,)``, or ``(rows, n)`` for lists of one length.
+
+    Args:
+        column: Anything that NumPy reads, such as a column of a table. Text stays an array of Python's texts, which
+            costs the memory of the texts.
+
+    Examples:
+        >>> lists = np.empty(2, object)
+        >>> lists[:] = [np.zeros(3), np.ones(3)]
+        >>> array_of_column(lists).shape
+        (2, 3)
+    """
+    values = np.asarray(column)
+    if values.dtype == object and len(values) and isinstance(values[0], np.ndarray):
+        shapes = {getattr(value, "shape", None) for value in values}
+        return np.stack(list(values)) if len(shapes) == 1 else values
+    return values
+
+
+def is_column(value: Any) -> bool:
+    """Return whether a value is one column of Arrow's kind, such as its arrays and Polars' series."""
+    return not is_table(value) and any(hasattr(value, name) for name in EXPORTS[:2]) and hasattr(value, "__len__")
