@@ -49,9 +49,9 @@ def test_programs_exported_in_training_mode_are_refused(builder, decomposed, tmp
         for source in (program, tmp_path / "program.pt2"):
             if training:
                 with pytest.raises(ValueError, match=r"in training mode.*call model.eval\(\) before torch.export"):
-                    FirstOrderDataGenerator(source, backend="torch")
+                    FirstOrderDataGenerator(source, backend="torch", options={"trust": True})
             else:
-                assert len(run(TENSORS, source, output_mode="logits")) == 50
+                assert len(run(TENSORS, source, output_mode="logits", options={"trust": True})) == 50
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's own, of how it traces LSTM layers

@@ -8,6 +8,8 @@ from probly.data_generator import FirstOrderDataGenerator
 from probly.data_generator.testing import reference
 from tests.torch_backend.support import TENSORS, build, check, framework, mlp, run
 
+TRUSTED = {"trust": True}
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
@@ -26,8 +28,8 @@ def files(tmp_path_factory):
 
 
 def test_exported_programs(files):
-    check(run(TENSORS, files / "dynamic.pt2"))
-    check(run(TENSORS, str(files / "fixed.pt2"), batch_size=16))
+    check(run(TENSORS, files / "dynamic.pt2", options=TRUSTED))
+    check(run(TENSORS, str(files / "fixed.pt2"), batch_size=16, options=TRUSTED))
     check(run(TENSORS, torch.export.load(files / "fixed.pt2")))
 
 
@@ -36,7 +38,7 @@ def test_exported_programs(files):
 def test_torchscript(tmp_path, suffix):
     path = tmp_path / f"script{suffix}"
     torch.jit.script(mlp()).save(str(path))
-    check(run(TENSORS, path, backend="auto"))
+    check(run(TENSORS, path, backend="auto", options=TRUSTED))
     check(run(TENSORS, torch.jit.load(path)))
 
 
@@ -60,14 +62,14 @@ def test_a_live_builder_keeps_its_own_weights(files):
 
 def test_files_need_no_backend_to_be_named(files):
     for source in (str(files / "fixed.pt2"), files / "dynamic.pt2", (build, files / "weights.pt")):
-        distributions = run(TENSORS, source, backend="auto")
+        distributions = run(TENSORS, source, backend="auto", options=TRUSTED)
         assert distributions.meta["backend"] == "torch"
         check(distributions)
     check(run(TENSORS, (build, str(files / "weights.safetensors")), backend="auto"))
 
 
 def test_files_that_are_no_models_say_what_to_do(files):
-    with pytest.raises(ValueError, match=r"pickled code, which is not run.*weights_only=False"):
+    with pytest.raises(ValueError, match=r"it holds pickled objects.*options=\{'trust': True\}"):
         run(TENSORS, files / "pickled.pt")
     for name in ("weights.pt", "weights.safetensors"):
         with pytest.raises(ValueError, match=r"holds weights, not a model; pass model=\(builder, "):

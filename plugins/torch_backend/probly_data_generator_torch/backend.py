@@ -25,7 +25,7 @@ def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> "
     from probly_data_generator_torch.options import KNOWN, with_options
 
     chosen = checked_options(options, KNOWN, "torch")
-    return with_options(load(source, device), chosen)
+    return with_options(load(source, device, trust=chosen["trust"]), chosen)
 
 
 @hookimpl

@@ -15,7 +15,7 @@ from probly_data_generator_torch.forward import TorchModel
 from probly_data_generator_torch.modes import module_behind
 
 
-def load(source: Any, device: str | None) -> TorchModel:
+def load(source: Any, device: str | None, *, trust: bool = False) -> TorchModel:
     """Return the model of any source; a live Module is copied to another device, never moved.
 
     A bound method or a partial of a Module is put in evaluation mode like the Module itself. What a lambda, a closure
@@ -24,6 +24,7 @@ def load(source: Any, device: str | None) -> TorchModel:
     Args:
         source: A live model, a path, ``"module:attribute"``, or (builder, weight file).
         device: A device name. None: a live model stays where its weights are, anything else goes to the best device.
+        trust: Whether code from a file may run.
 
     Raises:
         TypeError: ``source`` is no model.
@@ -32,11 +33,11 @@ def load(source: Any, device: str | None) -> TorchModel:
         FileNotFoundError: There is no such file.
     """
     if isinstance(source, str) and is_import_path(source):
-        return load(import_model(source), str(resolve_device(device)))
+        return load(import_model(source), str(resolve_device(device)), trust=trust)
     if isinstance(source, str | os.PathLike):
-        return open_model(Path(source), resolve_device(device))
+        return open_model(Path(source), resolve_device(device), trust=trust)
     if isinstance(source, tuple) and len(source) == 2:
-        return open_weights(*source, resolve_device(device))
+        return open_weights(*source, resolve_device(device), trust=trust)
     if isinstance(source, torch.export.ExportedProgram):
         return _of_program(source, device)
     if isinstance(source, torch.nn.Module):

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import torch
 
+from probly.data_generator.toolkit.trust import TRUST_OPTION
 from probly_data_generator_torch.forward import TorchModel
 
 KNOWN: Final[Mapping[str, Collection[Any]]] = {
@@ -13,6 +14,7 @@ KNOWN: Final[Mapping[str, Collection[Any]]] = {
     "channels_last": (False, True),
     "compile": (False, True),
     "num_workers": range(1025),
+    **TRUST_OPTION,
 }
 """The allowed values of each option, the default first."""
 
@@ -32,7 +34,7 @@ def with_options(model: TorchModel, chosen: Mapping[str, Any]) -> TorchModel:
     if chosen["autocast"]:
         model.autocast = getattr(torch, chosen["autocast"])
     model.num_workers = chosen["num_workers"]
-    # The number of workers does not change a row.
+    # Neither the number of workers nor trust changes a row.
     model.options = {name: chosen[name] for name in ("autocast", "channels_last", "compile") if chosen[name]}
     return model
 

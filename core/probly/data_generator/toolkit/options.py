@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from probly.data_generator.toolkit.trust import TRUST, needless
+
 
 def checked_options(given: Mapping[str, Any], known: Mapping[str, Collection[Any]], backend: str) -> dict[str, Any]:
     """Return the value of every known option; backends call it in ``load_model``.
@@ -24,6 +26,8 @@ def checked_options(given: Mapping[str, Any], known: Mapping[str, Collection[Any
         ValueError: backend 'mine': unknown option 'compil'; known: compile
     """
     unknown = [name for name in given if name not in known]
+    if TRUST in unknown:
+        raise needless(backend)
     if unknown:
         possible = ", ".join(sorted(known)) or "none"
         message = f"backend {backend!r}: unknown option {unknown[0]!r}; known: {possible}"

@@ -10,6 +10,7 @@ from probly.data_generator.errors import StoreError
 from probly.data_generator.generator import FirstOrderDataGenerator
 from probly.data_generator.temperature import Temperature
 from probly.data_generator.toolkit.importing import import_model
+from probly.data_generator.toolkit.trust import TRUST
 from probly_data_generator_command_line.arguments import json_option, key_values, subcommand
 from probly_data_generator_command_line.commands.convert import encoding_of
 from probly_data_generator_command_line.commands.generate_options import generate_options
@@ -45,9 +46,10 @@ def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any
       pkg.module:build      your own code: a model, or a function or class without
                             arguments that makes one; the current directory is
                             importable
-      a file or folder      of the formats that the backend opens without running
-                            code from them; without --backend, the suffix tells
-                            which backend
+      a file or folder      of a format that the backend opens; without --backend,
+                            the suffix tells which backend. Those that run code
+                            when they are opened (.pt2, TorchScript, SavedModel,
+                            pickles) are opened with --trust-model only
     --weights fills the model that pkg.module:build makes, if the backend takes
     weights apart from their model; in other frameworks, let your function load
     them.
@@ -136,7 +138,7 @@ def _generator(options: dict[str, Any]) -> FirstOrderDataGenerator:
             transform,
             model_name=options["model_name"] or " with ".join(map(str, named_by)),
             backend=options["backend"],
-            options=key_values(options["option"]),
+            options=key_values(options["option"]) | ({TRUST: True} if options["trust_model"] else {}),
             wrappers=options["wrapper"],
         )
     except TypeError as error:

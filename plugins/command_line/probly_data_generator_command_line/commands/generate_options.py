@@ -16,6 +16,7 @@ MODEL_OPTIONS = (
     click.option(
         "--weights", type=click.Path(path_type=Path), help="The weights, where --model only builds the model."
     ),
+    click.option("--trust-model", is_flag=True, help="Open files that run code when they are opened; see above."),
     click.option("--model-name", help="Recorded in the store.  [default: from --model]"),
     click.option("--device", help="A device of the framework.  [default: where the model is, else the best one]"),
     click.option("--batch-size", default=64, show_default=True, type=click.IntRange(1), help="Rows per forward pass."),
