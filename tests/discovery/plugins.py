@@ -6,6 +6,7 @@ RULE_BREAKERS = {
     "import-error": "import module_that_does_not_exist",
     "exits": "raise SystemExit(3)",
     "lacks-forward": GOOD_BACKEND + "\ndel forward\n",
+    "wraps-nothing": GOOD_BACKEND + "\n@hookimpl(hookwrapper=True)\ndef forward():\n    yield\n",
     "renames": GOOD_BACKEND + "\n@hookimpl\ndef forward(network, inputs):\n    return inputs\n",
     "older": GOOD_BACKEND + "\n@hookimpl\ndef forward(model, inputs, output_mode, batch_size):\n    return inputs\n",
     "default": GOOD_BACKEND + "\n@hookimpl\ndef forward(model, inputs, batch_size=64):\n    return inputs\n",
@@ -16,6 +17,7 @@ SAYS = {
     "import-error": "ModuleNotFoundError: No module named 'module_that_does_not_exist'",
     "exits": "SystemExit: 3",
     "lacks-forward": "lacks the hook forward",
+    "wraps-nothing": "lacks the hook forward",
     "renames": "network",
     "older": "output_mode",
     "default": "batch_size=64; remove the default",
@@ -34,7 +36,13 @@ BY_CLASS = "next((kind for kind in type(source).__mro__ if kind.__name__ == {!r}
 WORKING = {
     "returns-none": GOOD_BACKEND + "\n@hookimpl\ndef forward(model, inputs):\n    return None\n",
     "loads-none": GOOD_BACKEND + "\n@hookimpl\ndef load_model(source, device):\n    return None\n",
+    "moves-none": GOOD_BACKEND + "\n@hookimpl\ndef to_device(data):\n    return None\n",
+    "fetches-none": GOOD_BACKEND
+    + "\n@hookimpl\ndef to_device(data, device):\n    return None if device == 'host' else data\n",
     "two-hooks": GOOD_BACKEND + "\ndel posterior_params\n",
+    "wraps-defaults": GOOD_BACKEND
+    + "\n@hookimpl(wrapper=True)\ndef iterate_batches():\n    return (yield)\n"
+    + "\n@hookimpl(hookwrapper=True)\ndef to_device():\n    yield\n",
     "greedy": recognizing(WANTED),
     "greedy-too": recognizing(WANTED),
     "fails-to-recognize": recognizing("source.no_such_attribute"),

@@ -55,9 +55,19 @@ def test_two_hooks_are_a_backend(backends_installed):
         generator.get_posterior_distributions()
 
 
+def test_a_backend_may_stand_around_what_the_core_answers(backends_installed):
+    distributions = fod.FirstOrderDataGenerator(lambda batch: batch, backend="wraps-defaults").generate_distributions(
+        np.eye(2)
+    )
+    np.testing.assert_array_equal(distributions.probabilities, np.eye(2))
+
+
 def test_none_is_never_an_answer(backends_installed):
     with pytest.raises(fod.BrokenBackendError, match="hook forward returned None"):
         fod.FirstOrderDataGenerator(abs, backend="returns-none").generate_distributions(np.eye(2))
+    for name in ("moves-none", "fetches-none"):
+        with pytest.raises(fod.BrokenBackendError, match=f"backend '{name}': hook to_device returned None"):
+            fod.FirstOrderDataGenerator(lambda batch: batch, backend=name).generate_distributions(np.eye(2))
     with pytest.raises(fod.BrokenBackendError, match="hook load_model returned None"):
         fod.FirstOrderDataGenerator(abs, backend="loads-none")
 

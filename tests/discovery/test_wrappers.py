@@ -135,8 +135,13 @@ def test_a_wrapper_around_an_optional_hook_does_not_make_it_exist():
         def forward(self):
             return (yield)
 
+        @hookimpl(hookwrapper=True)
+        def data_digest(self):
+            yield
+
     backend = generator(Linear(), Around()).backend
     assert not backend.has("recognizes")
+    assert not backend.has("data_digest")
     assert backend.has("forward")
     assert backend.has("is_out_of_memory")
 

@@ -42,6 +42,6 @@ def defaults_beside(found: set[str]) -> SimpleNamespace:
     its answer would be answered here.
 
     Args:
-        found: The names of the backend's own hooks.
+        found: The names of the hooks that the backend answers itself.
     """
     return SimpleNamespace(**{name: globals()[name] for name in DEFAULTED if name not in found})

@@ -6,7 +6,7 @@ from typing import Any
 
 from probly.data_generator.discovery.defaults import defaults_beside
 from probly.data_generator.discovery.listing import BackendInfo, blaming
-from probly.data_generator.discovery.rules import check_names, check_plugin, implementations, new_manager
+from probly.data_generator.discovery.rules import check_names, check_plugin, implementations, new_manager, wraps
 from probly.data_generator.discovery.wrapping import register_wrappers
 
 
@@ -26,7 +26,7 @@ class Backend:
 
     def has(self, hook: str) -> bool:
         """Return whether an optional hook is there; a wrapper around it is not enough."""
-        return any(not implementation.wrapper for implementation in getattr(self.hook, hook).get_hookimpls())
+        return not all(map(wraps, getattr(self.hook, hook).get_hookimpls()))
 
 
 def load_backend(info: BackendInfo, wrappers: Sequence[Any] = ()) -> Backend:
@@ -46,5 +46,6 @@ def load_backend(info: BackendInfo, wrappers: Sequence[Any] = ()) -> Backend:
         manager.register(plugin, name=info.name)
         check_names(manager, plugin)
         check_plugin(manager, plugin)
-        manager.register(defaults_beside({name for name, _ in implementations(manager, plugin)}), name="defaults")
+        answered = {name for name, found in implementations(manager, plugin) if not wraps(found)}
+        manager.register(defaults_beside(answered), name="defaults")
     return Backend(info, manager.hook, register_wrappers(manager, wrappers))

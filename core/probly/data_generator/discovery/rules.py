@@ -39,7 +39,7 @@ def check_plugin(manager: pluggy.PluginManager, plugin: Any) -> None:
         TypeError: The message names the hook.
     """
     found = implementations(manager, plugin)
-    missing = set(hookspecs.REQUIRED) - {name for name, implementation in found if not implementation.wrapper}
+    missing = set(hookspecs.REQUIRED) - {name for name, implementation in found if not wraps(implementation)}
     if missing:
         names = ", ".join(name for name in hookspecs.REQUIRED if name in missing)
         message = f"it lacks the hook {names}; decorate functions of these names with @hookimpl"
@@ -53,6 +53,11 @@ def implementations(manager: pluggy.PluginManager, plugin: Any) -> list[tuple[st
     callers = manager.get_hookcallers(plugin) or []
     pairs = ((caller.name, implementation) for caller in callers for implementation in caller.get_hookimpls())
     return [(name, implementation) for name, implementation in pairs if implementation.plugin is plugin]
+
+
+def wraps(implementation: "pluggy.HookImpl") -> bool:
+    """Return whether an implementation only stands around others, in pluggy's new way or in its old one."""
+    return implementation.wrapper or implementation.hookwrapper
 
 
 def check_signature(name: str, function: Any) -> None:

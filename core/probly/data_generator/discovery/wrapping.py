@@ -7,7 +7,7 @@ from typing import Any
 import pluggy
 
 from probly.data_generator.discovery.listing import WRAPPERS, blaming, claims, single_claim
-from probly.data_generator.discovery.rules import check_names, check_signature, implementations
+from probly.data_generator.discovery.rules import check_names, check_signature, implementations, wraps
 
 
 def register_wrappers(manager: pluggy.PluginManager, wrappers: Sequence[Any]) -> tuple[Any, ...]:
@@ -59,7 +59,7 @@ def _register(manager: pluggy.PluginManager, wrapper: Any) -> None:
         message = f"wrapper {wrapper!r}: expected hooks with @hookimpl(wrapper=True), got a {kind} without any"
         raise TypeError(message)
     for name, implementation in found:
-        if not implementation.wrapper and not implementation.tryfirst:
+        if not wraps(implementation) and not implementation.tryfirst:
             message = (
                 f"wrapper {wrapper!r} would replace the hook {name}; use @hookimpl(wrapper=True), or "
                 "@hookimpl(tryfirst=True) to answer before the backend or pass with None"

@@ -74,17 +74,25 @@ class Device:
 
     def _scores(self, inputs: Any) -> Any:
         """Return the scores of one batch or part, on the device, in memory that nothing else writes to."""
-        hook, device = self.backend.hook, self.model.device
-        on_device = hook.to_device(data=inputs, device=device)
+        device = self.model.device
+        on_device = self.moved(inputs, device)
         # What is padded must be cut again, and only the scores can be: output_transform reads all that there is.
         padded = min(self.largest, self.limit or self.largest) if self.transform is None else None
-        outputs = hook.forward(model=self.model, inputs=on_device, batch_size=padded)
+        outputs = self.backend.hook.forward(model=self.model, inputs=on_device, batch_size=padded)
         if outputs is None:
             message = f"backend {self.backend.info.name!r}: hook forward returned None; expected the model's outputs"
             raise BrokenBackendError(message)
         scores = pick_scores(outputs) if self.transform is None else self.transform(outputs)
         # A copy: a model may use the memory of its outputs again before they are collected, one batch later.
-        return hook.to_device(data=scores, device=device)
+        return self.moved(scores, device)
+
+    def moved(self, data: Any, device: str) -> Any:
+        """Return a nest on a device, or on the host."""
+        moved = self.backend.hook.to_device(data=data, device=device)
+        if moved is None and data is not None:
+            message = f"backend {self.backend.info.name!r}: hook to_device returned None; expected the nest that it got"
+            raise BrokenBackendError(message)
+        return moved
 
     def fetch(self, dispatched: Dispatched) -> Scores:
         """Wait for a batch and return its scores in host memory, checked to be one per row."""
@@ -94,7 +102,7 @@ class Device:
             expected = [min(size, rows - start) for start in range(0, rows, size)]
             try:
                 hosted = [
-                    check_scores(self.backend.hook.to_device(data=part, device=HOST), count, self.where(number))
+                    check_scores(self.moved(part, HOST), count, self.where(number))
                     for part, count in zip(parts, expected, strict=True)
                 ]
                 return hosted[0] if len(hosted) == 1 else _joined(hosted, self.where(number))
