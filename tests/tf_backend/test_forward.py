@@ -146,6 +146,11 @@ def test_scores_are_picked_from_outputs_that_name_them():
         check(run(lambda inputs: {"logits": logits(inputs), "loss": 0.5}, INPUTS, options={"xla": xla}))
 
 
+def test_a_model_that_returns_nothing_is_told_what_to_return():
+    with pytest.raises(TypeError, match=r"Model must return one array with a row per input.*got NoneType"):
+        run(lambda inputs: None, INPUTS)
+
+
 def test_a_single_score_of_unknown_width_gives_two_columns():
     """While a graph is made, a numpy_function does not tell its shape; an (N, 1) score must not become one class."""
     scores = np.linspace(0, 1, 50, dtype=np.float32)[:, None]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from probly.data_generator.hookspecs import HOST, hookimpl
 from probly.data_generator.toolkit.nests import map_leaves
 from probly.data_generator.toolkit.options import checked_options
+from probly.data_generator.toolkit.outputs import pick_scores
 from probly.data_generator.toolkit.recognition import class_from
 from probly.data_generator.toolkit.samples import Batch, Getter
 
@@ -56,7 +57,9 @@ def to_device(data: Any, device: str) -> Any:
 @hookimpl
 def forward(model: "TensorFlowModel", inputs: Any, batch_size: int | None) -> Any:
     """Run the compiled model with dropout and batch statistics off."""
-    return model.step(inputs, batch_size)
+    outputs = model.step(inputs, batch_size)
+    # None is no answer of a hook: this says that it is none of a model, either.
+    return pick_scores(outputs) if outputs is None else outputs
 
 
 @hookimpl
