@@ -37,9 +37,9 @@ def check(distributions, expected=EXPECTED):
     np.testing.assert_allclose(distributions.probabilities, expected, rtol=0, atol=1e-6)
 
 
-def digest(model):
+def digest(model, options=None):
     """Return the digest of a model's weights."""
-    return HOOK.weight_digest(model=HOOK.load_model(source=model, device=None, options={}))
+    return HOOK.weight_digest(model=HOOK.load_model(source=model, device=None, options=options or {}))
 
 
 def logits(inputs):

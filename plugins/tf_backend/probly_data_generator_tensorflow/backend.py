@@ -11,6 +11,7 @@ from probly.data_generator.toolkit.options import checked_options
 from probly.data_generator.toolkit.outputs import pick_scores
 from probly.data_generator.toolkit.recognition import class_from
 from probly.data_generator.toolkit.samples import Batch, Getter
+from probly.data_generator.toolkit.trust import TRUST_OPTION
 
 if TYPE_CHECKING:
     from probly_data_generator_tensorflow.models import TensorFlowModel
@@ -21,7 +22,7 @@ def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> "
     """Accept a Keras model, a tf.Module, a callable, or a file or folder of one of these."""
     from probly_data_generator_tensorflow.models import load
 
-    chosen = checked_options(options, {"xla": (False, True)}, "tensorflow")
+    chosen = checked_options(options, {"xla": (False, True), **TRUST_OPTION}, "tensorflow")
     return load(source, device, **chosen)
 
 

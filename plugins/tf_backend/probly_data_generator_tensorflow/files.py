@@ -1,6 +1,7 @@
-"""Opening files: ``.keras`` and ``.h5`` without running code from them, and SavedModel folders.
+"""Opening files: code from them runs only on the user's word, ``.keras`` and ``.h5`` files of Keras 3 hold none.
 
-Of a SavedModel it has to be found out which of its functions is the model, and in which mode it runs.
+A SavedModel is a program: its operations read and write files, some when it is opened. Which of its functions is the
+model, and in which mode it runs, has to be found out.
 """
 
 import functools
@@ -12,12 +13,24 @@ from typing import Any
 
 import tensorflow as tf
 
+from probly.data_generator.toolkit.trust import untrusted
+
 Shapes = dict[str, tuple[int | None, ...]]
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
+SAVED_MODEL = "a SavedModel is a program, which can read and write files when it is opened and when it runs"
+UNSAFE = (
+    "Keras would run code that it holds, or open other files that it names (Lambda, TFSMLayer, a vocabulary's path)"
+)
+LEGACY = "Keras 2 (tf_keras) runs Python code that its files hold or name"
 
-def keras_model(path: Path) -> Any:
+
+def keras_model(path: Path, *, trust: bool = False) -> Any:
     """Return the model of a file of Keras.
+
+    Args:
+        path: The file.
+        trust: Whether code from it may run.
 
     Raises:
         ValueError: It is no such file, is damaged, holds Python code, or Keras runs on another framework.
@@ -36,15 +49,13 @@ def keras_model(path: Path) -> Any:
         )
         raise ValueError(message)
     _check_format(path)
+    if not trust and tf.keras.__version__.startswith("2."):
+        raise untrusted(path, LEGACY)
     try:
-        return tf.keras.models.load_model(path, compile=False, safe_mode=True)
+        return tf.keras.models.load_model(path, compile=False, safe_mode=not trust)
     except Exception as error:
-        if "safe_mode" in str(error) or "unsafe" in str(error):
-            message = (
-                f"{path}: holds Python code (a Lambda layer), which is not run; if you trust it, load it yourself with "
-                "keras.models.load_model(path, safe_mode=False) and pass the model"
-            )
-            raise ValueError(message) from error
+        if not trust and ("safe_mode" in str(error) or "unsafe" in str(error)):
+            raise untrusted(path, UNSAFE) from error
         error.add_note(
             f"{path} cannot be opened; if it has layers of your own, import them (registered with "
             "keras.saving.register_keras_serializable), or load it with custom_objects=... and pass the model"
@@ -61,12 +72,21 @@ def _check_format(path: Path) -> None:
         raise ValueError(message)
 
 
-def saved_model(path: Path) -> tuple[Any, Callable[[Any], Any], Shapes | None]:
+def saved_model(path: Path, *, trust: bool = False) -> tuple[Any, Callable[[Any], Any], Shapes | None]:
     """Return what a SavedModel folder holds, its model as a function of the inputs, and the shapes of these.
 
+    Args:
+        path: The folder.
+        trust: Whether what is in it may run.
+
     Raises:
-        ValueError: It has no model, or one that was saved in training mode only.
+        ValueError: It is none or is not trusted; or it has no model, or one that was saved in training mode only.
     """
+    if not any(path.glob("saved_model.*")):
+        message = f"{path}: expected a .keras or .h5 file or a SavedModel folder, got a folder without saved_model.pb"
+        raise ValueError(message)
+    if not trust:
+        raise untrusted(path, SAVED_MODEL)
     loaded = tf.saved_model.load(str(path))
     signature = loaded.signatures.get("serve") or loaded.signatures.get("serving_default")
     shapes = None if signature is None else _signature_shapes(signature)

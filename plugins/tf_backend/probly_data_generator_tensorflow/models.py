@@ -65,13 +65,14 @@ class TensorFlowModel:
         return self.shapes or (_keras_shapes(self.module) if is_keras(self.module) else None) or {}
 
 
-def load(source: Any, device: str | None, *, xla: bool = False) -> TensorFlowModel:
+def load(source: Any, device: str | None, *, xla: bool = False, trust: bool = False) -> TensorFlowModel:
     """Return the model of any source; a strategy, where there is one, is stronger than ``device``.
 
     Args:
         source: See the hook.
         device: See the hook.
         xla: Whether XLA compiles the model.
+        trust: Whether code from a file may run.
 
     Raises:
         TypeError: ``source`` is no model.
@@ -89,9 +90,9 @@ def load(source: Any, device: str | None, *, xla: bool = False) -> TensorFlowMod
             message = f"{path}: there is no such model file or folder"
             raise FileNotFoundError(message)
         if path.is_dir():
-            module, function, shapes = saved_model(path)
+            module, function, shapes = saved_model(path, trust=trust)
             return TensorFlowModel(function, target, module, shapes, strategy, xla=xla, folder=path)
-        source = keras_model(path)
+        source = keras_model(path, trust=trust)
     if is_keras(source):
         _check_keras(source)
     if live and device is None:
