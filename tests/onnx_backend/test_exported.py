@@ -62,6 +62,7 @@ if "sklearn" in BACKENDS:
 
     def test_a_table_with_a_column_per_input_goes_in_by_name():
         import pandas as pd
+        import pyarrow as pa
         from skl2onnx import to_onnx
         from skl2onnx.common.data_types import FloatTensorType
         from sklearn.compose import ColumnTransformer
@@ -74,7 +75,9 @@ if "sklearn" in BACKENDS:
         expected = classifier.predict_proba(table)
         check(run(model, table), expected, 1e-5)
         check(run(model, table[list("dcba")]), expected, 1e-5)
+        check(run(model, pa.table({name: table[name] for name in "cdba"})), expected, 1e-5)
         refused(ValueError, "missing 'a'", model, table[list("bcd")])
+        assert FirstOrderDataGenerator(model, backend="onnx").loaded_model.feature_names == list("abcd")
 
 
 if "torch" in BACKENDS:

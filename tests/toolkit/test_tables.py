@@ -15,6 +15,7 @@ from probly.data_generator.toolkit.tables import (
     array_of_column,
     column_names,
     column_of,
+    declared_columns,
     is_column,
     is_table,
     take_table_rows,
@@ -172,3 +173,36 @@ def test_a_model_that_writes_changes_nothing_of_others():
 def test_what_is_no_table_stays_what_it_is():
     assert not any(map(is_table, [np.zeros((2, 2)), {"a": 1}, [1], None, "text"]))
     assert not any(map(is_column, [np.zeros(2), pd.Series([1]), [1], None, "text"]))
+
+
+class Raising:
+    @property
+    def feature_names_in_(self):
+        raise RuntimeError("not fitted")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "found"),
+    [
+        ({"feature_names_in_": np.array(["a", "b"], object)}, ["a", "b"]),
+        ({"feature_names_in_": np.array(["0", "1"], object)}, ["0", "1"]),
+        ({"feature_names_in_": ["Column_0", "Column_1"]}, None),
+        ({"feature_names_": ["a", "b"]}, ["a", "b"]),
+        ({"feature_names_": ["0", "1"]}, None),
+        ({"feature_name_": ["Column_0", "a"]}, ["Column_0", "a"]),
+        ({"feature_names": ["f0", "f1"]}, None),
+        ({"feature_names": None}, None),
+        ({"feature_names": [0, 1]}, None),
+        ({"feature_names_in_": []}, None),
+        ({}, None),
+    ],
+)
+def test_columns_that_a_model_declares(attributes, found):
+    model = type("Model", (), attributes | {"predict_proba": lambda self, rows: rows})()
+    assert declared_columns(model) == found
+    assert declared_columns(model.predict_proba) == found
+
+
+def test_a_model_that_cannot_say_its_columns_declares_none():
+    assert declared_columns(Raising()) is None
+    assert declared_columns(lambda rows: rows) is None

@@ -1,6 +1,8 @@
 """Arrays and tensors between host and device."""
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
@@ -65,6 +67,14 @@ def test_what_holds_no_numbers_is_passed_on():
     for device in (HOST, "cpu"):
         assert to_device(texts, device) is texts
         assert to_device("text", device) == "text"
+
+
+def test_a_table_of_numbers_becomes_a_tensor_in_the_order_of_its_columns():
+    values = {"b": [1.0, 2.0], "a": [3.0, 4.0]}
+    for table in (pa.table(values), pd.DataFrame(values)):
+        assert to_device(table, "cpu").tolist() == [[1.0, 3.0], [2.0, 4.0]]
+    texts = pa.table({"a": ["x"]})
+    assert to_device(texts, "cpu") is texts
 
 
 def test_a_tensor_of_inference_mode_is_copied_like_any_other():

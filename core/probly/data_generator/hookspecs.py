@@ -54,7 +54,8 @@ def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> A
         scores are where that is known whatever their values; the user is then refused the other one. ``is_current``, a
         function without arguments, says before the first run whether the live model still has the weights that were
         copied from it; without it, none were copied. The command line reads ``channels``, ``"first"`` or ``"last"``:
-        which axis of a picture the model expects its channels on.
+        which axis of a picture the model expects its channels on; and ``feature_names``, a list of str or None: the
+        columns that the model knows by name, in its order. It then gets a table as a data frame of these.
 
     Raises:
         ValueError: The device is not available (the message says "available:" and lists those that are), or an option

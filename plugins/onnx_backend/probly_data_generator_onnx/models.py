@@ -88,6 +88,12 @@ class OnnxModel:
         return {1: "first", 3: "last"}[axes[0]] if len(axes) == 1 else None
 
     @property
+    def feature_names(self) -> list[str] | None:
+        """The columns of a table that the model knows by name: exporters of pipelines make each an input ``(N, 1)``."""
+        columns = [value.name for value in self.inputs if len(value.shape) == 2 and value.shape[1] == 1]
+        return columns if len(columns) == len(self.inputs) > 1 else None
+
+    @property
     def options(self) -> dict[str, Any]:
         """The options that change the rows."""
         return {} if self.output is None else {"output": self.output}

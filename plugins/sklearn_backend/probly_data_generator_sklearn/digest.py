@@ -13,7 +13,7 @@ from sklearn.neighbors import BallTree, KDTree
 
 from probly.data_generator.run.identity import describe_function
 from probly.data_generator.toolkit.digest import digest
-from probly.data_generator.toolkit.nests import is_table
+from probly.data_generator.toolkit.tables import is_table
 
 NOT_LEARNED = frozenset({"n_jobs", "verbose", "memory", "pre_dispatch", "_sklearn_version", "_stop_words_id"})
 """The attributes of an estimator that say how to compute, not what; the last one is an address in memory."""

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly.data_generator.toolkit.options import checked_options
+from probly.data_generator.toolkit.tables import declared_columns
 from probly_data_generator_sklearn.files import open_file
 
 PROBABILITIES, DECISIONS = "predict_proba", "decision_function"
@@ -47,6 +48,11 @@ class SklearnModel(NamedTuple):
     def output_mode(self) -> str | None:
         """What the scores are, whatever their values: those of a small batch may look like the other."""
         return {PROBABILITIES: "probs", DECISIONS: "logits"}.get(self.scores or "")
+
+    @property
+    def feature_names(self) -> list[str] | None:
+        """The columns of a table that the model knows by name, for the command line."""
+        return declared_columns(self.source)
 
 
 def _kind(source: Any) -> str:

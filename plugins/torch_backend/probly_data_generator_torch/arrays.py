@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import default_collate, get_worker_info
 
 from probly.data_generator.toolkit.nests import check_keys, map_leaves
+from probly.data_generator.toolkit.tables import is_table
 from probly_data_generator_torch.devices import resolve_device
 from probly_data_generator_torch.transfers import copied_on_cuda, fetched, sent_to_cuda
 
@@ -54,6 +55,7 @@ def to_tensor(leaf: Any, device: torch.device) -> Any:
             return copied_on_cuda(leaf)
         # Copies to the host must have arrived when they are read; others wait in a queue.
         return leaf.to(device, non_blocking=device.type != "cpu", copy=True)
+    leaf = _numbers_of(leaf)
     if not _has_numbers(leaf):
         return leaf
     if device.type == "cpu":
@@ -72,6 +74,14 @@ def plain(leaf: Any) -> Any:
         return leaf
     shareable = leaf.flags.writeable and leaf.dtype.isnative and min(leaf.strides, default=0) >= 0
     return leaf if shareable else _plain_copy(leaf)
+
+
+def _numbers_of(leaf: Any) -> Any:
+    """Return the numbers of a table in the order of its columns; one that holds anything else stays what it is."""
+    if isinstance(leaf, np.ndarray) or not is_table(leaf):
+        return leaf
+    array = np.asarray(leaf)
+    return array if _has_numbers(array) else leaf
 
 
 def _has_numbers(leaf: Any) -> bool:

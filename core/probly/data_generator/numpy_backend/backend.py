@@ -15,6 +15,7 @@ from probly.data_generator.toolkit.digest import digest_state
 from probly.data_generator.toolkit.importing import import_model
 from probly.data_generator.toolkit.outputs import pick_scores
 from probly.data_generator.toolkit.posterior import pair_mu_rho
+from probly.data_generator.toolkit.tables import declared_columns
 
 
 class NumpyModel(NamedTuple):
@@ -35,6 +36,11 @@ class NumpyModel(NamedTuple):
     def is_current(self) -> bool:
         """Return whether the classes are those that were read: a model may be fitted after its generator was made."""
         return self.class_names == _class_names(self.source, self.function)
+
+    @property
+    def feature_names(self) -> list[str] | None:
+        """The columns of a table that the model knows by name, for the command line."""
+        return declared_columns(self.source)
 
 
 @hookimpl

@@ -89,3 +89,37 @@ def array_of_column(column: Any) -> Any:
 def is_column(value: Any) -> bool:
     """Return whether a value is one column of Arrow's kind, such as its arrays and Polars' series."""
     return not is_table(value) and any(hasattr(value, name) for name in EXPORTS[:2]) and hasattr(value, "__len__")
+
+
+def declared_columns(model: Any) -> list[str] | None:
+    """Return the names of the columns that a model was fitted with or says that it takes, in its order, or None.
+
+    They stand in ``feature_names_in_``, ``feature_names_``, ``feature_name_`` or ``feature_names``, whichever a library
+    has; a function may carry one of them, too. Names that a library made up for columns without names are none.
+
+    Examples:
+        >>> from types import SimpleNamespace
+        >>> declared_columns(SimpleNamespace(feature_names_in_=np.array(["age", "dose"], object)))
+        ['age', 'dose']
+        >>> declared_columns(SimpleNamespace(feature_name_=["Column_0", "Column_1"])) is None
+        True
+    """
+    owner = getattr(model, "__self__", model)
+    for attribute in ("feature_names_in_", "feature_names_", "feature_name_", "feature_names"):
+        names = _names_in(owner, attribute)
+        if names:
+            return None if _made_up(names, attribute) else names
+    return None
+
+
+def _names_in(owner: Any, attribute: str) -> list[str]:
+    try:
+        names = list(getattr(owner, attribute))
+    except Exception:  # noqa: BLE001  # libraries compute them, with errors of their own where there are none
+        return []
+    return [str(name) for name in names] if all(isinstance(name, str) for name in names) else []
+
+
+def _made_up(names: list[str], attribute: str) -> bool:
+    prefixes = ("Column_",) if attribute == "feature_names_in_" else ("Column_", "", "f")
+    return any(names == [f"{prefix}{place}" for place in range(len(names))] for prefix in prefixes)

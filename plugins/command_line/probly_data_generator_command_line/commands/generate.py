@@ -188,7 +188,12 @@ def _data(options: dict[str, Any], generator: FirstOrderDataGenerator) -> Data:
         None if transform is None else import_model(transform),
     )
     settings = DataSettings(
-        options["inputs_key"], options["labels_key"], options["input_dtype"], _columns(options, generator), pictures
+        options["inputs_key"],
+        options["labels_key"],
+        options["input_dtype"],
+        _columns(options, generator),
+        pictures,
+        feature_names=getattr(generator.loaded_model, "feature_names", None),
     )
     return load_data(options["data"], settings)
 

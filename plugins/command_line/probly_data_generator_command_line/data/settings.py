@@ -47,6 +47,7 @@ class DataSettings:
         labels_key: The array or column that holds the labels.
         dtype: What inputs are cast to, or None.
         columns: The names of the model's columns, where known: labels that have names are looked up there.
+        feature_names: The columns of a table that the model knows by name, in its order, or None.
         pictures: How pictures become arrays.
         raw: Give pictures as they are in their files, for a report.
     """
@@ -57,6 +58,7 @@ class DataSettings:
     columns: Sequence[str] | None = None
     pictures: PictureSettings = field(default_factory=PictureSettings)
     raw: bool = False
+    feature_names: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,16 @@ def label_positions(names: Sequence[str], columns: Sequence[str] | None, path: P
         )
         raise InputError(message)
     return [places[name] for name in names]
+
+
+def unlabelled(count: int) -> str:
+    """Say how many rows have no label, after what is said of those that have one.
+
+    Examples:
+        >>> unlabelled(0), unlabelled(2)
+        ('', '; 2 rows have none')
+    """
+    return f"; {count:,} row{'s have' if count > 1 else ' has'} none" if count else ""
 
 
 def described(name: str, array: Any) -> str:
