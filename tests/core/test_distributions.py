@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Mapping
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -179,5 +180,54 @@ def test_the_tolerances_are_the_promised_ones():
     Distributions([[0.5, 0.50009]])
     with pytest.raises(InvalidOutputError):
         Distributions([[0.5, 0.50011]])
+    np.testing.assert_array_equal(Distributions([[1.0, -0.0000009]]).probabilities, [[1, 0]])
     with pytest.raises(InvalidOutputError, match="negative"):
-        Distributions([[1.000001, -0.000001]])
+        Distributions([[1.000002, -0.000002]])
+
+
+@pytest.mark.parametrize("tiny", [-1e-17, -1.2e-7, -9e-7])
+def test_what_rounding_takes_below_0_becomes_0(tiny):
+    assert Distributions([[1.0, tiny], [0.5, 0.5]]).probabilities.tolist() == [[1.0, 0.0], [0.5, 0.5]]
+
+
+def test_rows_that_miss_1_a_little_are_divided_and_counted():
+    given = np.float32([[0.25, 0.75], [0.25, 0.75009], [0.3, 0.69993], [0.5, 0.5000005]])
+    found = Distributions(given, [3, 1, 2, 0], meta={"note": "x"})
+    assert found.meta == {"note": "x", "normalised_rows": 2}
+    np.testing.assert_allclose(found.probabilities.sum(axis=1, dtype=float), 1, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(found[0], given[3])  # within rounding: as it was
+    np.testing.assert_allclose(found[1], given[1].astype(float) / given[1].sum(dtype=float), rtol=0, atol=1e-7)
+    assert given[1, 1] == np.float32(0.75009)
+    again = Distributions(found.probabilities, found.indices, meta=found.meta)
+    assert again.meta == found.meta
+    np.testing.assert_array_equal(again.probabilities, found.probabilities)
+
+
+def test_few_digits_miss_1_by_more():
+    thirds = np.float16([[1 / 3] * 3] * 2)
+    np.testing.assert_allclose(Distributions(thirds).probabilities, 1 / 3, rtol=0, atol=1e-6)
+    assert Distributions(thirds).meta["normalised_rows"] == 2
+    with pytest.raises(InvalidOutputError, match=r"index 0 .* it sums to 0\.99"):
+        Distributions([[0.33] * 3])
+    np.testing.assert_allclose(Distributions([[0.33] * 3], tolerance=0.02).probabilities, 1 / 3, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 1000])
+def test_astype64_sums_to_1_exactly_in_any_order(classes):
+    random = np.random.default_rng(classes)
+    rows = random.dirichlet(np.full(classes, 0.05), size=300).astype(np.float32)
+    rows[0] = 0
+    rows[0, -1] = 1
+    rows[1] = 1e-30
+    rows[1, 0] = 1
+    found = Distributions(rows)
+    exact = found.astype64()
+    assert exact.dtype == np.float64
+    assert all(sum(map(Fraction, row)) == 1 for row in exact[:20].tolist())
+    for order in (slice(None), slice(None, None, -1), random.permutation(classes)):
+        assert (exact[:, order].sum(axis=1) == 1).all()
+    assert (np.cumsum(exact, axis=1)[:, -1] == 1).all()
+    np.testing.assert_array_equal(exact > 0, found.probabilities > 0)
+    np.testing.assert_allclose(exact, found.probabilities, rtol=0, atol=1e-6)
+    for row in exact:
+        random.multinomial(10, row)

@@ -72,7 +72,8 @@ def test_probabilities_are_refused_unless_they_are_said_to_be_logits(backend):
     rows = softmax(LOGITS)
     with pytest.raises(InvalidOutputError, match="needs logits, but the first batch holds probabilities"):
         generate(Temperature(2.0), rows, backend=backend, model=model)
-    found = generate(Temperature(2.0, "logits"), rows, backend=backend, model=model).probabilities
+    with pytest.warns(UserWarning, match="holds probabilities already"):
+        found = generate(Temperature(2.0, "logits"), rows, backend=backend, model=model).probabilities
     np.testing.assert_allclose(found, softmax(rows / 2), rtol=0, atol=1e-6)
 
 

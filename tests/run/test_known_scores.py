@@ -12,9 +12,7 @@ ROWS = reference.softmax(LOGITS).astype(np.float32)
 
 
 def rows_of(reader, scores):
-    read = reader.read(scores, "batch 0", np.arange(len(scores)), half=False).copy()
-    reader.to_rows(read)
-    return read
+    return reader.finish(reader.read(scores, "batch 0", np.arange(len(scores)), half=False).copy()).rows
 
 
 @pytest.mark.parametrize("mode", ["auto", "logits"])
@@ -30,7 +28,8 @@ def test_known_probabilities_are_never_put_through_a_softmax(mode):
     reader = ScoreReader(mode, known="probs")
     np.testing.assert_array_equal(rows_of(reader, ROWS), ROWS)
     assert reader.mode == "probs"
-    assert "logits" not in reader.remedy(), "which would be refused"
+    for row in ([0.9, 0.9, 0.9], [0, 0, 0], [5, -3, 0], [0.5, 0.51, -1e-3], [np.nan, 0, 1]):
+        assert "logits" not in reader.remedy(np.float32(row)), "which would be refused"
     if mode == "auto":
         independent = np.full((8, 3), 0.9, np.float32)
         message = r"batch 0, index 0: .* a row of the first batch is no distribution, it sums to 2.7.*; set output_tran"
@@ -57,4 +56,6 @@ def test_the_other_mode_is_refused(options, message):
 def test_a_column_is_the_only_class_where_the_model_knows_one():
     ones = np.ones((4, 1), np.float32)
     np.testing.assert_array_equal(rows_of(ScoreReader("auto", one_class=True), ones), ones)
-    np.testing.assert_array_equal(rows_of(ScoreReader("auto"), ones), np.repeat([[0, 1]], 4, axis=0))
+    np.testing.assert_array_equal(rows_of(ScoreReader("probs"), ones), np.repeat([[0, 1]], 4, axis=0))
+    with pytest.raises(TypeError, match="looks like class labels"):
+        rows_of(ScoreReader("auto"), ones)

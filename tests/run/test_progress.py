@@ -253,7 +253,7 @@ def test_the_command_line_writes_lines_to_a_log_and_is_silent_if_asked_to(tmp_pa
     (tmp_path / "slow.py").write_text(
         "import numpy as np\nfrom probly.data_generator.run import progress\n\nclass Clock:\n    now = 0.0\n\n"
         "progress.clock = lambda: Clock.now\n\ndef build():\n    def model(inputs):\n        Clock.now += 40\n"
-        "        return inputs\n    return model\n\n\ndef data():\n    return np.zeros((100, 3))\n"
+        "        return inputs\n    return model\n\n\ndef data():\n    return np.full((100, 3), 1 / 3)\n"
     )
     line = "generate --backend numpy --model slow:build --data slow:data --batch-size 10 --out"
     code = "import sys; from probly_data_generator_command_line import main; sys.exit(main(sys.argv[1:]))"

@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse
 
 from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError
+from probly.data_generator.rows import check_rows
 from probly.data_generator.run.scores import ScoreReader, check_scores, is_half
 from probly.data_generator.testing import reference
 
@@ -104,7 +105,7 @@ def read(scores, mode="auto", *, half=False, temperature=None):
     rows = reader.read(scores, "batch 0", np.arange(len(scores)), half=half)
     rows = rows.astype(np.float64 if rows.dtype == np.float64 else np.float32)
     reader.to_rows(rows)
-    return rows, reader.mode
+    return check_rows(rows, reader.tolerance).rows, reader.mode
 
 
 def test_auto_decides_from_the_first_batch():
@@ -154,8 +155,9 @@ def test_half_precision_is_divided_by_its_sum_and_a_larger_miss_stays():
     rows, mode = read(rounded, half=True)
     assert mode == "probs"
     np.testing.assert_allclose(rows.sum(axis=1), 1, rtol=0, atol=1e-6)
-    off = read(rounded * np.float32(1.05), "probs", half=True)[0]
-    assert np.abs(off.sum(axis=1) - 1).min() > 0.03
+    off = rounded * np.float32(1.05)
+    assert ScoreReader("probs", half=True).finish(off).bad
+    assert np.abs(read(off, "probs", half=True)[0].sum(axis=1) - 1).min() > 0.03
 
 
 @pytest.mark.parametrize("name", ["float16", "bfloat16", "torch.bfloat16", "float8_e4m3fn", "dtypes.half"])
@@ -177,6 +179,94 @@ def test_what_was_said_is_not_doubted():
     reader = ScoreReader("logits")
     reader.read(LOGITS, "batch 0", np.arange(20), half=False)
     reader.read(reference.softmax(LOGITS), "batch 1", np.arange(20), half=False)
+
+
+@pytest.mark.parametrize("temperature", [None, 2.0])
+@pytest.mark.parametrize("scores", [reference.softmax(LOGITS), np.linspace(0, 1, 20), np.float32([[1, -5e-7], [0, 1]])])
+def test_a_softmax_of_probabilities_is_warned_of_once(scores, temperature):
+    reader = ScoreReader("logits", temperature)
+    with pytest.warns(UserWarning, match=r'batch 0: output_mode="logits", but .* probabilities already.*"probs"'):
+        reader.read(scores, "batch 0", np.arange(len(scores)), half=False)
+    reader.read(scores, "batch 1", np.arange(len(scores)), half=False)
+
+
+def test_a_few_logits_within_0_and_1_are_not_warned_of():
+    ScoreReader("logits").read(np.float32([0.2, 0.9]), "batch 0", np.arange(2), half=False)
+    ScoreReader("logits").read(np.empty((0, 3), np.float32), "batch 0", np.arange(0), half=False)
+    ScoreReader("auto", known="logits").read(reference.softmax(LOGITS), "batch 0", np.arange(20), half=False)
+
+
+LABELS = np.arange(20) % 7
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("values", [LABELS, LABELS[:, None], LABELS % 2, np.stack([LABELS, 6 - LABELS], axis=1)])
+def test_class_labels_are_refused_whatever_their_dtype(values, dtype):
+    with pytest.raises(TypeError, match=rf"batch 0: .* of dtype {np.dtype(dtype)}.* looks like class labels.*_proba"):
+        read(values.astype(dtype))
+
+
+def test_the_ways_out_of_whole_scores_work():
+    votes = np.float32([[3, 7], [10, 0]])
+    with pytest.raises(TypeError, match='say which: output_mode="logits" or "probs"'):
+        read(votes)
+    np.testing.assert_allclose(read(votes, "logits")[0], reference.softmax(votes), rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(read(np.float32([0, 1]), "probs")[0], [[1, 0], [0, 1]])
+    np.testing.assert_array_equal(read(np.eye(3, dtype=int))[0], np.eye(3))  # whole, and distributions
+    assert read(np.float32([[3, -7], [10, 0]]))[1] == "logits"  # no class is negative
+    assert read(np.float32([[1024, 1025]]), half=True)[1] == "logits"  # of 16 bits, all large numbers are whole
+
+
+INDEPENDENT = np.float32([[0.9, 0.8, 0.1], [0.2, 0.1, 0.05]])
+
+
+@pytest.mark.parametrize("known", [None, "probs"])
+def test_independent_scores_are_refused_with_ways_out_that_work(known):
+    with pytest.raises(InvalidOutputError, match=r"index 0: .*independent scores.*output_transform") as told:
+        ScoreReader("auto", known=known).read(INDEPENDENT, "batch 0", np.arange(2), half=False)
+    assert ('output_mode="logits"' in str(told.value)) == (known is None)
+    for transform in (lambda p: p / p.sum(axis=1, keepdims=True), lambda p: np.stack([1 - p[:, 0], p[:, 0]], axis=1)):
+        made = generator(lambda batch: INDEPENDENT, output_transform=transform)
+        np.testing.assert_allclose(made.generate_distributions([[1], [2]]).probabilities, transform(INDEPENDENT))
+    np.testing.assert_allclose(read(INDEPENDENT, "logits")[0], reference.softmax(INDEPENDENT), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["auto", "probs"])
+@pytest.mark.parametrize("known", [None, "probs"])
+def test_a_row_of_zeros_is_named_as_what_it_is(mode, known):
+    rows = reference.softmax(LOGITS)
+    rows[3] = 0
+    reader = ScoreReader(mode, known=known)
+    if mode == "auto":
+        with pytest.raises(InvalidOutputError, match=r"index 3: .* it sums to 0, .*no class got any probability"):
+            reader.read(rows, "batch 0", np.arange(20), half=False)
+    else:
+        assert "no class got any probability" in reader.remedy(rows[3])
+        assert ("logits" in reader.remedy(rows[3])) == (known is None)
+
+
+def test_rounding_below_0_is_no_reason_to_refuse_a_model():
+    rows = reference.softmax(LOGITS)
+    rows[0] = [1.0, -1.2e-7, 0]
+    found, mode = read(rows)
+    assert mode == "probs"
+    np.testing.assert_array_equal(found, np.maximum(rows, 0))
+    second = np.float32([1.0000001, 0.3, -1e-7])
+    np.testing.assert_allclose(read(second, "probs")[0][:, 1], [1, 0.3, 0], rtol=0, atol=2e-7)
+    rows[0] = [1.0, -1.2e-5, 0]
+    with pytest.raises(InvalidOutputError, match=r"index 0: .*negative entry.*p\.clip\(0\)"):
+        generator().generate_distributions(np.float32(rows[:1]), progress=False)
+
+
+def test_rows_that_miss_1_a_little_are_divided_by_their_sum_and_counted():
+    rows = np.tile(np.float32([[0.25, 0.75]]), (20, 1))
+    rows[[2, 11, 12]] = np.float32([[0.25, 0.75005]])
+    found = generator(batch_size=4).generate_distributions(rows, progress=False)
+    assert found.meta["normalised_rows"] == 3
+    np.testing.assert_allclose(found.probabilities.sum(axis=1, dtype=float), 1, rtol=0, atol=1e-7)
+    np.testing.assert_array_equal(found.probabilities[[0, 1, 3]], rows[[0, 1, 3]])
+    assert "normalised_rows" not in generator(batch_size=4).generate_distributions(rows[:2], progress=False).meta
+    np.testing.assert_array_equal(rows[2], np.float32([0.25, 0.75005]))  # the model's own stay as they are
 
 
 def test_a_temperature_divides_logits_and_refuses_probabilities():

@@ -8,8 +8,13 @@ import numpy.typing as npt
 
 from probly.data_generator.errors import AlignmentError, InvalidOutputError
 from probly.data_generator.notebook_table import distributions_table
-from probly.data_generator.rows import FloatRows, find_bad_row
+from probly.data_generator.rows import FloatRows, check_rows, tolerance_of
 from probly.data_generator.toolkit.samples import Indices
+
+NORMALISED_ROWS = "normalised_rows"
+"""The entry of the metadata that counts rows that were divided by their sum; there is none where no row was."""
+QUANTUM = 2.0**-53
+"""Every multiple of it within [0, 1] is a float64, so sums of such numbers are exact in any order."""
 
 
 class Distributions(Mapping[int, FloatRows]):
@@ -18,11 +23,15 @@ class Distributions(Mapping[int, FloatRows]):
     A read-only mapping over one array: it serves wherever a ``dict[int, list[float]]`` does, at 4 bytes a number.
 
     Args:
-        probabilities: float32, shape ``(samples, classes)``; every row is >= 0 and sums to 1 within 1e-4. An array that
-            can be written to is copied, a read-only one is shared.
+        probabilities: float32, shape ``(samples, classes)``; every row is >= 0 and sums to 1 within 1e-4. Entries that
+            rounding took at most 1e-6 below 0 become 0; rows that miss 1 by more than 1e-6 are divided by their sum,
+            and ``meta["normalised_rows"]`` counts them. An array that can be written to is copied, a read-only one that
+            is right as it stands is shared.
         indices: int64, shape ``(samples,)``, distinct and >= 0; 0, 1, 2, ... by default.
         labels: One label per row, or None.
         meta: Where the rows come from; JSON-serialisable values.
+        tolerance: What the sum of a row may miss 1 by; by default 1e-4, or 1/128 for float16. A reader of a file with
+            few digits allows more.
 
     Attributes:
         probabilities: The rows in the order of their indices, not writable.
@@ -50,9 +59,12 @@ class Distributions(Mapping[int, FloatRows]):
         indices: npt.ArrayLike | None = None,
         labels: npt.ArrayLike | None = None,
         meta: Mapping[str, Any] | None = None,
+        *,
+        tolerance: float | None = None,
     ) -> None:
+        given = np.asarray(probabilities)
         with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite and is reported with its index
-            rows = np.asarray(probabilities, dtype=np.float32)
+            rows = np.asarray(given, dtype=np.float32)
         if rows is probabilities and rows.flags.writeable:  # or its owner could change rows that have been checked
             rows = rows.copy()
         if rows.ndim != 2:
@@ -63,8 +75,15 @@ class Distributions(Mapping[int, FloatRows]):
         if len(keys) > 1 and not (np.diff(keys) > 0).all():
             order = np.argsort(keys, kind="stable")
             rows, keys, values = rows[order], keys[order], None if values is None else values[order]
-        _check_rows(rows, keys)
-        self._keep(rows, keys, values, meta or {})
+        _check_keys(keys)
+        checked = check_rows(rows, tolerance_of(given) if tolerance is None else tolerance)
+        if checked.bad:
+            message = f"the row of index {keys[checked.bad.position]} is no distribution: {checked.bad.reason}"
+            raise InvalidOutputError(message)
+        known = dict(meta or {})
+        if checked.count:
+            known[NORMALISED_ROWS] = _count(known.get(NORMALISED_ROWS)) + checked.count
+        self._keep(checked.rows, keys, values, known)
 
     def _keep(self, rows: FloatRows, keys: Indices, values: npt.NDArray[Any] | None, meta: Mapping[str, Any]) -> None:
         self.probabilities: FloatRows = _read_only(rows)
@@ -130,6 +149,31 @@ class Distributions(Mapping[int, FloatRows]):
         """
         keys, labels = self.indices[:count], self.labels
         return Distributions.of_checked(self.gather(keys), keys, None if labels is None else labels[:count], self.meta)
+
+    def astype64(self) -> npt.NDArray[np.float64]:
+        """Return the rows in float64, each with the sum 1 exactly, in whatever order it is added up.
+
+        For libraries that insist, as NumPy's ``multinomial`` does. An entry moves by less than 1e-7, as float32 sums
+        do, and none but 0 becomes 0.
+
+        Returns:
+            float64, shape ``(samples, classes)``, in the order of ``indices``; a new array.
+
+        Examples:
+            >>> rows = Distributions([[0.1, 0.2, 0.7]]).astype64()
+            >>> rows.sum(axis=1).tolist(), rows[:, ::-1].sum(axis=1).tolist()
+            ([1.0], [1.0])
+        """
+        found = np.empty((len(self), self.num_classes), np.float64)
+        for part, rows in row_blocks(self, 2**20):
+            exact = rows.astype(np.float64)
+            exact /= exact.sum(axis=1, keepdims=True)
+            counts = np.rint(exact / QUANTUM)
+            counts[(counts == 0) & (rows > 0)] = 1
+            left = 2**53 - counts.astype(np.int64).sum(axis=1)
+            counts[np.arange(len(counts)), counts.argmax(axis=1)] += left
+            found[part] = counts * QUANTUM
+        return found
 
     def missing(self, length: int) -> Indices:
         """Return those of the indices 0 ... length - 1 that have no distribution."""
@@ -240,7 +284,11 @@ def _check_lengths(rows: FloatRows, keys: Indices, labels: npt.NDArray[Any] | No
         raise AlignmentError(message)
 
 
-def _check_rows(rows: FloatRows, keys: Indices) -> None:
+def _count(value: Any) -> int:
+    return value if type(value) is int else 0  # a file may hold anything
+
+
+def _check_keys(keys: Indices) -> None:
     if len(keys) and keys[0] < 0:
         message = f"expected indices of at least 0, got {keys[0]}"
         raise AlignmentError(message)
@@ -248,10 +296,6 @@ def _check_rows(rows: FloatRows, keys: Indices) -> None:
     if len(repeated):
         message = f"index {repeated[0]} has more than one distribution"
         raise AlignmentError(message)
-    bad = find_bad_row(rows)
-    if bad:
-        message = f"the row of index {keys[bad.position]} is no distribution: {bad.reason}"
-        raise InvalidOutputError(message)
 
 
 def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -14,6 +14,7 @@ import numpy as np
 from probly.data_generator.distributions import Distributions, blocks, row_blocks
 from probly.data_generator.formats.atomic import replacing
 from probly.data_generator.formats.shared import Array, decode_json, encode_meta, label_array, reading, room
+from probly.data_generator.rows import SUM_TOLERANCE, decimals_tolerance
 from probly.data_generator.toolkit.samples import Indices
 
 NUMBERS_AT_ONCE = 2**16
@@ -115,7 +116,10 @@ def _distributions(document: Any, label_room: int) -> Distributions:
     if rows and values.dtype.kind not in "fiu":
         message = f"expected numbers in the rows, got {values.dtype}"
         raise ValueError(message)
-    return Distributions(values, indices, _labels(document.get("labels"), rows, label_room), meta)
+    labels = _labels(document.get("labels"), rows, label_room)
+    # Others write a few decimals, whose rounding takes the sum of a row further from 1 than ours may be.
+    tolerance = decimals_tolerance(values) if values.dtype == np.float64 and values.ndim == 2 else SUM_TOLERANCE
+    return Distributions(values, indices, labels, meta, tolerance=tolerance)
 
 
 def _labels(labels: Any, rows: Mapping[str, Any], label_room: int) -> Array | None:

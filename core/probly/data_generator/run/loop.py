@@ -8,11 +8,10 @@ import numpy as np
 
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.hookspecs import HOST
-from probly.data_generator.rows import find_bad_row
 from probly.data_generator.run.device import Device, Dispatched
 from probly.data_generator.run.progress import Tracker
 from probly.data_generator.run.scores import ScoreReader, Scores
-from probly.data_generator.run.sinks import Sink
+from probly.data_generator.run.sinks import NORMALISED, Sink
 from probly.data_generator.toolkit.nests import collate_labels
 from probly.data_generator.toolkit.samples import Batch, Indices
 
@@ -173,19 +172,19 @@ class Block:
         if not parts:
             return
         scores = self._memory[: parts[-1].stop]
-        self.reader.to_rows(scores)
-        rows = scores.astype(np.float32, copy=False)
-        bad = find_bad_row(rows)
+        rows, normalised, bad = self.reader.finish(scores)
         start = 0
         for number, indices, columns, stop in parts:
             if bad is not None and bad.position < stop:
                 where = f"{self.where(number)}, index {indices[bad.position - start]}"
-                message = f"{where}: the row is no distribution, {bad.reason}; {self.reader.remedy()}"
+                message = f"{where}: the row is no distribution, {bad.reason}; {self.reader.remedy(rows[bad.position])}"
                 raise InvalidOutputError(message)
             if not self._begun:  # a run that is refused at its first batch leaves nothing behind
                 assert self.classes is not None
                 self.begin(self.classes, self.reader.mode)
                 self._begun = True
+            if normalised is not None and normalised[start:stop].any():
+                columns = {**columns, NORMALISED: normalised[start:stop]}
             self.sink.write(indices, rows[start:stop], columns)
             self.tracker.update(stop - start)
             start = stop

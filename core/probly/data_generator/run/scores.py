@@ -6,6 +6,7 @@ batch once: what its scores are is decided from the first batch as it came.
 """
 
 import functools
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +14,23 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import InvalidOutputError
-from probly.data_generator.rows import FloatRows, find_bad_row
+from probly.data_generator.rows import HALF_TOLERANCE, SUM_TOLERANCE, BadRow, Checked, FloatRows, check_rows
+from probly.data_generator.run.remedies import (
+    INDEPENDENT,
+    LABELS,
+    SAY,
+    mostly_probabilities,
+    or_say,
+    remedy_for,
+    whole_numbers,
+    within_bounds,
+)
 from probly.data_generator.toolkit.outputs import describe
 
 Scores = npt.NDArray[Any]
 OUTPUT_MODES = ("auto", "logits", "probs")
-HALF_TOLERANCE = 2.0**-7
-"""How far rounding to bfloat16, which keeps 8 bits, may take the sum of a row from 1; a larger miss stays visible."""
+SURELY_NO_CHANCE = 8
+"""So many single scores within [0, 1] are probabilities; a few logits may lie there, too."""
 
 
 def check_output_mode(output_mode: str) -> str:
@@ -106,6 +117,8 @@ class ScoreReader:
         known: ``"logits"`` or ``"probs"``, where the backend knows what the scores are whatever their values: those of
             a small batch may look like the other.
         one_class: Whether the model knows one class only: then a column is that class, not the second of two.
+        half: Whether the scores were computed in half precision, whose probabilities may miss the sum of 1 by more.
+        seen: Whether the first batch has been looked at.
 
     Raises:
         ValueError: The mode is the other one than the known one.
@@ -117,6 +130,8 @@ class ScoreReader:
     transformed: bool = False
     known: str | None = None
     one_class: bool = False
+    half: bool = False
+    seen: bool = False
 
     def __post_init__(self) -> None:
         """Settle a mode that is known, and refuse the other one."""
@@ -146,72 +161,103 @@ class ScoreReader:
             half: Whether they were computed in half precision, whose probabilities are divided by their sum.
         """
         single = scores.ndim == 1 or (scores.shape[1] == 1 and not self.one_class)
-        if single and not self.transformed:
-            _refuse_labels(scores, where)
-        if self.decided and self.mode == "logits":
-            self._refuse_probabilities(scores, where, single=single, half=half)
-        if self.mode != "logits":
-            rows = self._probabilities(scores, where, single=single, half=half)
+        self.half = half
+        first, self.seen = not self.seen, True
+        if single and not self.transformed and scores.dtype.kind in "iub":
+            raise TypeError(f"{where}: {LABELS.format(numbers='one number', dtype=scores.dtype)}")
+        if self.mode == "logits":
+            if self.decided:
+                self._refuse_probabilities(scores, where, single=single)
+            elif first and self.known is None:
+                self._warn_of_a_double_softmax(scores, where, single=single)
+        else:
+            rows = self._columns(scores, where, single=single)
             if self.mode == "auto":
-                self._decide(rows, where, indices)
+                self._decide(scores, rows, where, indices, single=single)
             if self.mode == "probs":
                 return rows
         if single:
             return np.stack([np.zeros(len(scores), scores.dtype), scores.reshape(-1)], axis=1)
         return scores
 
-    def _probabilities(self, scores: Scores, where: str, *, single: bool, half: bool) -> Scores:
+    def _columns(self, scores: Scores, where: str, *, single: bool) -> Scores:
         """Return scores with a column per class, taken as probabilities."""
-        if single and self.transformed:
-            if scores.ndim == 2:
-                return scores
+        if not single or (self.transformed and scores.ndim == 2):
+            return scores
+        if self.transformed:
             message = (
                 f"{where}: expected the shape (rows, classes), got {scores.shape}; let output_transform return a "
                 "column for each of the two classes"
             )
             raise InvalidOutputError(message)
-        if single:
-            second = scores.reshape(-1)
-            scores = np.stack([1.0 - second, second], axis=1)
-        if not half:
-            return scores
-        sums = scores.sum(axis=1, keepdims=True)
-        with np.errstate(invalid="ignore"):
-            near = np.abs(sums - 1.0) <= HALF_TOLERANCE
-        rows: Scores = scores / np.where(near, sums, 1.0)
-        return rows
+        second = scores.reshape(-1)
+        return np.stack([1.0 - second, second], axis=1)
 
-    def _decide(self, rows: Scores, where: str, indices: npt.NDArray[np.int64]) -> None:
-        """Settle "auto" once per run: probabilities if every row of the first batch is a distribution as it stands."""
-        bad = find_bad_row(rows.astype(np.float32, copy=False))
+    def _decide(
+        self, scores: Scores, rows: Scores, where: str, indices: npt.NDArray[np.int64], *, single: bool
+    ) -> None:
+        """Settle "auto" once per run, from what all rows of the first batch are."""
+        bad = check_rows(rows.astype(np.float32, copy=False), self.tolerance).bad
+        # Of 16 bits, the numbers from 256 on are all whole.
+        if self.known != "probs" and whole_numbers(scores) and (single or (bad is not None and not self.half)):
+            raise TypeError(f"{where}: {LABELS.format(numbers='whole numbers', dtype=scores.dtype)}{SAY}")
         if bad is None and self.temperature is not None:
             message = (
                 f"{where}: a temperature needs logits, but the first batch holds probabilities; let the model return "
                 'what comes before its softmax, or set output_mode="logits" if these are logits'
             )
             raise InvalidOutputError(message)
-        if bad and self.known == "probs":
-            message = (
-                f"{where}, index {indices[bad.position]}: the model returns probabilities, but a row of the first "
-                f"batch is no distribution, {bad.reason}; set output_transform"
-            )
-            raise InvalidOutputError(message)
-        if bad and _mostly_probabilities(rows):
-            message = (
-                f"{where}, index {indices[bad.position]}: most rows of the first batch look like probabilities, but in "
-                f'this one {bad.reason}; set output_mode to "probs" or "logits"'
-            )
-            raise InvalidOutputError(message)
+        if bad is not None:
+            self._refuse_neither(bad, rows, f"{where}, index {indices[bad.position]}")
         self.mode = "logits" if bad else "probs"
         self.decided = True
 
-    def _refuse_probabilities(self, scores: Scores, where: str, *, single: bool, half: bool) -> None:
+    def _refuse_neither(self, bad: BadRow, rows: Scores, where: str) -> None:
+        """Refuse a first batch that holds no distributions, and hardly logits either."""
+        remedy = remedy_for(rows[bad.position], known=self.known)
+        if self.known == "probs":
+            message = (
+                f"{where}: the model returns probabilities, but a row of the first batch is no distribution, "
+                f"{bad.reason}; {remedy}"
+            )
+            raise InvalidOutputError(message)
+        if mostly_probabilities(rows):
+            message = (
+                f"{where}: most rows of the first batch look like probabilities, but in this one {bad.reason}; {remedy}"
+            )
+            raise InvalidOutputError(message)
+        if within_bounds(rows):
+            message = (
+                f"{where}: all scores of the first batch lie within [0, 1], but {bad.reason}; {INDEPENDENT}"
+                f"{or_say(self.known)}"
+            )
+            raise InvalidOutputError(message)
+
+    def _warn_of_a_double_softmax(self, scores: Scores, where: str, *, single: bool) -> None:
+        """Warn where what is said to be logits are distributions; one who knows better is not refused."""
+        if not len(scores) or (single and len(scores) < SURELY_NO_CHANCE):
+            return
+        rows = self._columns(scores, where, single=single).astype(np.float32, copy=False)
+        if check_rows(rows, self.tolerance).bad is None:
+            message = (
+                f'{where}: output_mode="logits", but the first batch holds probabilities already, and a second softmax '
+                'makes flat rows of them; set output_mode="probs" if the model ends with a softmax or a sigmoid'
+            )
+            warnings.warn(message, stacklevel=2)
+
+    @property
+    def tolerance(self) -> float:
+        """What the sum of a row may miss 1 by."""
+        return HALF_TOLERANCE if self.half and self.mode != "logits" else SUM_TOLERANCE
+
+    def _refuse_probabilities(self, scores: Scores, where: str, *, single: bool) -> None:
         """Refuse a batch of probabilities in a run whose first batch held logits; one row may look so by chance."""
         if len(scores) < 2:
             return
         first = scores[0]  # which tells nearly always
         likely = first.min() >= 0 and first.max() <= 1 and (single or abs(first.sum() - 1) < HALF_TOLERANCE)
-        if likely and find_bad_row(self._probabilities(scores, where, single=single, half=half)) is None:
+        rows = self._columns(scores, where, single=single).astype(np.float32, copy=False) if likely else None
+        if rows is not None and check_rows(rows, HALF_TOLERANCE if self.half else SUM_TOLERANCE).bad is None:
             message = (
                 f"{where}: its outputs are probabilities, but those of the first batch were logits; "
                 'set output_mode to "logits" or "probs"'
@@ -226,8 +272,13 @@ class ScoreReader:
             scores /= self.temperature
         softmax_in_place(scores)
 
+    def finish(self, scores: Scores) -> Checked:
+        """Make rows of scores that ``read`` returned, in place where they can be, and check them."""
+        self.to_rows(scores)
+        return check_rows(scores.astype(np.float32, copy=False), self.tolerance)
+
     def rows_of(self, outputs: Any, where: str, *, half: bool) -> FloatRows:
-        """Return the rows of one batch alone, unchecked: what a run does to each.
+        """Return the rows of one batch alone, whether they are distributions or not: what a run does to each.
 
         Args:
             outputs: Scores in host memory.
@@ -237,34 +288,13 @@ class ScoreReader:
         array = np.asarray(outputs)
         scores = check_scores(outputs, len(array) if array.ndim else 1, where)
         rows = self.read(scores, where, np.arange(len(scores)), half=half).astype(np.float64)
-        self.to_rows(rows)
-        return rows.astype(np.float32)
+        return self.finish(rows).rows
 
-    def remedy(self) -> str:
-        """Say what to do about a row that is no distribution."""
+    def remedy(self, row: Scores) -> str:
+        """Say what to do about a row that is no distribution; never what leads to another refusal of it."""
         if self.transformed:
             return "output_transform must return probabilities"
         if self.mode == "logits":
             return "return logits or probabilities without NaN"
-        remedy = "set output_transform"
-        if self.known is None:
-            remedy = 'set output_mode="logits" if the model returns logits, or output_transform'
+        remedy = remedy_for(row, known=self.known)
         return f"the first batch held probabilities (output_mode='auto'); {remedy}" if self.decided else remedy
-
-
-def _mostly_probabilities(rows: Scores) -> bool:
-    """Return whether more than half of some rows are distributions up to a careless rounding: then all are meant so."""
-    if not rows.size:
-        return False
-    with np.errstate(invalid="ignore"):
-        near = (rows.min(axis=1) >= 0) & (np.abs(rows.sum(axis=1) - 1.0) <= 0.02)
-    return bool(2 * np.count_nonzero(near) > len(rows))
-
-
-def _refuse_labels(scores: Scores, where: str) -> None:
-    if scores.dtype.kind in "iub":
-        message = (
-            f"{where}: Model must return scores, got one number of dtype {scores.dtype} per row, which looks like "
-            "class labels; return probabilities or logits (predict_proba, not predict), or set output_transform"
-        )
-        raise TypeError(message)

@@ -6,12 +6,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from probly.data_generator.distributions import Distributions
+from probly.data_generator.distributions import NORMALISED_ROWS, Distributions
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.toolkit.samples import LABELS, Indices
 
 MOST_ROWS_IN_ADVANCE = 2**24
+NORMALISED = "normalised"
+"""The column, of batches that have some, that marks the rows that were divided by their sum."""
 
 
 class Sink(Protocol):
@@ -84,6 +86,7 @@ class MemorySink:
         self.rows: FloatRows = np.empty((0, 0), np.float32)
         self.indices: Indices = np.empty(0, np.int64)
         self.labels: list[Any] | None = []
+        self.normalised: list[Indices] = []
 
     def needs(self, indices: Indices) -> bool:  # noqa: ARG002
         """Return True: it has none before the run."""
@@ -107,6 +110,8 @@ class MemorySink:
         self.rows[self.count : stop] = rows
         self.indices[self.count : stop] = indices
         self.count = stop
+        if NORMALISED in columns:
+            self.normalised.append(indices[columns[NORMALISED]])
         self._add_labels(columns.get(LABELS), len(rows))
 
     def _grow(self, needed: int) -> None:
@@ -139,7 +144,8 @@ class MemorySink:
                 )
                 warnings.warn(message, stacklevel=4)
             rows, labels = rows[first], None if labels is None else labels[first]
-        return Distributions.of_checked(rows, indices, labels, self.meta)
+        counted = {NORMALISED_ROWS: len(np.unique(np.concatenate(self.normalised)))} if self.normalised else {}
+        return Distributions.of_checked(rows, indices, labels, {**self.meta, **counted})
 
     def _check_repeated(self) -> None:
         """Refuse an index that the user's own function gave twice; a sampler may repeat samples."""
