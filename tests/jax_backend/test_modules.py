@@ -32,6 +32,18 @@ def test_nnx_modules_are_left_as_they_were_found():
     assert (model.norm.use_running_average, model.mlp.dropout.deterministic) == (False, False)
 
 
+def test_an_eval_that_means_something_else_is_not_called():
+    class Evaluates(Norm):
+        def eval(self, dataset):
+            raise AssertionError("called")
+
+        def train(self, epochs=3):
+            raise AssertionError("called")
+
+    scaled = INPUTS / np.sqrt(1 + 1e-5)
+    check(run(Evaluates()), reference.softmax(reference.mlp_logits(WEIGHTS, scaled)))
+
+
 @pytest.mark.parametrize("traced", [True, False])
 def test_nothing_of_a_batch_stays_in_a_module(traced):
     class Counting(nnx.Module):

@@ -81,7 +81,10 @@ def test_layers_that_merge_weights_in_eval_mode_undo_it():
     assert not model[0].merged
 
 
-@pytest.mark.parametrize("signature", ["data, epochs=3", "**settings", ""])
+@pytest.mark.parametrize(
+    "signature",
+    ["data, epochs=3", "**settings", "", "verbose=True", "resume=False", "mode='fast'", "*, mode=True", "dataset"],
+)
 def test_a_train_that_means_something_else_is_not_called(signature):
     names = {"torch": torch, "called": (called := [])}
     exec(
@@ -97,6 +100,32 @@ def test_a_train_that_means_something_else_is_not_called(signature):
     check(run(TENSORS, fits))
     assert called == []
     assert all(modes_of(model))
+
+
+def test_a_module_that_refuses_to_have_a_mode_runs_all_the_same():
+    class Refuses(torch.nn.Sequential):
+        def train(self, mode=True):
+            raise NotImplementedError("calling train() is not supported")
+
+        def eval(self):
+            raise NotImplementedError("calling eval() is not supported")
+
+    refuses = Refuses(torch.nn.Dropout(0.9), mlp())
+    for model in (refuses, torch.nn.Sequential(refuses)):
+        check(run(TENSORS, model))
+        assert all(modes_of(model))
+
+
+def test_the_error_of_a_model_that_refuses_to_have_a_mode_is_its_own():
+    class Fails(torch.nn.Module):
+        def train(self, mode=True):
+            raise NotImplementedError("calling train() is not supported")
+
+        def forward(self, inputs):
+            raise ZeroDivisionError("the model's own")
+
+    with pytest.raises(ZeroDivisionError, match="the model's own"):
+        run(TENSORS, Fails())
 
 
 def test_an_error_while_the_mode_is_restored_hides_no_other():

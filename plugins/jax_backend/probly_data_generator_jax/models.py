@@ -78,7 +78,7 @@ def _split_nnx(module: Any) -> tuple[Function, Any]:
     from flax import nnx
 
     copy = nnx.clone(module)
-    copy.eval()
+    nnx.Module.eval(copy)  # a method of that name of the user's own may mean something else
     graph, weights = nnx.split(copy)
     return lambda weights, inputs: nnx.merge(graph, weights)(inputs), weights
 

@@ -87,8 +87,12 @@ def _switch(module: torch.nn.Module, *, training: bool) -> None:
     """Do what ``module.train(training)`` does, but call no train() that means something else, such as fitting."""
     own = type(module).train
     if own is not torch.nn.Module.train and _takes_a_mode(own):
-        module.train(training)
-        return
+        try:
+            module.train(training)
+        except NotImplementedError:  # it refuses to have a mode; its parts may have one all the same
+            pass
+        else:
+            return
     if hasattr(module, "training"):
         module.training = training
     for child in module.children():
@@ -97,17 +101,24 @@ def _switch(module: torch.nn.Module, *, training: bool) -> None:
 
 @functools.cache
 def _takes_a_mode(train: Any) -> bool:
-    """Return whether a method has one argument, as torch's own, and that may be a mode.
+    """Return whether a method has one argument, as torch's own, and that is a mode: by its name and as true or false.
 
     Examples:
         >>> _takes_a_mode(torch.nn.Module.train), _takes_a_mode(lambda self, data, epochs=3: self)
         (True, False)
+        >>> _takes_a_mode(lambda self, verbose=True: self), _takes_a_mode(lambda self, mode="fast": self)
+        (False, False)
     """
     try:
         parameters = list(inspect.signature(train).parameters.values())
     except (TypeError, ValueError):  # built in
         return True
-    return len(parameters) == 2 and (parameters[1].name == "mode" or isinstance(parameters[1].default, bool))
+    if len(parameters) != 2 or parameters[1].kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
+        return False
+    mode = parameters[1]
+    means_one = any(word in mode.name for word in ("mode", "train"))
+    empty = inspect.Parameter.empty
+    return means_one and (mode.default is True or (mode.default is empty and mode.annotation in (empty, bool, "bool")))
 
 
 def module_behind(function: Any) -> torch.nn.Module | None:
