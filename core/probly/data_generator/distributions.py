@@ -81,8 +81,8 @@ class Distributions(Mapping[int, FloatRows]):
             message = f"the row of index {keys[checked.bad.position]} is no distribution: {checked.bad.reason}"
             raise InvalidOutputError(message)
         known = dict(meta or {})
-        if checked.count:
-            known[NORMALISED_ROWS] = _count(known.get(NORMALISED_ROWS)) + checked.count
+        if checked.divided:
+            known[NORMALISED_ROWS] = _count(known.get(NORMALISED_ROWS)) + checked.divided
         self._keep(checked.rows, keys, values, known)
 
     def _keep(self, rows: FloatRows, keys: Indices, values: npt.NDArray[Any] | None, meta: Mapping[str, Any]) -> None:

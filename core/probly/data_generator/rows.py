@@ -41,7 +41,7 @@ class Checked(NamedTuple):
     bad: BadRow | None = None
 
     @property
-    def count(self) -> int:
+    def divided(self) -> int:
         """How many rows were divided by their sum."""
         return 0 if self.normalised is None else int(np.count_nonzero(self.normalised))
 
@@ -58,7 +58,7 @@ def check_rows(rows: FloatRows, tolerance: float = SUM_TOLERANCE) -> Checked:
         >>> checked.rows
         array([[1.     , 0.     ],
                [0.50001, 0.49999]], dtype=float32)
-        >>> checked.count, checked.bad
+        >>> checked.divided, checked.bad
         (1, None)
         >>> check_rows(np.array([[0.5, 0.5], [1.5, -0.5]], dtype=np.float32)).bad
         BadRow(position=1, reason='it has a negative entry, -0.5')
@@ -131,7 +131,7 @@ def decimals_tolerance(values: npt.NDArray[Any]) -> float:
         values: float64, shape ``(N, classes)``.
 
     Examples:
-        >>> decimals_tolerance(np.array([[0.33, 0.33, 0.33]]))
+        >>> round(decimals_tolerance(np.array([[0.33, 0.33, 0.33]])), 4)
         0.015
         >>> decimals_tolerance(np.array([[0.123456789, 0.87]]))
         0.0001

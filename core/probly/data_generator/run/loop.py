@@ -183,9 +183,8 @@ class Block:
                 assert self.classes is not None
                 self.begin(self.classes, self.reader.mode)
                 self._begun = True
-            if normalised is not None and normalised[start:stop].any():
-                columns = {**columns, NORMALISED: normalised[start:stop]}
-            self.sink.write(indices, rows[start:stop], columns)
+            marks = {} if normalised is None or not normalised[start:stop].any() else {NORMALISED: normalised[start:stop]}
+            self.sink.write(indices, rows[start:stop], {**columns, **marks})
             self.tracker.update(stop - start)
             start = stop
         self._since = time.monotonic()

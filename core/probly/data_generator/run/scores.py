@@ -164,7 +164,8 @@ class ScoreReader:
         self.half = half
         first, self.seen = not self.seen, True
         if single and not self.transformed and scores.dtype.kind in "iub":
-            raise TypeError(f"{where}: {LABELS.format(numbers='one number', dtype=scores.dtype)}")
+            message = f"{where}: {LABELS.format(numbers='one number', dtype=scores.dtype)}"
+            raise TypeError(message)
         if self.mode == "logits":
             if self.decided:
                 self._refuse_probabilities(scores, where, single=single)
@@ -200,7 +201,8 @@ class ScoreReader:
         bad = check_rows(rows.astype(np.float32, copy=False), self.tolerance).bad
         # Of 16 bits, the numbers from 256 on are all whole.
         if self.known != "probs" and whole_numbers(scores) and (single or (bad is not None and not self.half)):
-            raise TypeError(f"{where}: {LABELS.format(numbers='whole numbers', dtype=scores.dtype)}{SAY}")
+            message = f"{where}: {LABELS.format(numbers='whole numbers', dtype=scores.dtype)}{SAY}"
+            raise TypeError(message)
         if bad is None and self.temperature is not None:
             message = (
                 f"{where}: a temperature needs logits, but the first batch holds probabilities; let the model return "
