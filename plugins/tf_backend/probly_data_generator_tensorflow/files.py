@@ -20,7 +20,7 @@ KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 SAVED_MODEL = "a SavedModel is a program, which can read and write files when it is opened and when it runs"
 UNSAFE = (
-    "Keras would run code that it holds, or open other files that it names (Lambda, TFSMLayer, a vocabulary's path)"
+    "Keras would run code that it holds, or open other files that it names (Lambda, TFSMLayer, a vocabulary, links)"
 )
 LEGACY = "Keras 2 (tf_keras) runs Python code that its files hold or name"
 
@@ -51,6 +51,8 @@ def keras_model(path: Path, *, trust: bool = False) -> Any:
     _check_format(path)
     if not trust and tf.keras.__version__.startswith("2."):
         raise untrusted(path, LEGACY)
+    if not trust and path.suffix != ".keras" and _names_other_files(path):
+        raise untrusted(path, UNSAFE)
     try:
         return tf.keras.models.load_model(path, compile=False, safe_mode=not trust)
     except Exception as error:
@@ -70,6 +72,20 @@ def _check_format(path: Path) -> None:
     if not fits(path):
         message = f"{path}: is no Keras model, or is damaged: expected a {expected} file"
         raise ValueError(message)
+
+
+def _names_other_files(path: Path) -> bool:
+    """Return whether an HDF5 file has parts in other files; Keras looks for them from 3.15 on."""
+    import h5py
+
+    def linked(_: str, link: Any) -> bool | None:
+        return True if isinstance(link, h5py.ExternalLink) else None  # None: look on
+
+    def stored(_: str, part: Any) -> bool | None:
+        return True if isinstance(part, h5py.Dataset) and (part.external or part.is_virtual) else None
+
+    with h5py.File(path, "r") as file:
+        return bool(file.visititems_links(linked) or file.visititems(stored))
 
 
 def saved_model(path: Path, *, trust: bool = False) -> tuple[Any, Callable[[Any], Any], Shapes | None]:
