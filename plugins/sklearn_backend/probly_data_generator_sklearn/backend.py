@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> "SklearnModel":
-    """Accept a fitted classifier, pipeline or search, a function, a .skops file, or ``"module:attribute"``."""
+    """Accept a fitted classifier, pipeline or search, a function, a file of one, or ``"module:attribute"``."""
     from probly_data_generator_sklearn.models import load
 
     return load(source, device, options)

@@ -14,6 +14,7 @@ from probly.data_generator.hookspecs import HOST
 from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly.data_generator.toolkit.options import checked_options
 from probly.data_generator.toolkit.tables import declared_columns
+from probly.data_generator.toolkit.trust import TRUST_OPTION
 from probly_data_generator_sklearn.files import open_file
 
 PROBABILITIES, DECISIONS = "predict_proba", "decision_function"
@@ -63,10 +64,11 @@ def load(source: Any, device: str | None, options: Mapping[str, Any]) -> Sklearn
     """Return the model of any source; a live estimator is used as it is.
 
     Args:
-        source: A fitted estimator, pipeline or search, a function of a batch, a ``.skops`` file, or
-            ``"module:attribute"``.
+        source: A fitted estimator, pipeline or search, a function of a batch, a ``.skops`` file or a
+            pickle, or ``"module:attribute"``.
         device: The host's processor; there is no other.
-        options: ``scores``: the method that is called, ``"predict_proba"`` or ``"decision_function"``.
+        options: ``scores``: the method that is called, ``"predict_proba"`` or ``"decision_function"``; ``trust``:
+            whether code from a file may run.
 
     Raises:
         TypeError: ``source`` is no classifier.
@@ -75,10 +77,11 @@ def load(source: Any, device: str | None, options: Mapping[str, Any]) -> Sklearn
     if device not in (None, "cpu", HOST):
         message = f"device {device!r} is not available to backend 'sklearn'; available: 'cpu'"
         raise ValueError(message)
-    chosen = checked_options(options, {"scores": (PROBABILITIES, DECISIONS)}, "sklearn")["scores"]
+    known = checked_options(options, {"scores": (PROBABILITIES, DECISIONS), **TRUST_OPTION}, "sklearn")
+    chosen = known["scores"]
     if isinstance(source, str | Path):
         is_path = isinstance(source, str) and is_import_path(source)
-        source = import_model(str(source)) if is_path else open_file(Path(source))
+        source = import_model(str(source)) if is_path else open_file(Path(source), trust=known["trust"])
     if inspect.isclass(source):
         message = f"expected a fitted classifier as model, got the class {source.__name__}; make one of it and fit it"
         raise TypeError(message)
