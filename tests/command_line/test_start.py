@@ -114,8 +114,8 @@ def test_ctrl_c_says_how_to_go_on_and_the_command_does(slow):
     safe = len(open_partial(slow / "a store.fod"))
     assert 0 < safe < 2000
     again = f"first-order {GENERATE} --out 'a store.fod'"
-    stopped = f"Stopped. {safe:,} of 2,000 rows are safe in a store.fod."
-    assert errors == f"{stopped} To continue, run the same command again: {again}\n"
+    told = f"Stopped. {safe:,} of 2,000 rows are safe in a store.fod."
+    assert errors == f"{told} To continue, run the same command again: {again}\n"
     assert json.loads(quick(slow, *words, "--json").stdout)["rows_before"] == safe
     check(slow, "a store.fod")
 
