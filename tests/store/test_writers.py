@@ -11,6 +11,7 @@ import pytest
 
 from probly.data_generator import StoreError
 from probly.data_generator.store import open_partial, open_store
+from probly_data_generator_store import lock
 from tests.store import stores
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +64,22 @@ def test_a_writer_that_is_paused_is_not_dead(tmp_path):
         holder.kill()  # works on a stopped process, too
         holder.wait()
         assert stores.agrees(stores.run(path))
+
+
+@pytest.mark.parametrize("step", ["_lock", "_check_same"])
+def test_ctrl_c_while_the_lock_is_taken_leaves_none(tmp_path, monkeypatch, step):
+    path, real = tmp_path / "a.fod", getattr(lock, step)
+
+    def interrupted(*arguments):
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lock, step, interrupted)
+    with pytest.raises(KeyboardInterrupt) as kept:  # as a notebook does, with the frames of its traceback
+        stores.run(path)
+    monkeypatch.undo()
+    assert stores.agrees(stores.run(path))
+    assert kept.tb is not None
 
 
 def test_two_writers_in_one_process(tmp_path):

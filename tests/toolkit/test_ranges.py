@@ -111,6 +111,16 @@ def test_indices_of_the_users_own_are_looked_at_one_by_one():
     assert found(batches, batched=True, **getter) == [index for index in order if index < 7]
 
 
+def test_indices_of_the_users_own_may_be_needed_before_the_start():
+    """The place of a sample does not tell its row, so a dataset is not entered there."""
+    order = np.random.default_rng(0).permutation(ROWS).tolist()
+    getter = {"index_getter": lambda sample: sample[2], "start": 8, "stop": 17}
+    samples = [(INPUTS[index], LABELS[index], index) for index in order]
+    columns = (INPUTS[order], LABELS[order], np.asarray(order))
+    for dataset in (samples, iter(samples), columns):
+        assert set(range(8, 17)) <= set(found(dataset, **getter)) <= set(range(17))
+
+
 def test_the_length_is_what_the_dataset_announces():
     assert iterate_batches((INPUTS, LABELS), 4, start=8, stop=12).length == ROWS
     assert iterate_batches(Sequence(), 4, start=8, stop=12).length == ROWS

@@ -8,6 +8,7 @@ from torch.utils.data import (
     DataLoader,
     Dataset,
     DistributedSampler,
+    IterableDataset,
     RandomSampler,
     Subset,
     SubsetRandomSampler,
@@ -145,6 +146,20 @@ def test_nothing_is_read_from_the_stop_on(kind):
     np.testing.assert_array_equal(np.concatenate([batch.indices for batch in found]), range(21))
     np.testing.assert_array_equal(np.concatenate([batch.labels for batch in found]), LABELS[:21])
     assert watched.read == list(range(21))
+
+
+def test_of_a_stream_of_batches_nothing_is_read_after_that_of_the_stop():
+    read = []
+
+    class Whole(IterableDataset):
+        def __iter__(self):
+            for first in range(0, 50, 10):
+                read.append(first)
+                yield TENSORS[0][first : first + 10], LABELS[first : first + 10]
+
+    found = list(torch_batches(DataLoader(Whole(), batch_size=None), 8, None, None, None, stop=21))
+    np.testing.assert_array_equal(np.concatenate([batch.indices for batch in found]), range(21))
+    assert read == [0, 10, 20]
 
 
 @pytest.mark.parametrize("start", [0, 16])

@@ -200,6 +200,18 @@ def test_workers_use_the_getters_of_samples():
     np.testing.assert_allclose(distributions.probabilities, twice[::-1], rtol=0, atol=1e-6)
 
 
+def test_workers_look_for_the_indices_of_getters_in_every_sample():
+    class Reversed(Decoded):
+        def __getitem__(self, index):
+            return torch.tensor(INPUTS[49 - index]), 49 - index
+
+    batches = torch_batches(Reversed(), 8, None, lambda sample: sample[1], None, start=32, stop=45, num_workers=2)
+    found = [batch for batch in batches if len(batch.indices)]
+    indices = np.concatenate([batch.indices for batch in found])
+    np.testing.assert_array_equal(indices, range(44, -1, -1))
+    np.testing.assert_array_equal(np.concatenate([batch.inputs for batch in found]), INPUTS[indices])
+
+
 def test_an_iterable_dataset_is_not_read_by_several_workers():
     with pytest.raises(AlignmentError, match="option 'num_workers': Stream is iterable"):
         with_workers(2, Stream())

@@ -37,11 +37,14 @@ class Lock:
         try:
             _lock(self.handle)
             _check_same(self.handle, path)
+            _held.add(self.handle)
         except OSError as error:
-            os.close(self.handle)
+            self.release()
             message = f"{path.parent}: another writer is at work on this store; wait for it, or stop it ({error})"
             raise StoreError(message) from error
-        _held.add(self.handle)
+        except BaseException:  # Ctrl-C
+            self.release()
+            raise
 
     def release(self) -> None:
         """Give the right back."""

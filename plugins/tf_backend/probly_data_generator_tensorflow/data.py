@@ -146,9 +146,9 @@ def _samples(
     stop: int | None,
 ) -> Batches:
     rows = int(dataset.cardinality())
-    if stop is not None and index_getter is None:
-        dataset = dataset.take(stop)
-    dataset = dataset.skip(start) if start else dataset
+    if index_getter is None:
+        dataset = dataset if stop is None else dataset.take(stop)
+        dataset = dataset.skip(start) if start else dataset
     if input_getter is None and index_getter is None:
         stacked = dataset.batch(batch_size, drop_remainder=False).prefetch(tf.data.AUTOTUNE)
         batches = _explained(loader_batches(stacked, None, None))

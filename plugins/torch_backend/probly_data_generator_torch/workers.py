@@ -51,12 +51,13 @@ class _Collate:
 
     def __call__(self, numbered: Sequence[tuple[int, Any]]) -> Batch:
         numbers, samples = zip(*numbered, strict=True)
+        first = numbers[0] if self.index_getter is None else 0
         (batch,) = iterate_batches(
-            _Fetched(numbers[0], samples),
+            _Fetched(first, samples),
             len(samples),
             self.input_getter,
             self.index_getter,
-            start=numbers[0],
+            start=first,
             stop=self.stop,
             pairs=PAIRS,
             stack=stack_samples,
@@ -75,7 +76,7 @@ def fetched_by_workers(
 ) -> Batches:
     """Return the batches of a map-style Dataset from row ``start`` up to ``stop``, fetched ahead by worker processes.
 
-    No worker reads a sample from ``stop`` on, unless only an ``index_getter`` can tell which those are.
+    No worker reads another sample, unless only an ``index_getter`` can tell which rows those are.
 
     Raises:
         AlignmentError: It is an IterableDataset, whose workers would each read their own copy.
@@ -87,9 +88,9 @@ def fetched_by_workers(
         )
         raise AlignmentError(message)
     numbered = _Numbered(dataset)
-    end = rows_before(stop if index_getter is None else None, len(numbered))
+    rows = range(start, rows_before(stop, len(numbered))) if index_getter is None else range(len(numbered))
     loader = DataLoader(
-        Subset(numbered, range(start, end)),
+        Subset(numbered, rows),
         batch_size,
         num_workers=num_workers,
         collate_fn=_Collate(input_getter, index_getter, stop),

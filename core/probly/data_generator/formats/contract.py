@@ -1,7 +1,7 @@
 """What a file format is: an object with ``read`` and ``write``, and ``open_sink`` where rows can be streamed to it.
 
-It is named by an entry point of the group ``probly.data_generator.formats``, whose name is the suffix without its dot;
-a module with these functions will do. Nobody needs to ask us.
+It is named by an entry point of the group ``probly.data_generator.formats``, whose name is the suffix in lower case
+and without its dot; a module with these functions will do. Nobody needs to ask us.
 """
 
 from collections.abc import Mapping

@@ -67,6 +67,8 @@ def iterate_batches(  # the arguments of the hook, less the model
     arrays = columns(dataset)
     if arrays is not None and input_getter is None and index_getter is None:
         return array_batches(arrays, batch_size, start, stop)
+    if index_getter is not None:
+        start = 0  # the place of a sample does not say which row it is
     rows = announced_length(dataset)
     picker = _SamplePicker(input_getter, index_getter, pairs, stack, stop)
     if arrays is not None:

@@ -43,7 +43,9 @@ def loader_batches(
     if is_loader(loader) and index_getter is None:
         loader, recorded = record_indices(loader, stop)
     batches = _loader_batches(loader, recorded, input_getter, index_getter, pairs)
-    return batches if stop is None else _before(batches, stop, in_order=index_getter is None and recorded is None)
+    # A sampler of single numbers counts only: each sample of its iterable dataset is a batch.
+    in_order = index_getter is None and (recorded is None or loader.batch_sampler is None)
+    return batches if stop is None else _before(batches, stop, in_order=in_order)
 
 
 def _before(batches: Iterator[Batch], stop: int, *, in_order: bool) -> Iterator[Batch]:
