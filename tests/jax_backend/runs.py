@@ -74,6 +74,7 @@ def batches(dataset, batch_size=16, start=0, stop=None, input_getter=None):
         batch_size=batch_size,
         input_getter=input_getter,
         index_getter=None,
+        label_getter=None,
         batched=None,
         model=None,
         start=start,

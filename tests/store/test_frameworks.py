@@ -122,7 +122,7 @@ def test_a_pipeline_of_samples_goes_on_where_the_store_ends(tmp_path, getter):
     options |= {"input_getter": getter, "batched": False}
     generator = stores.generator(**options)
     batches = generator.backend.hook.iterate_batches(
-        dataset=pipeline, batch_size=5, input_getter=getter, index_getter=None, batched=False,
+        dataset=pipeline, batch_size=5, input_getter=getter, index_getter=None, label_getter=None, batched=False,
         model=generator.loaded_model, start=30, stop=None,
     )  # fmt: skip
     assert batches.length == stores.ROWS

@@ -91,6 +91,7 @@ def batches_of(dataset, *, batched=None, start=0, stop=None, **getters):
         batch_size=16,
         input_getter=getters.get("input_getter"),
         index_getter=getters.get("index_getter"),
+        label_getter=getters.get("label_getter"),
         batched=batched,
         model=HOOK.load_model(source=keras_model(), device=None, options={}),
         start=start,

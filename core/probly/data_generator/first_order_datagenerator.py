@@ -3,7 +3,7 @@
 from probly.data_generator.generator import FirstOrderDataGenerator as _FirstOrderDataGenerator
 from probly.data_generator.soft_targets import FirstOrderDataset, output_dataloader
 from probly.data_generator.toolkit.loaders import SimpleDataLoader
-from probly.data_generator.toolkit.samples import prepares_batch_inp
+from probly.data_generator.toolkit.parts import prepares_batch_inp
 
 __all__ = [
     "FirstOrderDataGenerator",

@@ -24,7 +24,8 @@ from probly.data_generator.run.scores import ScoreReader, check_output_mode, is_
 from probly.data_generator.run.sinks import MemorySink, Sink
 from probly.data_generator.temperature import Temperature
 from probly.data_generator.toolkit.outputs import pick_scores
-from probly.data_generator.toolkit.samples import Batch, check_batch_size, split_sample
+from probly.data_generator.toolkit.parts import split_sample
+from probly.data_generator.toolkit.samples import Batch, check_batch_size
 from probly.data_generator.toolkit.trust import TRUST, needless
 
 
@@ -41,7 +42,7 @@ class FirstOrderDataGenerator:
         output_transform: Replaces ``output_mode``: gets the framework's raw outputs of a batch and returns
             probabilities of shape ``(rows, classes)``.
         input_getter: Picks the model's input from a sample (of a dataset) or a batch (of a loader); by default the
-            first element of a tuple, else the whole.
+            first element of a pair, a mapping without its labels, else the whole.
         model_name: Recorded in the metadata.
         backend: The name of an installed backend; ``"auto"`` asks each which one recognizes the model.
         batched: Whether the dataset yields batches, where its type does not tell.
@@ -49,6 +50,8 @@ class FirstOrderDataGenerator:
         class_names: One name per column, recorded in the metadata.
         options: What only the backend knows, by name, such as ``{"autocast": "bfloat16"}``; see its README. Files that
             run code when they are opened want ``{"trust": True}``.
+        label_getter: Picks the label from a sample or a batch; by default the second element of a pair, or ``"label"``
+            or ``"labels"`` of a mapping.
         wrappers: Plugins around every hook: names of installed ones (group ``probly.data_generator.wrappers``),
             modules or objects with hooks, or classes, which are called with this generator's hooks; see
             docs/writing_a_backend.md.
@@ -88,6 +91,7 @@ class FirstOrderDataGenerator:
         class_names: Sequence[str] | None = None,
         options: Mapping[str, Any] | None = None,
         wrappers: Sequence[Any] = (),
+        label_getter: Callable[[Any], Any] | None = None,
     ) -> None:
         self.batch_size = check_batch_size(batch_size)
         self.output_mode = check_output_mode(output_mode)
@@ -97,12 +101,13 @@ class FirstOrderDataGenerator:
         self.batched = batched
         self.model = model
         self.model_name = model_name
+        self.label_getter = label_getter
         self.class_names = ordered_names(class_names)
         self.device = device
         self.options = dict(options or {})
         for name, option in zip(
-            ("output_transform", "input_getter", "index_getter"),
-            (output_transform, input_getter, index_getter),
+            ("output_transform", "input_getter", "index_getter", "label_getter"),
+            (output_transform, input_getter, index_getter, label_getter),
             strict=True,
         ):
             if option is not None and not callable(option):
@@ -116,6 +121,7 @@ class FirstOrderDataGenerator:
         self._loaded = self._load_model()
         self._fresh = True
 
+        self._check_label_getter()
     def _check_options(self) -> None:
         """Refuse options where no implementation of ``load_model`` would see them."""
         hooks = self.backend.hook.load_model.get_hookimpls()
@@ -129,6 +135,17 @@ class FirstOrderDataGenerator:
     def _load_model(self) -> Any:
         try:
             return self._answer("load_model", source=self.model, device=self.device, options=self.options)
+    def _check_label_getter(self) -> None:
+        """Refuse a label_getter that the backend's own hook would not see."""
+        hooks = self.backend.hook.iterate_batches.get_hookimpls()
+        seen = any("label_getter" in hook.argnames for hook in hooks if not hook.wrapper)
+        if self.label_getter is not None and not seen:
+            message = (
+                f"backend {self.backend.info.name!r} takes no label_getter: its hook iterate_batches leaves the "
+                "argument out; let the samples be pairs (input, label)"
+            )
+            raise ValueError(message)
+
         except ModuleNotFoundError as error:
             # Only what the backend requires is its own trouble; the user's model may miss a module, too.
             if (error.name or "").partition(".")[0] in required_modules(self.backend.info.distribution):
@@ -302,6 +319,7 @@ class FirstOrderDataGenerator:
         kept = self.output_transform is None or isinstance(self.output_transform, Temperature)
         return getattr(model, "class_names", None) if kept else None
 
+            label_getter=self.label_getter,
     def save_distributions(
         self,
         path: str | PathLike[str],
@@ -340,7 +358,7 @@ class FirstOrderDataGenerator:
 
     def prepares_batch_inp(self, sample: Any) -> Any:
         """Return the model's input of a sample or a batch."""
-        return split_sample(sample, self.input_getter, self.pairs)[0]
+        return split_sample(sample, self.input_getter, self.pairs, self.label_getter)[0]
 
     def get_posterior_distributions(self) -> Mapping[str, Mapping[str, Any]]:
         """Return ``{layer: {"mu": ..., "rho": ...}}`` of the model's Bayesian layers as the framework's tensors."""

@@ -90,11 +90,12 @@ def iterate_batches(  # type: ignore[empty-body]  # a specification has no body
     model: Any,
     start: int,
     stop: int | None,
+    label_getter: Callable[[Any], Any] | None,
 ) -> Iterator[Batch]:
     """Return an iterator over the dataset in batches that know the dataset index of each row.
 
     Called once per run, after ``load_model``. Arguments are checked before the iterator is returned, not at its first
-    step. ``input_getter`` and ``index_getter`` get a sample when ``dataset`` is a dataset, a batch when it is a loader.
+    step. The getters get a sample when ``dataset`` is a dataset, a batch when it is a loader.
     The inputs of a batch must stay as they are until the next but one is asked for: rows are collected one batch late.
 
     The iterator may have an attribute ``length``, the number of rows that the dataset announces
@@ -104,7 +105,8 @@ def iterate_batches(  # type: ignore[empty-body]  # a specification has no body
     Args:
         dataset: A dataset of samples, arrays, or a loader of batches.
         batch_size: Rows per batch, at least 1; a loader keeps its own.
-        input_getter: Picks the model's input; by default the first element of a tuple, else the whole.
+        input_getter: Picks the model's input; by default the first element of a pair, else the whole. Without it, a
+            tuple of more than two parts is refused, since nothing says which of them are inputs.
         index_getter: Picks the dataset index (an int, or an integer per row), where the order alone cannot tell.
         batched: True if ``dataset`` yields batches, False if it yields samples, None to tell by its type.
         model: What ``load_model`` returned, for backends that compare shapes with the model's input.
@@ -112,6 +114,8 @@ def iterate_batches(  # type: ignore[empty-body]  # a specification has no body
             may yield them again.
         stop: The first row that is not needed any more, or None. Nobody yields rows from there on: the last batch ends
             before it, and workers never read past it.
+        label_getter: Picks the label; by default the second element of a pair, or ``"label"`` or ``"labels"`` of a
+            mapping. A backend that leaves the argument out is not asked for runs with one.
 
     Raises:
         AlignmentError: The index of a row cannot be known with certainty.

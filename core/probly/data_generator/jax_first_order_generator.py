@@ -3,7 +3,7 @@
 from probly.data_generator.bound_generator import BaseDataGenerator
 from probly.data_generator.discovery.listing import explain_missing
 from probly.data_generator.generator import FirstOrderDataGenerator as _FirstOrderDataGenerator
-from probly.data_generator.toolkit.samples import prepares_batch_inp
+from probly.data_generator.toolkit.parts import prepares_batch_inp
 
 try:
     from probly_data_generator_jax.training import FirstOrderDataset, JaxDataLoader, output_dataloader

@@ -8,7 +8,8 @@ from probly.data_generator.distributions import Distributions
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.toolkit.loaders import SimpleDataLoader
 from probly.data_generator.toolkit.nests import columns, count_rows, take_rows
-from probly.data_generator.toolkit.samples import Getter, fetch, split_sample
+from probly.data_generator.toolkit.parts import Getter, split_sample
+from probly.data_generator.toolkit.samples import fetch
 
 
 class FirstOrderDataset:

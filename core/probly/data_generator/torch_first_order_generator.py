@@ -5,7 +5,7 @@ from typing import Any
 from probly.data_generator.bound_generator import BaseDataGenerator
 from probly.data_generator.discovery.listing import explain_missing
 from probly.data_generator.generator import FirstOrderDataGenerator as _FirstOrderDataGenerator
-from probly.data_generator.toolkit.samples import Getter, split_sample
+from probly.data_generator.toolkit.parts import Getter, split_sample
 
 try:
     from probly_data_generator_torch.arrays import PAIRS

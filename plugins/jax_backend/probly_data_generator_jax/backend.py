@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from probly.data_generator.hookspecs import HOST, hookimpl
 from probly.data_generator.toolkit.options import checked_options
+from probly.data_generator.toolkit.parts import Getter
 from probly.data_generator.toolkit.recognition import class_from
-from probly.data_generator.toolkit.samples import Batch, Getter
+from probly.data_generator.toolkit.samples import Batch
 
 if TYPE_CHECKING:
     from probly_data_generator_jax.forward import JaxModel
@@ -31,11 +32,12 @@ def iterate_batches(
     batched: bool | None,
     start: int,
     stop: int | None,
+    label_getter: Getter | None,
 ) -> Iterator[Batch]:
     """Iterate over arrays, sequences, iterables and loaders, those of torch included."""
     from probly_data_generator_jax.data import jax_batches
 
-    return jax_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop)
+    return jax_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, label_getter)
 
 
 @hookimpl

@@ -7,7 +7,8 @@ import numpy as np
 
 from probly.data_generator.toolkit.batches import iterate_batches
 from probly.data_generator.toolkit.nests import columns, map_leaves
-from probly.data_generator.toolkit.samples import Batches, Getter
+from probly.data_generator.toolkit.parts import Getter
+from probly.data_generator.toolkit.samples import Batches
 from probly_data_generator_jax.arrays import is_number
 
 
@@ -19,11 +20,12 @@ def jax_batches(
     batched: bool | None,
     start: int = 0,
     stop: int | None = None,
+    label_getter: Getter | None = None,
 ) -> Batches:
     """Iterate over anything that JAX users call a dataset; arrays are sliced, never fetched row by row."""
-    if input_getter is None and index_getter is None and not batched:
+    if input_getter is None and index_getter is None and label_getter is None and not batched:
         dataset = host_views(dataset)
-    return iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop)
+    return iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, label_getter)
 
 
 def host_views(dataset: Any) -> Any:

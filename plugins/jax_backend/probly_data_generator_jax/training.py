@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from probly.data_generator import soft_targets
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.toolkit.loaders import SimpleDataLoader
-from probly.data_generator.toolkit.samples import Getter
+from probly.data_generator.toolkit.parts import Getter
 from probly_data_generator_jax.data import host_views
 from probly_data_generator_jax.devices import resolve_device
 

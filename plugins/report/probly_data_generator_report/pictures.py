@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from probly.data_generator.formats.shared import optional_library
 from probly.data_generator.toolkit.nests import columns
-from probly.data_generator.toolkit.samples import fetch, split_sample
+from probly.data_generator.toolkit.parts import split_sample
+from probly.data_generator.toolkit.samples import fetch
 
 LARGEST_SIDE = 192
 """Pixels; larger pictures are made smaller."""

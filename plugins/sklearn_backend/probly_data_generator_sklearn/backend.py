@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probly.data_generator.hookspecs import hookimpl
+from probly.data_generator.toolkit.parts import Getter
 from probly.data_generator.toolkit.recognition import class_from
-from probly.data_generator.toolkit.samples import Batch, Getter
+from probly.data_generator.toolkit.samples import Batch
 
 if TYPE_CHECKING:
     from probly_data_generator_sklearn.models import SklearnModel
@@ -29,11 +30,12 @@ def iterate_batches(
     batched: bool | None,
     start: int,
     stop: int | None,
+    label_getter: Getter | None,
 ) -> Iterator[Batch]:
     """Iterate over arrays, data frames, sparse matrices, texts, sequences, iterables and loaders."""
     from probly_data_generator_sklearn.data import sklearn_batches
 
-    return sklearn_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop)
+    return sklearn_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, label_getter)
 
 
 @hookimpl

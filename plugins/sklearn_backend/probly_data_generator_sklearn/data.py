@@ -8,7 +8,9 @@ import scipy.sparse  # type: ignore[import-untyped]
 from sklearn.utils import Bunch
 
 from probly.data_generator.toolkit import batches, nests
-from probly.data_generator.toolkit.samples import Batches, Getter
+from probly.data_generator.toolkit.parts import Getter
+from probly.data_generator.toolkit.samples import Batches
+from probly.data_generator.toolkit.tables import is_table
 
 
 def sklearn_batches(
@@ -19,6 +21,7 @@ def sklearn_batches(
     batched: bool | None,
     start: int,
     stop: int | None,
+    label_getter: Getter | None = None,
 ) -> Batches:
     """Iterate over a dataset in batches of the kind that the estimator was fitted with.
 
@@ -32,7 +35,9 @@ def sklearn_batches(
         message = "expected a dataset, got a scikit-learn Bunch; pass (bunch.data, bunch.target)"
         raise TypeError(message)
     rowwise = tuple(map(_rowwise, dataset)) if isinstance(dataset, tuple) else _rowwise(dataset)
-    return batches.iterate_batches(rowwise, batch_size, input_getter, index_getter, batched, start, stop, stack=stack)
+    return batches.iterate_batches(
+        rowwise, batch_size, input_getter, index_getter, batched, start, stop, label_getter, stack=stack
+    )
 
 
 def _rowwise(part: Any) -> Any:
@@ -53,7 +58,7 @@ def stack(samples: Sequence[Any]) -> Any:
     first = samples[0]
     if scipy.sparse.issparse(first):
         return scipy.sparse.vstack([sample.reshape(1, -1) for sample in samples], format="csr")
-    if nests.is_table(first) and first.ndim == 1:
+    if is_table(first) and first.ndim == 1:
         return _frame(samples)
     if all(_is_features(sample) for sample in samples):
         return list(samples)

@@ -9,8 +9,9 @@ from probly.data_generator.hookspecs import HOST, hookimpl
 from probly.data_generator.toolkit.nests import map_leaves
 from probly.data_generator.toolkit.options import checked_options
 from probly.data_generator.toolkit.outputs import pick_scores
+from probly.data_generator.toolkit.parts import Getter
 from probly.data_generator.toolkit.recognition import class_from
-from probly.data_generator.toolkit.samples import Batch, Getter
+from probly.data_generator.toolkit.samples import Batch
 from probly.data_generator.toolkit.trust import TRUST_OPTION
 
 if TYPE_CHECKING:
@@ -36,11 +37,13 @@ def iterate_batches(
     model: "TensorFlowModel",
     start: int,
     stop: int | None,
+    label_getter: Getter | None,
 ) -> Iterator[Batch]:
     """Iterate over a tf.data.Dataset, a Keras PyDataset, tensors or NumPy arrays."""
     from probly_data_generator_tensorflow.data import tf_batches
 
-    return tf_batches(dataset, batch_size, input_getter, index_getter, batched, model.input_shapes, start, stop)
+    shapes = model.input_shapes
+    return tf_batches(dataset, batch_size, input_getter, index_getter, batched, shapes, start, stop, label_getter)
 
 
 @hookimpl

@@ -10,7 +10,8 @@ from probly.data_generator.errors import AlignmentError
 from probly.data_generator.toolkit.batches import iterate_batches
 from probly.data_generator.toolkit.loaders import loader_batches
 from probly.data_generator.toolkit.nests import common_rows, map_leaves, take_rows
-from probly.data_generator.toolkit.samples import Batch, Batches, Getter, check_batch_size, split_sample
+from probly.data_generator.toolkit.parts import Getter, split_sample
+from probly.data_generator.toolkit.samples import Batch, Batches, check_batch_size
 from probly_data_generator_tensorflow.order import check_finite, check_order
 
 Shapes = Mapping[str, tuple[int | None, ...]]
@@ -25,6 +26,7 @@ def tf_batches(
     input_shapes: Shapes,
     start: int = 0,
     stop: int | None = None,
+    label_getter: Getter | None = None,
 ) -> Batches:
     """Iterate over anything that TensorFlow users call a dataset.
 
@@ -37,6 +39,7 @@ def tf_batches(
         input_shapes: The shape of one sample by input name, as far as the model tells.
         start: See the hook; pipelines of samples, arrays and sequences begin there.
         stop: See the hook; a pipeline of batches may prefetch in threads of its own.
+        label_getter: See the hook.
     """
     batch_size = check_batch_size(batch_size)
     if isinstance(dataset, tf.data.Dataset):
@@ -44,32 +47,38 @@ def tf_batches(
         if index_getter is None:
             check_order(dataset)
         if batched is None:
-            batched = is_batched(dataset, input_getter, input_shapes)
+            batched = is_batched(dataset, input_getter, input_shapes, label_getter)
         if batched:
-            batches = loader_batches(dataset, input_getter, index_getter)
+            batches = loader_batches(dataset, input_getter, index_getter, label_getter=label_getter)
             return Batches(_before(batches, stop, in_order=index_getter is None), _rows(dataset))
-        return _samples(dataset, batch_size, input_getter, index_getter, start, stop)
+        return _samples(dataset, batch_size, input_getter, index_getter, start, stop, label_getter)
     if isinstance(dataset, tf.data.Iterator | tf.distribute.DistributedDataset):
         message = f"expected a tf.data.Dataset, got a {type(dataset).__name__} made from one; pass the dataset itself"
         raise TypeError(message)
     if _is_py_dataset(dataset) and batched is not False:
-        batches = loader_batches(_py_batches(dataset, index_getter), input_getter, index_getter)
+        items = _py_batches(dataset, index_getter)
+        batches = loader_batches(items, input_getter, index_getter, label_getter=label_getter)
         return Batches(_before(batches, stop, in_order=index_getter is None))
-    return iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop)
+    return iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, label_getter)
 
 
-def is_batched(dataset: tf.data.Dataset, input_getter: Getter | None, input_shapes: Shapes) -> bool:
+def is_batched(
+    dataset: tf.data.Dataset, input_getter: Getter | None, input_shapes: Shapes, label_getter: Getter | None = None
+) -> bool:
     """Return whether the elements are batches: judged by the model's input shape, then by a label without axes.
 
     Raises:
         ValueError: Neither tells.
     """
-    inputs, label = split_sample(dataset.element_spec)
+    # A getter cannot be asked about a specification, which is no sample.
+    spec = dataset.element_spec
+    inputs = spec if input_getter is not None else split_sample(spec, label_getter=label_getter and _no_label)[0]
+    label = None if label_getter is not None else split_sample(spec, input_getter and _whole)[1]
     verdict = _fits(inputs, input_shapes) if input_getter is None else None
     if verdict is None and input_shapes:
         # The specification of an element may know fewer axes than the element, and no getter can be asked about it.
         for element in dataset.take(1):
-            inputs = split_sample(element, input_getter)[0]
+            inputs = split_sample(element, input_getter, label_getter=label_getter)[0]
             verdict = _fits(inputs, input_shapes)
     if verdict is None and isinstance(label, tf.TensorSpec) and label.shape.rank == 0:
         return False
@@ -82,6 +91,14 @@ def is_batched(dataset: tf.data.Dataset, input_getter: Getter | None, input_shap
         )
         raise ValueError(message)
     return verdict
+
+
+def _whole(spec: Any) -> Any:
+    return spec
+
+
+def _no_label(_: Any) -> None:
+    return None
 
 
 def _fits(inputs: Any, samples: Shapes) -> bool | None:
@@ -144,18 +161,21 @@ def _samples(
     index_getter: Getter | None,
     start: int,
     stop: int | None,
+    label_getter: Getter | None,
 ) -> Batches:
     rows = int(dataset.cardinality())
     if index_getter is None:
         dataset = dataset if stop is None else dataset.take(stop)
         dataset = dataset.skip(start) if start else dataset
-    if input_getter is None and index_getter is None:
+    if input_getter is None and index_getter is None and label_getter is None:
         stacked = dataset.batch(batch_size, drop_remainder=False).prefetch(tf.data.AUTOTUNE)
         batches = _explained(loader_batches(stacked, None, None))
     else:
         # Getters are the user's Python and get one sample each, as everywhere.
         last = stop if index_getter is not None else None
-        batches = iterate_batches(dataset, batch_size, input_getter, index_getter, batched=False, stop=last)
+        batches = iterate_batches(
+            dataset, batch_size, input_getter, index_getter, batched=False, stop=last, label_getter=label_getter
+        )
     if index_getter is None:
         batches = (batch._replace(indices=batch.indices + start) for batch in batches)
     return Batches(batches, rows if rows >= 0 else None)

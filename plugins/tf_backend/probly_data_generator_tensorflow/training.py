@@ -12,7 +12,8 @@ from probly.data_generator.errors import AlignmentError
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.toolkit.loaders import SimpleDataLoader
 from probly.data_generator.toolkit.nests import columns, count_rows, leaves
-from probly.data_generator.toolkit.samples import Getter, check_batch_size, split_sample
+from probly.data_generator.toolkit.parts import Getter, split_sample
+from probly.data_generator.toolkit.samples import check_batch_size
 from probly_data_generator_tensorflow.order import check_finite, check_order
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from probly.data_generator.hookspecs import HOST, hookimpl
 from probly.data_generator.toolkit.outputs import pick_scores
+from probly.data_generator.toolkit.parts import Getter
 from probly.data_generator.toolkit.recognition import class_from
-from probly.data_generator.toolkit.samples import Batch, Getter
+from probly.data_generator.toolkit.samples import Batch
 
 if TYPE_CHECKING:
     from probly_data_generator_torch.forward import TorchModel
@@ -38,11 +39,14 @@ def iterate_batches(
     model: "TorchModel",
     start: int,
     stop: int | None,
+    label_getter: Getter | None,
 ) -> Iterator[Batch]:
     """Iterate over a Dataset, an IterableDataset, a DataLoader, tensors or NumPy arrays."""
     from probly_data_generator_torch.data import torch_batches
 
-    return torch_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, model.num_workers)
+    return torch_batches(
+        dataset, batch_size, input_getter, index_getter, batched, start, stop, model.num_workers, label_getter
+    )
 
 
 @hookimpl

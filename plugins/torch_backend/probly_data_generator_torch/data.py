@@ -8,15 +8,14 @@ import torch
 from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
 
 from probly.data_generator.toolkit.batches import iterate_batches
+from probly.data_generator.toolkit.parts import Getter, split_sample
 from probly.data_generator.toolkit.samples import (
     Batch,
     Batches,
-    Getter,
     announced_length,
     check_batch_size,
     label_columns,
     rows_before,
-    split_sample,
 )
 from probly_data_generator_torch.arrays import PAIRS, plain, stack_samples, to_numpy
 from probly_data_generator_torch.workers import fetched_by_workers
@@ -31,6 +30,7 @@ def torch_batches(
     start: int = 0,
     stop: int | None = None,
     num_workers: int = 0,
+    label_getter: Getter | None = None,
 ) -> Batches:
     """Iterate over anything that torch users call a dataset; tensors are sliced, never fetched one by one.
 
@@ -43,23 +43,35 @@ def torch_batches(
         start: The first row that is needed.
         stop: The first row that is not needed any more, or None.
         num_workers: The processes that fetch the samples of a Dataset.
+        label_getter: Picks the label.
 
     Raises:
         AlignmentError: The index of a row cannot be known.
     """
     batch_size = check_batch_size(batch_size)
-    if input_getter is None and index_getter is None and not batched:
+    if input_getter is None and index_getter is None and label_getter is None and not batched:
         found = tensors_behind(dataset)
         if found is not None:
             return _sliced(*found, batch_size, start, stop)
     if num_workers and isinstance(dataset, Dataset) and not batched:
-        return fetched_by_workers(dataset, batch_size, input_getter, index_getter, start, stop, num_workers)
+        return fetched_by_workers(
+            dataset, batch_size, input_getter, index_getter, start, stop, num_workers, label_getter
+        )
     length = None
     if isinstance(dataset, IterableDataset) and not batched:
         # It inherits a __getitem__ that only raises, so it must not be taken for a sequence.
         dataset, length = iter(dataset), announced_length(dataset)
     batches = iterate_batches(
-        dataset, batch_size, input_getter, index_getter, batched, start, stop, pairs=PAIRS, stack=stack_samples
+        dataset,
+        batch_size,
+        input_getter,
+        index_getter,
+        batched,
+        start,
+        stop,
+        label_getter,
+        pairs=PAIRS,
+        stack=stack_samples,
     )
     return batches if length is None else Batches(batches, length)
 

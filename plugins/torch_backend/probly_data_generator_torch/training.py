@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from probly.data_generator import soft_targets as core
 from probly.data_generator.rows import FloatRows
-from probly.data_generator.toolkit.samples import Getter
+from probly.data_generator.toolkit.parts import Getter
 from probly_data_generator_torch.arrays import PAIRS, stack_samples
 
 

@@ -7,7 +7,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.toolkit.batches import iterate_batches
-from probly.data_generator.toolkit.samples import Batch, Batches, Getter, fetch, rows_before
+from probly.data_generator.toolkit.parts import Getter
+from probly.data_generator.toolkit.samples import Batch, Batches, fetch, rows_before
 from probly_data_generator_torch.arrays import PAIRS, stack_samples
 
 
@@ -44,9 +45,12 @@ class _Fetched:
 class _Collate:
     """Makes a batch of numbered samples; an object, because workers that are spawned get it as bytes."""
 
-    def __init__(self, input_getter: Getter | None, index_getter: Getter | None, stop: int | None) -> None:
+    def __init__(
+        self, input_getter: Getter | None, index_getter: Getter | None, label_getter: Getter | None, stop: int | None
+    ) -> None:
         self.input_getter = input_getter
         self.index_getter = index_getter
+        self.label_getter = label_getter
         self.stop = stop
 
     def __call__(self, numbered: Sequence[tuple[int, Any]]) -> Batch:
@@ -59,6 +63,7 @@ class _Collate:
             self.index_getter,
             start=first,
             stop=self.stop,
+            label_getter=self.label_getter,
             pairs=PAIRS,
             stack=stack_samples,
         )
@@ -73,6 +78,7 @@ def fetched_by_workers(
     start: int,
     stop: int | None,
     num_workers: int,
+    label_getter: Getter | None = None,
 ) -> Batches:
     """Return the batches of a map-style Dataset from row ``start`` up to ``stop``, fetched ahead by worker processes.
 
@@ -93,7 +99,7 @@ def fetched_by_workers(
         Subset(numbered, rows),
         batch_size,
         num_workers=num_workers,
-        collate_fn=_Collate(input_getter, index_getter, stop),
+        collate_fn=_Collate(input_getter, index_getter, label_getter, stop),
     )
     return Batches(_batches(loader), len(numbered))
 

@@ -17,7 +17,7 @@ class Honest:
 
     @hookimpl
     def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched, start, stop):
-        return defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop)
+        return defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, None)
 
     @hookimpl
     def to_device(self, data, device):

@@ -16,7 +16,7 @@ def after_batches(change):
         @hookimpl
         def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched, start, stop):
             return change(
-                defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop)
+                defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, None)
             )
 
     return Changed()
@@ -53,13 +53,13 @@ def in_another_column(batches):
 class IgnoresInputGetter(Honest):
     @hookimpl
     def iterate_batches(self, dataset, batch_size, index_getter, batched, start, stop):
-        return defaults.iterate_batches(dataset, batch_size, None, index_getter, batched, start, stop)
+        return defaults.iterate_batches(dataset, batch_size, None, index_getter, batched, start, stop, None)
 
 
 class IgnoresIndexGetter(Honest):
     @hookimpl
     def iterate_batches(self, dataset, batch_size, input_getter, batched, start, stop):
-        return defaults.iterate_batches(dataset, batch_size, input_getter, None, batched, start, stop)
+        return defaults.iterate_batches(dataset, batch_size, input_getter, None, batched, start, stop, None)
 
 
 class CountsFromTheStart(Honest):
@@ -67,14 +67,14 @@ class CountsFromTheStart(Honest):
 
     @hookimpl
     def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched, start, stop):
-        batches = defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop)
+        batches = defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, None)
         return (batch._replace(indices=batch.indices - start) for batch in batches)
 
 
 class IgnoresStop(Honest):
     @hookimpl
     def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched, start):
-        return defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, None)
+        return defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, None, None)
 
 
 class StopsAtBatches(Honest):
@@ -83,7 +83,7 @@ class StopsAtBatches(Honest):
     @hookimpl
     def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched, start, stop):
         stop = None if stop is None else -(-stop // batch_size) * batch_size
-        return defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop)
+        return defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, None)
 
 
 class ReadsPastStop(Honest):
@@ -91,7 +91,7 @@ class ReadsPastStop(Honest):
 
     @hookimpl
     def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched, start, stop):
-        for batch in defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, None):
+        for batch in defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, None, None):
             rows = len(batch.indices) if stop is None else int(np.count_nonzero(batch.indices < stop))
             if not rows:
                 return
@@ -102,7 +102,7 @@ class ReadsPastStop(Honest):
 class ChecksLate(Honest):
     @hookimpl
     def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched, start, stop):
-        yield from defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop)
+        yield from defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, None)
 
 
 class NormalisesInputs(Honest):
@@ -112,7 +112,7 @@ class NormalisesInputs(Honest):
     def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched, start, stop):
         inputs = dataset[0]
         inputs -= inputs.mean()
-        return defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop)
+        return defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, None)
 
 
 class RestoresAtTheEnd(Honest):
@@ -122,7 +122,7 @@ class RestoresAtTheEnd(Honest):
     def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched, model, start, stop):
         def batches():
             model.source.weights.first[:] *= 2
-            yield from defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop)
+            yield from defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, None)
             model.source.weights.first[:] /= 2
 
         return batches()
@@ -132,7 +132,7 @@ class RefusesEmptyData(Honest):
     @hookimpl
     def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched, start, stop):
         assert len(dataset[0]), "no data"
-        return defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop)
+        return defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, None)
 
 
 class ForgetsItsAnswer(Honest):

@@ -6,7 +6,8 @@ from typing import Any
 
 from probly.data_generator.hookspecs import DEFAULTED, HOST, hookimpl
 from probly.data_generator.toolkit import arrays, batches, posterior
-from probly.data_generator.toolkit.samples import Batch, Getter
+from probly.data_generator.toolkit.parts import Getter
+from probly.data_generator.toolkit.samples import Batch
 
 
 @hookimpl(trylast=True)
@@ -18,9 +19,10 @@ def iterate_batches(
     batched: bool | None,
     start: int,
     stop: int | None,
+    label_getter: Getter | None,
 ) -> Iterator[Batch]:
     """Iterate over arrays, sequences, iterables and loaders."""
-    return batches.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop)
+    return batches.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, label_getter)
 
 
 @hookimpl(trylast=True)

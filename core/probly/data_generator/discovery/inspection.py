@@ -91,7 +91,7 @@ def _iterate_batches(backend: Backend, info: BackendInfo) -> None:  # noqa: ARG0
     implementations = backend.hook.iterate_batches.get_hookimpls()
     if any("model" in implementation.argnames for implementation in implementations):
         return
-    nothing: Any = dict.fromkeys(("input_getter", "index_getter", "batched", "model"))
+    nothing: Any = dict.fromkeys(("input_getter", "index_getter", "label_getter", "batched", "model"))
     for start, stop in ((0, None), (2, None), (2, 3)):
         batches = backend.hook.iterate_batches(
             dataset=(INPUTS, LABELS), batch_size=2, start=start, stop=stop, **nothing

@@ -34,11 +34,24 @@ class AlignmentChecks(Suite):
         for index in range(10):
             np.testing.assert_allclose(distributions[index], expected[index], rtol=0, atol=1e-6)
 
+    @pytest.mark.filterwarnings("ignore:input_getter is set and label_getter is not")
     def test_input_getter_picks_the_input_of_a_sample_and_of_a_batch(self) -> None:
         model, inputs, expected = self.classifier()
         first, second = inputs[:10], inputs[10:20]
         for source in (self.dataset(first, second), self.loader(first, second, 4)):
             assert_rows(self.run(model, source, input_getter=lambda pair: pair[1]), expected[10:20])
+
+    def test_label_getter_picks_the_label_of_a_sample_and_of_a_batch(self) -> None:
+        """Where the backend takes one; the generator refuses it elsewhere."""
+        hooks = self.hook.iterate_batches.get_hookimpls()
+        if not any("label_getter" in hook.argnames for hook in hooks):
+            return
+        model, inputs, expected = self.classifier()
+        first, second = inputs[:10], positions(inputs[:10])
+        for source in (self.dataset(first, second), self.loader(first, second, 4)):
+            distributions = self.run(model, source, label_getter=lambda pair: pair[1] + 7)
+            assert_rows(distributions, expected[:10])
+            np.testing.assert_array_equal(distributions.labels, positions(inputs[:10]) + 7)
 
     @pytest.mark.parametrize("source", ["arrays", "dataset", "loader"])
     @pytest.mark.parametrize("stop", [None, 7, 8, 100])
@@ -83,7 +96,7 @@ class AlignmentChecks(Suite):
 
     def _batches(self, dataset: Any, batch_size: int, start: int = 0, stop: int | None = None) -> Any:
         model = self.loaded(self.classifier().model)
-        nothing: dict[str, Any] = dict.fromkeys(("input_getter", "index_getter", "batched"))
+        nothing: dict[str, Any] = dict.fromkeys(("input_getter", "index_getter", "label_getter", "batched"))
         return self.hook.iterate_batches(
             dataset=dataset, model=model, batch_size=batch_size, start=start, stop=stop, **nothing
         )

@@ -2,17 +2,18 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.toolkit.loaders import is_loader, loader_batches
 from probly.data_generator.toolkit.nests import collate, collate_labels, columns, count_rows, take_rows
+from probly.data_generator.toolkit.parts import Getter, split_sample
+from probly.data_generator.toolkit.reading import Reader, check_is_sample
 from probly.data_generator.toolkit.samples import (
     Batch,
     Batches,
-    Getter,
     Indices,
     announced_length,
     check_batch_size,
@@ -20,7 +21,6 @@ from probly.data_generator.toolkit.samples import (
     fetch,
     label_columns,
     rows_before,
-    split_sample,
 )
 
 
@@ -32,6 +32,7 @@ def iterate_batches(  # the arguments of the hook, less the model
     batched: bool | None = None,
     start: int = 0,
     stop: int | None = None,
+    label_getter: Getter | None = None,
     *,
     pairs: tuple[type, ...] = (tuple,),
     stack: Callable[[Sequence[Any]], Any] = collate,
@@ -39,7 +40,7 @@ def iterate_batches(  # the arguments of the hook, less the model
     """Iterate over any dataset or loader in NumPy batches; backends use it for what their framework does not know.
 
     Args:
-        dataset: Arrays (one, or a tuple or mapping of arrays with equal length), a sequence of samples, an iterable of
+        dataset: Arrays (one, or a tuple or mapping of columns with equal length), a sequence of samples, an iterable of
             samples, or a loader: an object with ``batch_sampler`` and ``dataset``.
         batch_size: Rows per batch.
         input_getter: See the hook.
@@ -47,12 +48,13 @@ def iterate_batches(  # the arguments of the hook, less the model
         batched: See the hook.
         start: See the hook; arrays and sequences begin there.
         stop: See the hook.
+        label_getter: See the hook.
         pairs: The types of a sample or batch that hold an input and a label.
         stack: Makes a batch of a sequence of inputs.
 
     Raises:
         TypeError: ``dataset`` is none of these.
-        AlignmentError: Its order is not defined.
+        AlignmentError: Its order is not defined, or its items may as well be batches.
 
     Examples:
         >>> [batch.indices.tolist() for batch in iterate_batches(np.zeros((5, 2)), batch_size=2)]
@@ -61,24 +63,27 @@ def iterate_batches(  # the arguments of the hook, less the model
         [[2]]
     """
     batch_size = check_batch_size(batch_size)
+    reader = Reader(input_getter, label_getter, index_getter, pairs)
     if batched or (batched is None and is_loader(dataset)):
         length = announced_length(dataset.dataset) if is_loader(dataset) else None
-        return Batches(loader_batches(dataset, input_getter, index_getter, pairs, stop), length)
+        batches = loader_batches(dataset, input_getter, index_getter, pairs, stop, label_getter)
+        return Batches(batches, length)
     arrays = columns(dataset)
-    if arrays is not None and input_getter is None and index_getter is None:
+    if arrays is not None and reader.is_plain:
         return array_batches(arrays, batch_size, start, stop)
     if index_getter is not None:
         start = 0  # the place of a sample does not say which row it is
-    rows = announced_length(dataset)
-    picker = _SamplePicker(input_getter, index_getter, pairs, stack, stop)
+    picker = _SamplePicker(reader, stack, stop, type(dataset).__name__ if batched is None and arrays is None else None)
     if arrays is not None:
-        samples = (take_rows(arrays, row) for row in range(start, picker.end(count_rows(arrays))))
+        rows = count_rows(arrays)
+        samples = (take_rows(arrays, row) for row in range(start, picker.end(rows)))
         return Batches(_pick(samples, batch_size, picker, start), rows)
+    length = announced_length(dataset)
     if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and not isinstance(dataset, Mapping | str):
-        return Batches(_map_batches(dataset, batch_size, picker, start), rows)
+        return Batches(_map_batches(dataset, batch_size, picker, start), length)
     _check_iterable(dataset)
     iterator = iter(dataset)
-    return Batches(_pick(itertools.islice(iterator, picker.end(None)), batch_size, picker, source=iterator), rows)
+    return Batches(_pick(itertools.islice(iterator, picker.end(None)), batch_size, picker, source=iterator), length)
 
 
 def _check_iterable(dataset: Any) -> None:
@@ -118,40 +123,45 @@ def _slices(inputs: Any, labels: Any, starts: range) -> Iterator[Batch]:
         )
 
 
-class _SamplePicker(NamedTuple):
-    input_getter: Getter | None
-    index_getter: Getter | None
-    pairs: tuple[type, ...]
-    stack: Callable[[Sequence[Any]], Any]
-    stop: int | None
+class _SamplePicker:
+    """Makes batches of samples.
+
+    Args:
+        reader: Tells inputs from labels.
+        stack: Makes a batch of a sequence of inputs.
+        stop: The first row that is not needed any more, or None.
+        kind: The type of the dataset, if its first sample is to be asked whether it is a batch.
+    """
+
+    def __init__(
+        self, reader: Reader, stack: Callable[[Sequence[Any]], Any], stop: int | None, kind: str | None
+    ) -> None:
+        self.reader, self.stack, self.stop, self.kind = reader, stack, stop, kind
 
     def end(self, rows: int | None) -> Any:
         """Return the place of the first sample that is not to be read; with index_getter, all have to be."""
-        stop = self.stop if self.index_getter is None else None
+        stop = self.stop if self.reader.index_getter is None else None
         return stop if rows is None else rows_before(stop, rows)
 
     def batch(self, samples: Sequence[Any], start: int) -> Batch:
-        if self.index_getter is None:
+        given = None
+        if self.reader.index_getter is None:
             indices: Any = np.arange(start, start + len(samples))
         else:
-            indices = checked_indices([self.index_getter(sample) for sample in samples], len(samples))
+            given = [self.reader.index_getter(sample) for sample in samples]
+            indices = checked_indices(given, len(samples))
             if self.stop is not None and (indices >= self.stop).any():
                 kept = np.flatnonzero(indices < self.stop)
-                indices, samples = indices[kept], [samples[place] for place in kept.tolist()]
+                indices = indices[kept]
+                samples, given = [samples[place] for place in kept.tolist()], [given[place] for place in kept.tolist()]
         if not samples:
             return Batch(indices, samples)
-        inputs, labels = self._split(samples)
-        columns = label_columns(None if labels[0] is None else collate_labels(labels))
+        inputs, labels = self.reader.split(samples, given)
+        if self.kind is not None:
+            check_is_sample(inputs[0], labels[0], self.kind)
+            self.kind = None
+        columns = label_columns(None if all(label is None for label in labels) else collate_labels(labels))
         return Batch(indices, self._stacked(inputs, indices), columns)
-
-    def _split(self, samples: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
-        """Do what ``split_sample`` does, at once where all samples are pairs."""
-        if self.input_getter is None and all(type(sample) in self.pairs and len(sample) > 1 for sample in samples):
-            inputs, labels = itertools.islice(zip(*samples, strict=False), 2)
-        else:
-            pairs = (split_sample(sample, self.input_getter, self.pairs) for sample in samples)
-            inputs, labels = zip(*pairs, strict=True)
-        return inputs, labels
 
     def _stacked(self, inputs: Sequence[Any], indices: Indices) -> Any:
         try:
@@ -161,7 +171,7 @@ class _SamplePicker(NamedTuple):
             seen = f" of the shapes {', '.join(map(str, shapes))}" if len(shapes) > 1 else ""
             error.add_note(
                 f"the samples {indices[0]} to {indices[-1]}{seen} do not stack to a batch; bring them to one shape in "
-                "the dataset, or set batch_size=1"
+                "the dataset, set batch_size=1, or batched=True if they are batches already"
             )
             raise
 

@@ -9,14 +9,15 @@ import numpy as np
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.toolkit.nests import collate, columns, count_rows, map_leaves, take_rows
+from probly.data_generator.toolkit.parts import Getter
+from probly.data_generator.toolkit.reading import Reader, rows_of_batch
 from probly.data_generator.toolkit.samples import (
     Batch,
-    Getter,
     check_batch_size,
     checked_indices,
     fetch,
+    items_of,
     label_columns,
-    split_sample,
 )
 
 
@@ -31,6 +32,7 @@ def loader_batches(
     index_getter: Getter | None,
     pairs: tuple[type, ...] = (tuple,),
     stop: int | None = None,
+    label_getter: Getter | None = None,
 ) -> Iterator[Batch]:
     """Iterate over a loader of batches; its sampler, where it has one, tells the indices.
 
@@ -42,7 +44,7 @@ def loader_batches(
     recorded: deque[Any] | None = None
     if is_loader(loader) and index_getter is None:
         loader, recorded = record_indices(loader, stop)
-    batches = _loader_batches(loader, recorded, input_getter, index_getter, pairs)
+    batches = _loader_batches(loader, recorded, Reader(input_getter, label_getter, index_getter, pairs))
     # A sampler of single numbers counts only: each sample of its iterable dataset is a batch.
     in_order = index_getter is None and (recorded is None or loader.batch_sampler is None)
     return batches if stop is None else _before(batches, stop, in_order=in_order)
@@ -62,29 +64,24 @@ def _before(batches: Iterator[Batch], stop: int, *, in_order: bool) -> Iterator[
             return
 
 
-def _loader_batches(
-    loader: Any,
-    recorded: deque[Any] | None,
-    input_getter: Getter | None,
-    index_getter: Getter | None,
-    pairs: tuple[type, ...],
-) -> Iterator[Batch]:
+def _loader_batches(loader: Any, recorded: deque[Any] | None, reader: Reader) -> Iterator[Batch]:
     start = 0
-    for number, item in enumerate(loader):
-        inputs, labels = split_sample(item, input_getter, pairs)
-        if not isinstance(loader, SimpleDataLoader):
-            inputs = map_leaves(_own_copy, inputs)
-        rows = _count(inputs, recorded)
-        indices = np.arange(start, start + rows)
-        if index_getter is not None:
-            indices = checked_indices(index_getter(item), rows, f"batch {number}")
+    for number, item in enumerate(items_of(loader)):
+        where, known = f"batch {number}", None
+        if reader.index_getter is not None:
+            known = reader.index_getter(item)
         elif recorded is not None:
             if not recorded:
-                raise AlignmentError(_bypassed(loader, f"batch {number} did not come from its sampler"))
+                raise AlignmentError(_bypassed(loader, f"{where} did not come from its sampler"))
             chosen = recorded.popleft()
             _check_chosen(chosen, number, loader)
-            if not _in_order_of_arrival(chosen):
-                indices = checked_indices(chosen, rows, f"batch {number}")
+            known = None if _in_order_of_arrival(chosen) else chosen
+        size = None if known is None else np.size(known)
+        inputs, labels = reader.split_batch(item, size)
+        if not isinstance(loader, SimpleDataLoader):
+            inputs = map_leaves(_own_copy, inputs)
+        rows = rows_of_batch(inputs, labels, size)
+        indices = np.arange(start, start + rows) if known is None else checked_indices(known, rows, where)
         yield Batch(indices, inputs, label_columns(labels))
         start += rows
     if recorded and not _in_order_of_arrival(recorded[0]):
@@ -101,13 +98,6 @@ def _bypassed(loader: Any, what: str) -> str:
         f"{type(loader).__name__}: {what}, so its rows have no index; pass the dataset or a loader that follows its "
         "sampler, or let the samples carry their index and set index_getter"
     )
-
-
-def _count(inputs: Any, recorded: deque[Any] | None) -> int:
-    # Samples that do not stack come as a list, whose arrays may share a length of their own.
-    if isinstance(inputs, list) and recorded and isinstance(recorded[0], list) and len(inputs) == len(recorded[0]):
-        return len(inputs)
-    return count_rows(inputs)
 
 
 def _in_order_of_arrival(chosen: Any) -> bool:

@@ -9,13 +9,32 @@ import numpy as np
 from probly.data_generator.toolkit.tables import array_of_column, is_column, is_table, take_table_rows
 
 
+class Samples(list[Any]):
+    """One entry per row: the inputs of a batch that are no array, such as texts, or arrays of different shapes.
+
+    A list of its own kind, because a plain one may as well hold a few arrays that have a row per sample each.
+    """
+
+
 def is_array(value: Any) -> bool:
     """Return whether a value looks like an array of any framework with at least one axis."""
     if isinstance(value, np.ndarray):
         return value.ndim >= 1
     if is_table(value):
         return True
-    return hasattr(value, "dtype") and hasattr(value, "__getitem__") and len(getattr(value, "shape", ())) >= 1
+    return hasattr(value, "dtype") and hasattr(value, "__getitem__") and len(_shape(value)) >= 1
+
+
+def _shape(value: Any) -> Any:
+    try:
+        return getattr(value, "shape", ())
+    except Exception:  # noqa: BLE001  # arrays whose rows have different lengths may have none to tell
+        return ()
+
+
+def _is_whole(value: tuple[Any, ...]) -> bool:
+    """Return whether a tuple is one object of a framework, such as a packed sequence, which moves itself."""
+    return hasattr(value, "_fields") and hasattr(value, "to")
 
 
 def map_leaves(function: Callable[[Any], Any], nest: Any) -> Any:
@@ -30,6 +49,8 @@ def map_leaves(function: Callable[[Any], Any], nest: Any) -> Any:
     if isinstance(nest, Mapping):
         return _like_mapping(nest, {key: map_leaves(function, value) for key, value in nest.items()})
     if isinstance(nest, tuple) and hasattr(nest, "_fields"):
+        if _is_whole(nest):
+            return function(nest)
         return type(nest)(*(map_leaves(function, value) for value in nest))
     if isinstance(nest, list | tuple):
         return type(nest)(map_leaves(function, value) for value in nest)
@@ -52,11 +73,27 @@ def leaves(nest: Any) -> Iterator[Any]:
         return
     if isinstance(nest, Mapping):
         nest = nest.values()
-    elif not isinstance(nest, list | tuple):
+    elif not isinstance(nest, list | tuple) or (isinstance(nest, tuple) and _is_whole(nest)):
         yield nest
         return
     for value in nest:
         yield from leaves(value)
+
+
+def as_lists(nest: Any) -> Any:
+    """Return a nest with plain lists in place of ``Samples``, for models that ask for the very type.
+
+    Examples:
+        >>> type(as_lists(Samples(["a", "b"])))
+        <class 'list'>
+    """
+    if isinstance(nest, Samples):
+        return list(nest)
+    if isinstance(nest, Mapping):
+        return _like_mapping(nest, {key: as_lists(value) for key, value in nest.items()})
+    if type(nest) in (list, tuple):
+        return type(nest)(as_lists(value) for value in nest)
+    return nest
 
 
 def common_rows(nest: Any) -> int | None:
@@ -66,52 +103,94 @@ def common_rows(nest: Any) -> int | None:
         >>> common_rows((np.zeros((5, 2)), np.zeros(5)))
         5
     """
-    counts = {int(leaf.shape[0]) if is_array(leaf) else None for leaf in leaves(nest)}
+    counts = set(_counts(nest))
     return counts.pop() if len(counts) == 1 else None
 
 
-def columns(dataset: Any) -> Any:
-    """Return a dataset that is given as arrays, with lists in a tuple made arrays, or None if it holds samples.
+def _counts(nest: Any) -> Iterator[int | None]:
+    if isinstance(nest, Samples):
+        yield len(nest)
+    elif isinstance(nest, Mapping):
+        for value in nest.values():
+            yield from _counts(value)
+    elif isinstance(nest, list | tuple) and not (isinstance(nest, tuple) and _is_whole(nest)):
+        for value in nest:
+            yield from _counts(value)
+    else:
+        rows = _shape(nest)[0] if is_array(nest) else None
+        yield None if rows is None else int(rows)
 
-    A tuple is always (inputs, labels, ...), a list always a sequence of samples.
+
+def columns(dataset: Any) -> Any:
+    """Return a dataset that is given as columns, with lists among them made arrays, or None if it holds samples.
+
+    A tuple is always (inputs, labels), a mapping has a column per name, a list is always a sequence of samples. Lists
+    in them that are no arrays of numbers (texts, lists of different lengths) become ``Samples``.
 
     Raises:
-        TypeError: A tuple holds something else than arrays with the same number of rows.
+        TypeError: A tuple holds something else than columns, or their numbers of rows differ.
 
     Examples:
         >>> columns((np.zeros((2, 3)), [0, 1]))[1]
         array([0, 1])
+        >>> columns({"text": ["a", "a longer one"], "size": [1, 12]})["text"]
+        ['a', 'a longer one']
         >>> columns([("sample", 0)]) is None
         True
     """
+    if isinstance(dataset, Mapping):
+        return _named_columns(dataset)
     if not isinstance(dataset, tuple):
-        if isinstance(dataset, Mapping):
-            return dataset if common_rows(dataset) is not None else None
         if is_column(dataset):
             return array_of_column(dataset)
         return dataset if is_array(dataset) else None
-    arrays = tuple(map(_array_of_part, dataset))
+    arrays = tuple(map(_column_of_part, dataset))
     if common_rows(arrays) is None:
-        parts = [tuple(part.shape) if is_array(part) else type(part).__name__ for part in arrays]
         message = (
             "a tuple is read as (inputs, labels): expected arrays with the same number of rows, "
-            f"got {parts}; pass a list for a sequence of samples"
+            f"got {list(map(_described, arrays))}; pass a list for a sequence of samples"
         )
         raise TypeError(message)
     return arrays
 
 
-def _array_of_part(part: Any) -> Any:
+def _named_columns(dataset: Mapping[Any, Any]) -> Mapping[Any, Any] | None:
+    found = {name: _column_of_part(part) for name, part in dataset.items()}
+    rows = {name: common_rows(part) for name, part in found.items()}
+    if not rows or None in rows.values():
+        return None
+    if len(set(rows.values())) > 1:
+        message = f"a mapping is read as columns: expected the same number of rows in each, got {rows}"
+        raise TypeError(message)
+    return _like_mapping(dataset, found)
+
+
+def _described(part: Any) -> Any:
+    if isinstance(part, Samples):
+        return f"list of {len(part)}"
+    return tuple(_shape(part)) if is_array(part) else type(part).__name__
+
+
+def _column_of_part(part: Any) -> Any:
     if is_column(part):
         return array_of_column(part)
-    return _array_of_list(part) if isinstance(part, list) else part
-
-
-def _array_of_list(values: list[Any]) -> Any:
+    if type(part) is not list:
+        return part
+    if part and isinstance(part[0], str | bytes):  # an array would take the memory of the longest for each
+        return Samples(part)
     try:
-        return np.asarray(values)
+        # Text in lists stays objects for the same reason, and numbers beside it stay numbers.
+        array = np.array(part, object if _begins_with_text(part) else None)
+        array = np.array(part, object) if array.dtype.kind in "US" else array
     except ValueError:  # lists of different lengths
-        return values
+        return Samples(part)
+    return array if array.dtype.kind != "O" or array.ndim > 1 else Samples(part)
+
+
+def _begins_with_text(values: Any) -> bool:
+    while isinstance(values, list | tuple) and values:
+        values = values[0]
+    return isinstance(values, str | bytes)
 
 
 def count_rows(nest: Any) -> int:
@@ -142,18 +221,38 @@ def take_rows(nest: Any, rows: Any, total: int | None = None) -> Any:
         >>> take_rows([np.zeros((4, 1)), np.zeros((4, 2)), np.zeros((4, 3))], slice(0, 1), total=3)[0].shape
         (4, 1)
     """
-    if isinstance(nest, list) and (common_rows(nest) is None or (total == len(nest) != common_rows(nest))):
-        return nest[rows] if isinstance(rows, slice) else [nest[row] for row in rows]
     # A batch that is wanted whole need not be cut.
     if isinstance(rows, slice) and rows == slice(0, total):
         return nest
-    return map_leaves(lambda leaf: take_table_rows(leaf, rows) if is_table(leaf) else leaf[rows], nest)
+    found = None if total is None or isinstance(nest, Samples) else common_rows(nest)
+    if isinstance(nest, list) and (common_rows(nest) is None or (total == len(nest) != found)):
+        return _taken(Samples(nest), rows)
+    if total not in (None, found) and not isinstance(nest, Samples):
+        message = (
+            f"the inputs of these {total} rows have no common first axis, so that the batch cannot be cut; "
+            "choose a smaller batch_size"
+        )
+        raise TypeError(message)
+    return _taken(nest, rows)
+
+
+def _taken(nest: Any, rows: Any) -> Any:
+    if isinstance(nest, Samples):
+        if isinstance(rows, slice):
+            return Samples(nest[rows])
+        return nest[rows] if np.ndim(rows) == 0 else Samples(nest[row] for row in rows)
+    if isinstance(nest, Mapping):
+        return _like_mapping(nest, {key: _taken(value, rows) for key, value in nest.items()})
+    if isinstance(nest, list | tuple):
+        parts = [_taken(value, rows) for value in nest]
+        return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)
+    return take_table_rows(nest, rows) if is_table(nest) else nest[rows]
 
 
 def collate(samples: Sequence[Any]) -> Any:
     """Stack samples to a batch: arrays and numbers to one array, tuples and mappings by their parts.
 
-    Samples that do not stack (other shapes, other objects) come back as a list.
+    Samples that do not stack (texts, other shapes, other objects) come back as a list, a ``Samples``.
 
     Raises:
         ValueError: Samples of mappings or tuples do not all have the same parts.
@@ -173,13 +272,15 @@ def collate(samples: Sequence[Any]) -> Any:
         return type(first)(*columns) if hasattr(first, "_fields") else tuple(columns)
     if type(first) in (int, float, bool) and len(set(map(type, samples))) == 1:
         numbers = np.asarray(samples)
-        return list(samples) if numbers.dtype == object else numbers
+        return Samples(samples) if numbers.dtype == object else numbers
+    if isinstance(first, str | bytes):
+        return Samples(samples)
     try:
         arrays = [np.asarray(sample) for sample in samples]
     except ValueError:  # NumPy's answer to lists of different lengths
-        return list(samples)
+        return Samples(samples)
     stacks = arrays[0].dtype != object and all(array.shape == arrays[0].shape for array in arrays)
-    return np.stack(arrays) if stacks else list(samples)
+    return np.stack(arrays) if stacks else Samples(samples)
 
 
 def check_keys(samples: Sequence[Any]) -> None:
@@ -210,6 +311,8 @@ def collate_labels(labels: Sequence[Any]) -> Any:
         >>> collate_labels([{"box": 1}, None])
         [{'box': 1}, None]
     """
+    if labels and any(all(isinstance(label, kind) for label in labels) for kind in (str, bytes)):
+        return np.asarray(labels)  # short, unlike the texts that are inputs
     try:
         return collate(labels)
     except (TypeError, ValueError):

@@ -1,6 +1,6 @@
-"""Samples and batches: which part is the input, which the label, and which dataset index each row has."""
+"""Batches and the dataset indices of their rows."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -10,8 +10,6 @@ from probly.data_generator.errors import AlignmentError
 from probly.data_generator.toolkit.nests import columns, common_rows
 
 Indices = npt.NDArray[np.int64]
-Getter = Callable[[Any], Any]
-
 
 LABELS: Final = "labels"
 """The name of the column that holds labels."""
@@ -81,6 +79,25 @@ def announced_length(dataset: Any) -> int | None:
         return None
 
 
+def items_of(source: Any) -> Iterator[Any]:
+    """Return an iterator over what an object holds: its own, or its items by number up to its length.
+
+    Python's way for objects without ``__iter__`` is to ask for items until the first IndexError, which may be a mistake
+    in the user's code, and which slices never raise.
+
+    Raises:
+        TypeError: It can be asked for items, and has no length.
+    """
+    if hasattr(source, "__iter__") or not hasattr(source, "__getitem__"):
+        return iter(source)
+    if not hasattr(source, "__len__"):
+        message = (
+            f"a {type(source).__name__} has neither __iter__ nor __len__, so its end is not known; give it __len__"
+        )
+        raise TypeError(message)
+    return (source[number] for number in range(len(source)))
+
+
 def rows_before(stop: int | None, rows: int) -> int:
     """Return where to end among so many rows.
 
@@ -101,37 +118,6 @@ def check_batch_size(batch_size: int) -> int:
         message = f"batch_size: expected an integer of at least 1, got {batch_size!r}"
         raise ValueError(message)
     return int(batch_size)
-
-
-def split_sample(sample: Any, input_getter: Getter | None = None, pairs: tuple[type, ...] = (tuple,)) -> Any:
-    """Return (input, label) of a sample or a batch; the label is None where there is none.
-
-    Args:
-        sample: ``(input, label, ...)``, or an input alone.
-        input_getter: Picks the input; by default the first element if ``sample`` is one of ``pairs``, else all of it.
-        pairs: The types that hold an input and a label.
-
-    Examples:
-        >>> split_sample(("image", 3))
-        ('image', 3)
-        >>> split_sample({"image": 1, "target": 2}, lambda sample: sample["image"])
-        (1, None)
-    """
-    pair: Any = sample if isinstance(sample, pairs) else ()
-    label = pair[1] if len(pair) > 1 else None
-    if input_getter is not None:
-        return input_getter(sample), label
-    return (pair[0] if len(pair) else sample), label
-
-
-def prepares_batch_inp(sample: Any, input_getter: Getter | None = None) -> Any:
-    """Return the model's input of a sample or a batch.
-
-    Examples:
-        >>> prepares_batch_inp(("image", 3))
-        'image'
-    """
-    return split_sample(sample, input_getter)[0]
 
 
 def fetch(dataset: Any, indices: Iterable[int]) -> list[Any]:
