@@ -41,9 +41,12 @@ def iterate_batches(
 ) -> Iterator[Batch]:
     """Iterate over a tf.data.Dataset, a Keras PyDataset, tensors or NumPy arrays."""
     from probly_data_generator_tensorflow.data import tf_batches
+    from probly_data_generator_tensorflow.state import check_start, held
 
     shapes = model.input_shapes
-    return tf_batches(dataset, batch_size, input_getter, index_getter, batched, shapes, start, stop, label_getter)
+    check_start(model.module, start)
+    batches = tf_batches(dataset, batch_size, input_getter, index_getter, batched, shapes, start, stop, label_getter)
+    return held(model.step.kept, model.variables, batches)
 
 
 @hookimpl

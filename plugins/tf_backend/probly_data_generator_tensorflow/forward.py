@@ -1,5 +1,6 @@
 """Calling the model: as one compiled graph, on one device or on a strategy's replicas."""
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ import tensorflow as tf
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.toolkit.nests import count_rows, leaves, map_leaves
 from probly.data_generator.toolkit.outputs import call_padded, cut_rows, pick_scores
+from probly_data_generator_tensorflow.state import Kept, stateful_layer
 
 
 class Step:
@@ -41,6 +43,7 @@ class Step:
             self._run, autograph=False, reduce_retracing=True, jit_compile=True if xla else None
         )
         self._traced: set[Any] = set()
+        self.kept = Kept()
 
     def __call__(self, inputs: Any, batch_size: int | None) -> Any:
         """Return the model's own outputs for a batch; of a padded one, the scores in them.
@@ -52,16 +55,41 @@ class Step:
         if self.strategy is not None:
             return self._on_replicas(self.strategy, inputs, batch_size)
         with tf.device(self.device):
+            fixed = self._fixed_rows
+            if fixed is not None:
+                return self._in_fixed_rows(inputs, fixed, whole=batch_size is None)
             if self.xla and batch_size is not None:
                 return call_padded(self._call, inputs, batch_size, _repeat_last_row)
             return self._call(inputs)
 
+    @functools.cached_property
+    def _fixed_rows(self) -> int | None:
+        """The rows of every batch of a Keras model with stateful layers, which have a state for each of them."""
+        if stateful_layer(self.module) is None:
+            return None
+        inputs = getattr(self.module, "inputs", None)
+        sizes = {tensor.shape[0] for tensor in inputs} if isinstance(inputs, list | tuple) else set()
+        return sizes.pop() if len(sizes) == 1 else None
+
+    def _in_fixed_rows(self, inputs: Any, fixed: int, *, whole: bool) -> Any:
+        """Call a model with stateful layers, which is built for batches of one size."""
+        rows = count_rows(inputs)
+        if rows > fixed:
+            message = f"the model was built for batches of {fixed} rows, this one has {rows}; set batch_size={fixed}"
+            raise ValueError(message)
+        if not whole:
+            return call_padded(self._call, inputs, fixed, _repeat_last_row)
+        outputs = self._call(map_leaves(lambda leaf: _repeat_last_row(leaf, fixed - rows), inputs))
+        return tf.nest.map_structure(lambda leaf: cut_rows(leaf, fixed, rows) if tf.is_tensor(leaf) else leaf, outputs)
+
     def _call(self, inputs: Any) -> Any:
         # Keras's way to say so, compile(run_eagerly=True), serves for any callable.
         if self.eager or getattr(self.module, "run_eagerly", False) is True or tf.config.functions_run_eagerly():
+            self.kept.written = True
             return self._run(inputs)
         # Samples that are no tensors would be compiled in as constants, once per batch.
         if not all(map(_is_traceable, leaves(inputs))):
+            self.kept.written = True
             return self._run(inputs)
         # A graph is made for any number of rows, before the first batch that needs it: what goes wrong while a model
         # meets symbolic tensors is then no failure of the computation.
@@ -69,7 +97,7 @@ class Step:
         kind = tuple(tf.nest.flatten(specs))
         if kind not in self._traced:
             try:
-                self.compiled.get_concrete_function(specs)
+                self.kept.trace(self.compiled.get_concrete_function(specs).graph)
             except Exception as error:  # noqa: BLE001  # a model may fail in any way there
                 return self._run_eagerly(inputs, error)
             self._traced.add(kind)
@@ -79,6 +107,7 @@ class Step:
         return self.function(inputs) if self.strategy is None else self.strategy.run(self.function, args=(inputs,))
 
     def _run_eagerly(self, inputs: Any, failure: Exception) -> Any:
+        self.kept.written = True
         outputs = self._run(inputs)  # a model that is broken, too, says so here more clearly
         self.eager = True
         reason = (str(failure).strip() or "no message").splitlines()[0]

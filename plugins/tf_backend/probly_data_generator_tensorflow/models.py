@@ -15,6 +15,7 @@ from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly_data_generator_tensorflow.devices import resolve_device, short_name
 from probly_data_generator_tensorflow.files import Shapes, keras_model, saved_model
 from probly_data_generator_tensorflow.forward import Step
+from probly_data_generator_tensorflow.state import states_of
 
 # A generator loads its live model again when it runs once more, by then outside the scope that it was made in.
 _SCOPES: WeakKeyDictionary[Any, tf.distribute.Strategy] = WeakKeyDictionary()
@@ -58,6 +59,11 @@ class TensorFlowModel:
         self.device = device if strategy is None else ",".join(map(short_name, strategy.extended.worker_devices))
         self.options = {"xla": True} if xla else {}
         self.step = Step(function, module, device, strategy, xla=xla)
+
+    @property
+    def variables(self) -> list[Any]:
+        """What a model may write to, as far as it is seen; those of a plain function are in its graph."""
+        return [*variables_of(self.module), *states_of(self.module)]
 
     @property
     def input_shapes(self) -> Shapes:

@@ -43,10 +43,12 @@ def iterate_batches(
 ) -> Iterator[Batch]:
     """Iterate over a Dataset, an IterableDataset, a DataLoader, tensors or NumPy arrays."""
     from probly_data_generator_torch.data import torch_batches
+    from probly_data_generator_torch.state import held
 
-    return torch_batches(
+    batches = torch_batches(
         dataset, batch_size, input_getter, index_getter, batched, start, stop, model.num_workers, label_getter
     )
+    return held(model.parts, batches)
 
 
 @hookimpl

@@ -30,6 +30,7 @@ class TorchModel:
         autocast: The dtype that the model's own operations choose, or None.
         num_workers: The processes that fetch the samples of a dataset that is no loader.
         channels: The order of a picture's axes, for the command line.
+        parts: The modules in ``module``, which take longer to list than a small model's batch.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class TorchModel:
         self.num_workers = 0
         self.is_keras = any(kind.__module__.partition(".")[0] == "keras" for kind in type(function).__mro__)
         self.channels = "last" if self.is_keras else "first"
-        self._parts = [] if module is None else list(module.modules())
+        self.parts = [] if module is None else list(module.modules())
 
     def is_current(self) -> bool:
         """Return whether a copy still has the weights of the live model."""
@@ -76,7 +77,7 @@ class TorchModel:
     def _evaluating(self) -> contextlib.AbstractContextManager[None]:
         if self.module is None or self.sizes is not None:
             return contextlib.nullcontext()
-        return evaluating(self.module, self._parts)
+        return evaluating(self.module, self.parts)
 
     def _casting(self) -> contextlib.AbstractContextManager[Any]:
         # One that is "disabled" would switch off the one that the user has entered.

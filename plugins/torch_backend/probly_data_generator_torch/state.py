@@ -1,0 +1,189 @@
+"""What a module keeps from batch to batch, such as a hidden state: each run begins with the same, and gives it back."""
+
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import torch
+
+from probly.data_generator.toolkit.samples import Batch, Batches
+
+_LARGEST: Final = 2**24
+"""The numbers of a tensor of which a run makes no copy: weights of one's own kind, memory banks."""
+_INTERNAL: Final = frozenset(vars(torch.nn.Module()))
+
+
+class _Kept:
+    """What one module holds beside its weights, before a run.
+
+    Values are kept as they are, tensors that may be written to as copies, lists and dicts of tensors by their parts.
+    """
+
+    def __init__(self, part: torch.nn.Module) -> None:
+        self.attributes = _attributes(part)
+        self.buffers = _buffers(part)
+        self.parts = {name: value.copy() for name, value in self.attributes.items() if isinstance(value, list | dict)}
+        found = [*_tensors(list(self.attributes.values())), *_tensors(list(self.buffers.values())), *_own(part)]
+        self.tensors = [(tensor, _version(tensor), _copy(tensor)) for tensor in found]
+
+    def give_back(self, part: torch.nn.Module) -> str | None:
+        """Put everything back if a tensor is another one now; return what could not be, or None.
+
+        Numbers and the like only go with it: one that counts calls may well be read after the run.
+        """
+        now, buffers = _attributes(part), _buffers(part)
+        written = [one for one in self.tensors if _version(one[0]) != one[1]]
+        in_parts = [name for name, before in self.parts.items() if _same_size_but_other(before, now.get(name))]
+        others = {name for name in now.keys() | self.attributes if now.get(name) is not self.attributes.get(name)}
+        state = {name for name in others if _holds_tensors(now.get(name)) or _holds_tensors(self.attributes.get(name))}
+        rebound = buffers.keys() != self.buffers.keys() or any(buffers[n] is not self.buffers[n] for n in buffers)
+        if not (written or in_parts or state or rebound):
+            return None
+        for name in others:
+            if name in self.attributes:
+                _set(part, name, self.attributes[name])
+            elif name in state:
+                del vars(part)[name]
+        if rebound:
+            part._buffers.clear()  # noqa: SLF001
+            part._buffers.update(self.buffers)  # noqa: SLF001
+        for name in in_parts:
+            _refill(self.attributes[name], self.parts[name])
+        with torch.no_grad():
+            for tensor, _, copied in written:
+                if copied is not None:
+                    tensor.copy_(copied)
+        large = [tensor for tensor, _, copied in written if copied is None]
+        if not large:
+            return None
+        return f"{type(part).__name__} wrote to a tensor of the shape {tuple(large[0].shape)}, too large for a copy"
+
+
+def _attributes(part: torch.nn.Module) -> dict[str, Any]:
+    if isinstance(part, torch.jit.ScriptModule):  # its attributes, buffers among them, are not in its __dict__
+        names = getattr(getattr(part, "_concrete_type", None), "get_attributes", dict)()
+        return {name: getattr(part, name) for name in names if name not in _INTERNAL}
+    return {name: value for name, value in vars(part).items() if name not in _INTERNAL}
+
+
+def _set(part: torch.nn.Module, name: str, value: Any) -> None:
+    if isinstance(part, torch.jit.ScriptModule):
+        setattr(part, name, value)
+    else:
+        vars(part)[name] = value  # __setattr__ of a module sorts what it gets
+
+
+def _buffers(part: torch.nn.Module) -> dict[str, torch.Tensor | None]:
+    # named_buffers() leaves out those that are None.
+    return {} if isinstance(part, torch.jit.ScriptModule) else dict(part._buffers)  # noqa: SLF001
+
+
+def _tensors(value: Any, depth: int = 3) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, list | tuple | dict) and depth:
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(inner, depth - 1)
+
+
+def _holds_tensors(value: Any) -> bool:
+    return next(_tensors(value), None) is not None
+
+
+def _own(part: torch.nn.Module) -> Iterable[torch.Tensor]:
+    """Return the tensors of a Keras layer that are not trained: its states are parameters for torch."""
+    variables = getattr(part, "_non_trainable_variables", None)
+    if not any(kind.__module__.partition(".")[0] == "keras" for kind in type(part).__mro__) or not variables:
+        return ()
+    return [variable.value for variable in variables if isinstance(variable.value, torch.Tensor)]
+
+
+def _version(tensor: torch.Tensor) -> int:
+    """Return a number that grows when a tensor is written to; one made in inference mode has none."""
+    return -1 if tensor.is_inference() else tensor._version  # noqa: SLF001  # torch has no public name for it
+
+
+def _copy(tensor: torch.Tensor) -> torch.Tensor | None:
+    return None if tensor.numel() > _LARGEST else tensor.detach().clone()
+
+
+def _same_size_but_other(before: Any, now: Any) -> bool:
+    """Return whether other tensors are in a list or dict than before; one that only grows collects, it is no state."""
+    if type(now) is not type(before) or len(now) != len(before) or not _holds_tensors([before, now]):
+        return False
+    pairs = zip(before.items(), now.items(), strict=True) if isinstance(before, dict) else [(before, now)]
+    return any(old is not new for one, two in pairs for old, new in zip(one, two, strict=True))
+
+
+def _refill(container: Any, parts: Any) -> None:
+    container.clear()
+    if isinstance(container, Mapping):
+        container.update(parts)
+    else:
+        container.extend(parts)
+
+
+# Generators in several threads may share a model: the first run inside a module remembers, the last one gives back.
+_KEPT: dict[torch.nn.Module, tuple[int, _Kept]] = {}
+_LOCK = threading.Lock()
+
+
+def begin(parts: Iterable[torch.nn.Module]) -> list[torch.nn.Module]:
+    """Remember what the parts of a model keep, and return those that were looked at; torch's own layers keep nothing.
+
+    Args:
+        parts: ``list(module.modules())``.
+    """
+    looked_at = [part for part in parts if not _is_stateless(part)]
+    with _LOCK:
+        for part in looked_at:
+            runs, kept = _KEPT.get(part) or (0, _Kept(part))
+            _KEPT[part] = runs + 1, kept
+    return looked_at
+
+
+def end(parts: Iterable[torch.nn.Module]) -> None:
+    """Give back what ``begin`` remembered, after the last run that is inside a part.
+
+    Warns:
+        UserWarning: Something could not be given back, such as a tensor that is too large for a copy.
+    """
+    lost = None
+    with _LOCK:
+        for part in parts:
+            runs, kept = _KEPT.pop(part)
+            if runs > 1:
+                _KEPT[part] = runs - 1, kept
+            else:
+                try:
+                    lost = kept.give_back(part) or lost
+                except Exception as error:  # noqa: BLE001  # a run may end because the device does; its error tells more
+                    lost = f"{type(error).__name__}: {error}"
+    if lost is not None:
+        warnings.warn(f"the state of the model could not be given back: {lost}", stacklevel=2)
+
+
+def _is_stateless(part: torch.nn.Module) -> bool:
+    return type(part).__module__.startswith("torch.nn.modules.")
+
+
+def held(parts: list[torch.nn.Module], batches: Batches) -> Batches:
+    """Return the batches of a run, while which a model may keep what it likes.
+
+    Args:
+        parts: ``list(module.modules())``.
+        batches: What the model will be called with; closing them ends the run.
+    """
+    return Batches(_held(parts, batches), batches.length)
+
+
+def _held(parts: list[torch.nn.Module], batches: Batches) -> Iterator[Batch]:
+    looked_at = begin(parts)
+    try:
+        yield from batches
+    finally:
+        try:
+            batches.close()
+        finally:
+            end(looked_at)
