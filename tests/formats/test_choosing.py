@@ -157,6 +157,10 @@ def test_a_format_that_cannot_be_imported_or_is_claimed_twice(tmp_path, offered)
         BrokenBackendError, match=r"format \.lines \(stranger 1\.0\) is installed but broken: SyntaxError"
     ):
         load(tmp_path / "a.lines")
+    offered["lines"] = [info("lines", lambda: SimpleNamespace(read=load))]
+    for action in (load, lambda path: save(path, SMALL)):
+        with pytest.raises(BrokenBackendError, match="installed but broken: TypeError: it lacks the function write"):
+            action(tmp_path / "a.lines")
     offered["lines"] = [info("lines", fail), info("lines", fail, "neighbour")]
     with pytest.raises(AmbiguousBackendError, match=r"claimed by neighbour 1\.0 and stranger 1\.0; uninstall one"):
         load(tmp_path / "a.lines")

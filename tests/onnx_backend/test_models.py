@@ -85,6 +85,7 @@ def test_loading_imports_neither_onnxruntime_nor_onnx_and_recognizes_nothing_wro
         "import probly_data_generator_onnx.backend as backend\n"
         "import pathlib\n"
         "assert backend.recognizes(pathlib.Path('net.onnx')) is True\n"
+        "assert backend.recognizes(pathlib.Path('NET.ONNX')) is True\n"
         "for source in (lambda batch: batch, b'', 'net.onnx', pathlib.Path('net.pt2')):\n"
         "    assert backend.recognizes(source) is False, source\n"
         "print([name for name in ('onnxruntime', 'onnx', 'ml_dtypes') if name in sys.modules])\n"

@@ -132,6 +132,7 @@ def test_estimators_and_files_of_skops_are_recognized():
     assert recognizes(source=make_pipeline(FunctionTransformer(), GaussianNB())) is Pipeline
     assert recognizes(source=Identity()) is ClassifierMixin
     assert recognizes(source=Path("model.skops")) is True
+    assert recognizes(source=Path("MODEL.SKOPS")) is True
     impostor = type("BaseEstimator", (), {"__module__": "mine"})
     others = [impostor(), GaussianNB().predict_proba, LogisticRegression, lambda batch: batch, "model.skops", None]
     for source in (*others, Path("model.pkl"), Path("model.joblib"), Path("skops")):

@@ -60,7 +60,7 @@ def weight_digest(model: "OnnxModel") -> str:
 def recognizes(source: Any) -> Any:
     """Claim sessions of ONNX Runtime, models of the onnx package, and ``.onnx`` files."""
     if isinstance(source, Path):
-        return source.suffix == ".onnx"
+        return source.suffix.lower() == ".onnx"
     return class_from(source, "onnxruntime", "onnx") or False
 
 

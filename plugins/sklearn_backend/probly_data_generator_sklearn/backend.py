@@ -57,7 +57,7 @@ def posterior_params(model: "SklearnModel") -> dict[str, dict[str, Any]]:
 @hookimpl
 def recognizes(source: Any) -> Any:
     """Claim what derives from a class of scikit-learn's own, and files of skops."""
-    return source.suffix == ".skops" if isinstance(source, Path) else class_from(source, "sklearn") or False
+    return source.suffix.lower() == ".skops" if isinstance(source, Path) else class_from(source, "sklearn") or False
 
 
 @hookimpl

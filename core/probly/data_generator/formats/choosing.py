@@ -30,7 +30,7 @@ def format_of(path: str | PathLike[str]) -> Any:
         ValueError: The suffix names no format.
         NotInstalledError: The format is one of ours, and its distribution is not installed.
         AmbiguousBackendError: Two distributions claim the suffix.
-        BrokenBackendError: The format is installed, but cannot be imported.
+        BrokenBackendError: The format is installed, but cannot be imported, or does not read and write.
     """
     found = _find(Path(path))
     if found is None:
@@ -50,7 +50,12 @@ def _find(path: Path) -> Any:
         return None
     info = single_claim(name, installed, ("format", "format"))
     with blaming(info, f"format {suffix}"):
-        return info.entry_point.load()
+        found = info.entry_point.load()
+        lacking = [name for name in ("read", "write") if not callable(getattr(found, name, None))]
+        if lacking:
+            message = f"it lacks the function {' and '.join(lacking)}; see probly.data_generator.formats.contract"
+            raise TypeError(message)
+        return found
 
 
 class InstalledFormats(Mapping[str, Any]):
