@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-import click
-
 from probly.data_generator.labels import class_indices
+from probly_data_generator_command_line.printing import say
 
 if TYPE_CHECKING:
     from probly.data_generator.store import Store
@@ -13,11 +12,11 @@ if TYPE_CHECKING:
 def notice(store: "Store", data: str) -> None:
     """Print a line if a store has no rows, and one if its labels are none of its classes."""
     if not len(store):
-        click.echo(f"Warning: {data} has no samples, so the store has no rows", err=True)
+        say(f"Warning: {data} has no samples, so the store has no rows", err=True)
         return
     problem = labels_problem(store)
     if problem is not None:
-        click.echo(
+        say(
             f"Warning: the labels are kept, but not all of them are among the {store.num_classes} classes: {problem}",
             err=True,
         )

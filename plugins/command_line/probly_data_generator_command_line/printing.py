@@ -1,7 +1,12 @@
-"""What commands print: lines for people, or one JSON object for scripts."""
+"""What commands print: lines for people, or one JSON object for scripts.
+
+Names, labels, keys and metadata come from files of strangers. All that we print passes ``say``, which leaves no
+character in it that a terminal would obey.
+"""
 
 import contextlib
 import json
+import re
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -9,14 +14,33 @@ from typing import Any
 import click
 import numpy as np
 
+# Controls of ASCII and of ISO 6429, line and paragraph separators, what turns the direction of writing around, and
+# halves of characters, which cannot be encoded.
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def escaped(text: str) -> str:
+    r"""Return a text of one line in which characters that a terminal obeys are written as JSON writes them.
+
+    Examples:
+        >>> print(escaped("cat" + chr(27) + "[2J" + chr(10) + "dog"))
+        cat\u001b[2J\u000adog
+    """
+    return CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """Print a line, on standard error with ``err``."""
+    click.echo(escaped(line), err=err)
+
 
 def emit(result: Mapping[str, Any], lines: Iterable[str], as_json: bool) -> None:
     """Print a result as one JSON object, or as lines."""
     if as_json:
-        click.echo(json.dumps(result, ensure_ascii=False, allow_nan=False, default=_simple))
+        say(json.dumps(result, ensure_ascii=False, allow_nan=False, default=_simple))
         return
     for line in lines:
-        click.echo(line)
+        say(line)
 
 
 def apart(as_json: bool) -> contextlib.AbstractContextManager[Any]:
@@ -37,7 +61,7 @@ def named(pairs: Mapping[str, Any]) -> list[str]:
         >>> named({"rows": 3, "class names": "cat, dog", "labels": None})
         ['  rows         3', '  class names  cat, dog']
     """
-    shown = {name: value for name, value in pairs.items() if value not in (None, "", [], {})}
+    shown = {escaped(name): value for name, value in pairs.items() if value not in (None, "", [], {})}
     width = max(map(len, shown), default=0)
     return [f"  {name:<{width}}  {value}" for name, value in shown.items()]
 
@@ -49,6 +73,7 @@ def table(rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)) -> lis
         >>> table([["class", "mean"], ["cat", "0.5"]])
         ['  class  mean', '  cat     0.5']
     """
+    rows = [[escaped(cell) for cell in row] for row in rows]
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     lines = []
     for row in rows:

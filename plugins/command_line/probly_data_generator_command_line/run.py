@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import sys
 import traceback
@@ -25,6 +26,7 @@ from probly_data_generator_command_line.errors import (
 )
 from probly_data_generator_command_line.group import first_order
 from probly_data_generator_command_line.plugins import in_plugin
+from probly_data_generator_command_line.printing import say
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 CORE = Path(data_generator.__file__).parent
@@ -61,18 +63,27 @@ def run(arguments: Sequence[str]) -> int:
     except HiddenError as hidden:
         return _report_hidden(hidden.__cause__, debug="--debug" in arguments)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Stopped.", err=True)
+        say("Stopped.", err=True)
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001  # whatever it is, a user gets a paragraph
         if "--debug" in arguments:
-            traceback.print_exc()
+            _say_traceback(error)
         return _report(error)
+
+
+def _say_lines(text: str) -> None:
+    for line in text.rstrip("\n").split("\n"):
+        say(line, err=True)
+
+
+def _say_traceback(error: BaseException) -> None:
+    _say_lines("".join(traceback.format_exception(error)))
 
 
 def _show_warning(message: Any, category: Any, *_: Any, **__: Any) -> None:
     text = " ".join(str(message).split())
     if category is not DeprecationWarning:
-        click.echo(f"Warning: {text}", err=True)
+        say(f"Warning: {text}", err=True)
 
 
 def _report_exit(ended: SystemExit) -> int:
@@ -80,7 +91,7 @@ def _report_exit(ended: SystemExit) -> int:
     frame = _own_code(ended) or traceback.extract_tb(ended.__traceback__)[-1]
     asked = "" if ended.code is None else f"({ended.code!r})"
     text = f"{frame.filename}, line {frame.lineno}, ended the program: SystemExit{asked}; it has to return or to raise"
-    click.echo(f"Error: {' '.join('; '.join([text, *getattr(ended, '__notes__', ())]).split())}", err=True)
+    say(f"Error: {' '.join('; '.join([text, *getattr(ended, '__notes__', ())]).split())}", err=True)
     return FAILED
 
 
@@ -93,17 +104,19 @@ def _report_hidden(error: BaseException | None, *, debug: bool) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED
     if debug:
-        traceback.print_exception(error)
+        _say_traceback(error)
     return _report(error)
 
 
 def _report(error: Exception) -> int:
     """Print what went wrong and return the exit code."""
     if isinstance(error, click.ClickException) and not isinstance(error, InputError):
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        _say_lines(shown.getvalue())
         return USAGE
     if isinstance(error, StoppedError):
-        click.echo(str(error), err=True)
+        say(str(error), err=True)
         return error.code
     ours = isinstance(error, InputError | BackendError | StoreError | AlignmentError | InvalidOutputError)
     own_code = _own_code(error)
@@ -114,7 +127,7 @@ def _report(error: Exception) -> int:
     if not told:
         frame = own_code or traceback.extract_tb(error.__traceback__)[-1]
         text = f"{text} (raised in {frame.filename}, line {frame.lineno}; --debug shows the traceback)"
-    click.echo(f"Error: {' '.join(text.split())}", err=True)
+    say(f"Error: {' '.join(text.split())}", err=True)
     return USAGE if told and not _disk_failed(error) else FAILED
 
 

@@ -36,7 +36,7 @@ def backends(names: tuple[str, ...], only_names: bool, as_json: bool) -> int:
     chosen = list(names) or sorted({info.name for info in installed.values()})
     reports = [check_backend(name) for name in chosen]
     result: dict[str, Any] = {"backends": [{**asdict(report), "works": not report.problem} for report in reports]}
-    lines = [str(report) for report in reports]
+    lines = [line for report in reports for line in str(report).splitlines()]
     if names:
         result["not_installed"] = {}
     else:

@@ -4,8 +4,6 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import click
-
 from probly.data_generator.errors import StoreError
 from probly.data_generator.generator import FirstOrderDataGenerator
 from probly.data_generator.temperature import Temperature
@@ -19,7 +17,7 @@ from probly_data_generator_command_line.data.settings import Data, DataSettings,
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.notices import notice
 from probly_data_generator_command_line.opening import bytes_text, size_on_disk
-from probly_data_generator_command_line.printing import apart, emit, named, shortened
+from probly_data_generator_command_line.printing import apart, emit, named, say, shortened
 from probly_data_generator_command_line.stores import check_place, is_store_path
 
 if TYPE_CHECKING:
@@ -203,7 +201,7 @@ def _print_start(data: Data, silent: bool) -> None:
         return
     with contextlib.suppress(BrokenPipeError):  # a run continues where nobody reads what it prints
         for line in named(data.description):
-            click.echo(line)
+            say(line)
 
 
 def _result(out: Path, store: "Store", data: Data, before: int) -> dict[str, Any]:

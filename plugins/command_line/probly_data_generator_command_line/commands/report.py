@@ -15,7 +15,7 @@ from probly_data_generator_command_line.data.loading import load_data
 from probly_data_generator_command_line.data.settings import DataSettings
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.opening import open_complete
-from probly_data_generator_command_line.printing import apart, emit
+from probly_data_generator_command_line.printing import apart, emit, say
 from probly_data_generator_command_line.stores import as_store, check_place
 
 
@@ -66,7 +66,7 @@ def report(
         numbers = write_report(out, distributions, second, inputs=inputs, **options)
     lines = [f"{out}: {len(distributions):,} rows", *([] if figures is None else [f"{figures}: its figures"])]
     if numbers["labels"] not in ("used", "none"):
-        click.echo(f"Warning: the labels were not used, so there are no scores: {numbers['labels']}", err=True)
+        say(f"Warning: the labels were not used, so there are no scores: {numbers['labels']}", err=True)
     emit(numbers, lines, as_json)
 
 
@@ -104,7 +104,7 @@ def _compare_arrays(data: str, stored: Any, samples: Any) -> None:
     found = describe_dataset(samples, load_backend(find_backend("numpy")))
     if found.get("type") == "arrays" and _first(found["content"]) != _first(stored["content"]):
         message = "its inputs are not the arrays that the rows were made from; see that their order is the same"
-        click.echo(f"Warning: --data {data}: {message}", err=True)
+        say(f"Warning: --data {data}: {message}", err=True)
 
 
 def _first(content: Any) -> Any:
