@@ -1,6 +1,7 @@
 """What a run says of itself: lines in a log, a bar on a terminal or in a notebook, calls of a function."""
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -263,3 +264,7 @@ def test_the_command_line_writes_lines_to_a_log_and_is_silent_if_asked_to(tmp_pa
     assert json.loads(done.stdout)["rows"] == 100
     done = subprocess.run([*words, "b.fod", "--quiet"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_what_a_function_gets_keeps_its_promised_import_path():
+    assert importlib.import_module("probly.data_generator.progress").Progress is Progress
