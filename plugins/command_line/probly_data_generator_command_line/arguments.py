@@ -13,6 +13,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object for scripts.")
 debug_option = click.option("--debug", is_flag=True, expose_value=False, help="Print the traceback of an error, too.")
 
+limit_option = click.option(
+    "--data-limit",
+    type=click.FloatRange(0, min_open=True),
+    metavar="GB",
+    help="What a compressed file of --data may unpack to.  [default: 100 times its size, at least 0.5]",
+)
+
 
 def file_argument(name: str) -> Callable[[Function], Function]:
     """Return an argument for a store or a file of distributions that must exist."""

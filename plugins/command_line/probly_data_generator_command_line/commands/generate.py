@@ -191,6 +191,7 @@ def _data(options: dict[str, Any], generator: FirstOrderDataGenerator) -> Data:
         options["input_dtype"],
         _columns(options, generator),
         pictures,
+        limit=options["data_limit"],
         feature_names=getattr(generator.loaded_model, "feature_names", None),
     )
     return load_data(options["data"], settings)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from probly_data_generator_command_line.arguments import names, numbers
+from probly_data_generator_command_line.arguments import limit_option, names, numbers
 
 MODEL_OPTIONS = (
     click.option(
@@ -42,6 +42,7 @@ DATA_OPTIONS = (
     click.option("--inputs-key", help="The array or columns of the inputs, separated by commas.  [default: inputs, x]"),
     click.option("--labels-key", help="The array or column of the labels.  [default: labels, label, y]"),
     click.option("--input-dtype", metavar="DTYPE", help="Cast inputs, as to float32.  [default: as they are]"),
+    limit_option,
     click.option("--image-size", type=click.IntRange(1), metavar="N", help="Scale pictures, cut out the centre N x N."),
     click.option("--resize", type=click.IntRange(1), metavar="M", help="Scale the shorter side to M.  [default: N]"),
     click.option(

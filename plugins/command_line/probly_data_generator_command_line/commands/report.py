@@ -10,7 +10,7 @@ from probly.data_generator.discovery.listing import find_backend
 from probly.data_generator.discovery.loading import load_backend
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.run.identity import describe_dataset
-from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
+from probly_data_generator_command_line.arguments import file_argument, json_option, limit_option, subcommand
 from probly_data_generator_command_line.data.loading import load_data
 from probly_data_generator_command_line.data.settings import DataSettings
 from probly_data_generator_command_line.errors import InputError
@@ -31,6 +31,7 @@ from probly_data_generator_command_line.stores import as_store, check_place
 )
 @click.option("--data", help="What FILE was generated from, for the pictures of its samples; see `generate`.")
 @click.option("--inputs-key", help="See `generate`.")
+@limit_option
 @click.option(
     "--figures",
     type=click.Path(path_type=Path),
@@ -59,10 +60,11 @@ def report(
     if out.is_file() and not is_report(out):
         message = f"{out}: exists, and is no report, so it is not replaced; choose another --out, or remove it"
         raise InputError(message)
+    settings = DataSettings(inputs_key=inputs_key, raw=True, limit=options.pop("data_limit"))
     distributions = open_complete(file)
     second = None if other is None else open_complete(other)
     with apart(as_json):
-        inputs = None if data is None else _pictures(data, inputs_key, distributions)
+        inputs = None if data is None else _pictures(data, settings, distributions)
         numbers = write_report(out, distributions, second, inputs=inputs, **options)
     lines = [f"{out}: {len(distributions):,} rows", *([] if figures is None else [f"{figures}: its figures"])]
     if numbers["labels"] not in ("used", "none"):
@@ -70,9 +72,9 @@ def report(
     emit(numbers, lines, as_json)
 
 
-def _pictures(data: str, inputs_key: str | None, distributions: Distributions) -> Any:
+def _pictures(data: str, settings: DataSettings, distributions: Distributions) -> Any:
     """Return the samples as they are, so that pictures look as they do in their files."""
-    loaded = load_data(data, DataSettings(inputs_key=inputs_key, raw=True))
+    loaded = load_data(data, settings)
     rows = len(distributions)
     if loaded.length not in (None, rows):
         message = f"--data {data}: expected the {rows:,} samples that the rows belong to, got {loaded.length:,}"

@@ -1,11 +1,13 @@
-"""``--data`` in NumPy's files; pickles in them are refused."""
+"""``--data`` in NumPy's files; pickles in them are refused, and archives that unpack to more than they may."""
 
+import math
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from probly_data_generator_command_line.data.limits import check_unpacked
 from probly_data_generator_command_line.data.settings import (
     INPUT_NAMES,
     LABEL_NAMES,
@@ -22,15 +24,17 @@ def load_npz(path: Path, settings: DataSettings) -> Data:
     """Read the arrays of inputs and labels from an archive; several inputs, separated by commas, become a mapping.
 
     Raises:
-        InputError: It is damaged, holds pickles, or no name says which array is what.
+        InputError: It is damaged, holds pickles, unpacks to more than the limit, or no name says which array is what.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with zipfile.ZipFile(path) as members, np.load(path, allow_pickle=False) as archive:
             names = list(archive.files)
             inputs = _input_names(path, names, settings)
             rest = [name for name in names if name not in inputs]
             label = choose(path, rest, settings.labels_key, LABEL_NAMES, "--labels-key")
-            arrays = {name: archive[name] for name in [*inputs, *([] if label is None else [label])]}
+            chosen = [*inputs, *([] if label is None else [label])]
+            check_unpacked(path, sum(_unpacked(members, name) for name in chosen), settings.limit)
+            arrays = {name: archive[name] for name in chosen}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise _unreadable(path, error) from error
     _check_rows(path, arrays)
@@ -42,6 +46,24 @@ def load_npz(path: Path, settings: DataSettings) -> Data:
         description["not used"] = ", ".join(unused)
     samples: Any = given if len(given) > 1 else given[inputs[0]]
     return Data(samples if label is None else (samples, arrays[label]), description)
+
+
+def _unpacked(archive: zipfile.ZipFile, name: str) -> int:
+    """Return the bytes of an array; NumPy takes memory for what its header says before it looks for them.
+
+    Raises:
+        ValueError: The header says something else than the archive's directory.
+    """
+    info = archive.getinfo(name if name in archive.namelist() else f"{name}.npy")
+    with archive.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(member)
+        needed = math.prod(shape) * dtype.itemsize
+        if not dtype.hasobject and member.tell() + needed != info.file_size:
+            message = f"array {name!r} claims {needed:,} bytes, but has {info.file_size - member.tell():,}"
+            raise ValueError(message)
+    return info.file_size
 
 
 def _input_names(path: Path, names: list[str], settings: DataSettings) -> list[str]:

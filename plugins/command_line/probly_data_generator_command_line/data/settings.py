@@ -50,6 +50,7 @@ class DataSettings:
         feature_names: The columns of a table that the model knows by name, in its order, or None.
         pictures: How pictures become arrays.
         raw: Give pictures as they are in their files, for a report.
+        limit: The most gigabytes that a compressed file may unpack to, or None for the limit of all files.
     """
 
     inputs_key: str | None = None
@@ -58,6 +59,7 @@ class DataSettings:
     columns: Sequence[str] | None = None
     pictures: PictureSettings = field(default_factory=PictureSettings)
     raw: bool = False
+    limit: float | None = None
     feature_names: Sequence[str] | None = None
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from probly.data_generator.formats.shared import optional_library
 from probly.data_generator.toolkit.tables import array_of_column
 from probly_data_generator_command_line.data.frames import frame_of, said_of_frame
+from probly_data_generator_command_line.data.limits import check_unpacked
 from probly_data_generator_command_line.data.settings import (
     INPUT_NAMES,
     LABEL_NAMES,
@@ -27,6 +28,8 @@ from probly_data_generator_command_line.printing import shortened
 
 INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the column of an index without a name."""
+WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT96": 12}
+"""The bytes of a number of Parquet, where they are not 8; of text, that of its place."""
 
 
 def load_parquet(path: Path, settings: DataSettings) -> Data:
@@ -41,7 +44,7 @@ def load_parquet(path: Path, settings: DataSettings) -> Data:
             model takes numbers, a value is missing or none.
         ImportError: pyarrow is not installed, or pandas, where a data frame is needed.
     """
-    table = _read(path)
+    table = _read(path, settings.limit)
     names = list(table.column_names)
     wanted = None if settings.inputs_key is None else settings.inputs_key.split(",")
     for name in wanted or ():
@@ -71,11 +74,12 @@ def load_parquet(path: Path, settings: DataSettings) -> Data:
     return Data((samples, labels), {**description, "labels": said, "not used": shortened(unused)})
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, limit: float | None) -> Any:
     pa = optional_library("pyarrow", "parquet")
     pq = optional_library("pyarrow.parquet", "parquet")
     try:
         with pq.ParquetFile(path) as file:  # read_table would make columns of folders that are called year=2026
+            check_unpacked(path, _unpacked(file.metadata), limit)
             table = file.read()
     except (pa.ArrowException, OSError) as error:
         message = f"{path}: cannot be read as Parquet: {error}"
@@ -87,6 +91,15 @@ def _read(path: Path) -> Any:
         )
         raise InputError(message)
     return table
+
+
+def _unpacked(metadata: Any) -> int:
+    """Return about how many bytes a table takes: repeated numbers take next to none in a file, and their width here."""
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    chunks = (group.column(number) for group in groups for number in range(group.num_columns))
+    return sum(
+        max(chunk.num_values * WIDTHS.get(chunk.physical_type, 8), chunk.total_uncompressed_size) for chunk in chunks
+    )
 
 
 def _index_columns(table: Any) -> list[str]:
