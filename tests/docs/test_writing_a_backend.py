@@ -54,7 +54,7 @@ def test_every_hook_is_documented_with_its_exact_arguments():
             lambda text: text.replace("### load_model(source, device, options)", "### load_model(source, device)"),
             "load_model",
         ),
-        (lambda text: text.replace(", start, stop)", ", start)"), "iterate_batches"),
+        (lambda text: text.replace(", start, stop, label_getter)", ", start)"), "iterate_batches"),
         (lambda text: text + "\n### unload_model(model)\n", "unload_model"),
     ],
 )

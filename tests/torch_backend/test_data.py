@@ -261,7 +261,8 @@ def test_several_inputs():
     for dataset in (parts, (parts, LABELS), samples, DataLoader(samples, batch_size=7)):
         check(run(dataset, Two(), output_mode="logits"), expected=expected)
     triples = [(left, np.ones(3, np.float32), 0) for left in logits]
-    check(run(triples, Two(), input_getter=lambda sample: sample[:2], output_mode="logits"), expected=expected)
+    getters = {"input_getter": lambda sample: sample[:2], "label_getter": lambda sample: sample[2]}
+    check(run(triples, Two(), output_mode="logits", **getters), expected=expected)
 
 
 def test_a_read_only_array_is_no_obstacle(tmp_path):

@@ -42,7 +42,7 @@ class FirstOrderDataGenerator:
         output_transform: Replaces ``output_mode``: gets the framework's raw outputs of a batch and returns
             probabilities of shape ``(rows, classes)``.
         input_getter: Picks the model's input from a sample (of a dataset) or a batch (of a loader); by default the
-            first element of a pair, a mapping without its labels, else the whole.
+            first element of a pair, else the whole.
         model_name: Recorded in the metadata.
         backend: The name of an installed backend; ``"auto"`` asks each which one recognizes the model.
         batched: Whether the dataset yields batches, where its type does not tell.

@@ -128,6 +128,8 @@ def checked(given: Any, wanted: Input) -> npt.NDArray[Any]:
     if wanted.type not in DTYPES:
         message = f"input {wanted.name!r}: expected a model with plain tensors as inputs, got one with {wanted.type}"
         raise TypeError(message)
+    if isinstance(given, list) and given and all(isinstance(one, str | bytes) for one in given):
+        given = np.array(given, object)
     if isinstance(given, list):
         message = (
             f"input {wanted.name!r}: expected one array per batch, got {len(given)} samples that do not stack; "

@@ -9,6 +9,7 @@ import torch
 
 from probly.data_generator.toolkit.nests import map_leaves
 from probly.data_generator.toolkit.outputs import call_padded
+from probly_data_generator_torch.calling import call
 from probly_data_generator_torch.exported import Sizes, call_in_sizes, repeat_last
 from probly_data_generator_torch.modes import evaluating
 
@@ -90,9 +91,7 @@ class TorchModel:
             return self.function(inputs, training=False)
         if self.channels_last:
             inputs = map_leaves(_with_channels_last, inputs)
-        if isinstance(inputs, list):  # positional arguments, as a tuple is
-            inputs = tuple(inputs)
-        function = functools.partial(_call, self.function)
+        function = functools.partial(call, self.function)
         if self.sizes is not None:
             return call_in_sizes(function, inputs, self.sizes, whole=batch_size is None)
         if self.compiled and batch_size is not None:
@@ -109,12 +108,3 @@ def _same(copied: Any, live: Any) -> bool:
 def _with_channels_last(leaf: Any) -> Any:
     images = isinstance(leaf, torch.Tensor) and leaf.ndim == 4
     return leaf.contiguous(memory_format=torch.channels_last) if images else leaf
-
-
-def _call(function: Any, inputs: Any) -> Any:
-    """Call a model: a mapping as keyword arguments, a tuple as positional ones."""
-    if isinstance(inputs, torch.Tensor):
-        return function(inputs)
-    if isinstance(inputs, Mapping):
-        return function(**inputs)
-    return function(*inputs) if isinstance(inputs, tuple) else function(inputs)

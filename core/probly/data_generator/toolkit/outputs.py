@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from probly.data_generator.errors import InvalidOutputError
-from probly.data_generator.toolkit.nests import common_rows, map_leaves
+from probly.data_generator.toolkit.nests import common_rows, holds_samples, map_leaves
 
 
 def pick_scores(outputs: Any) -> Any:
@@ -75,8 +75,8 @@ def call_padded(function: Callable[[Any], Any], inputs: Any, size: int, pad: Cal
         >>> call_padded(lambda batch: batch * len(batch), np.ones((2, 1)), 5, repeat_last).tolist()
         [[5.0], [5.0]]
     """
-    # A list holds samples that did not stack; its arrays are samples, not columns.
-    rows = None if isinstance(inputs, list) else common_rows(inputs)
+    # Samples that did not stack are no columns.
+    rows = None if holds_samples(inputs) else common_rows(inputs)
     if not rows or rows >= size:
         return function(inputs)
     padded = map_leaves(lambda leaf: pad(leaf, size - rows), inputs)

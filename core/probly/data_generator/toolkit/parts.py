@@ -1,6 +1,6 @@
 """Which part of a sample, or of a batch, is the model's input, and which is the label."""
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
@@ -23,8 +23,8 @@ def split_sample(
 ) -> Any:
     """Return (input, label) of a sample or a batch; the label is None where there is none.
 
-    A pair is (input, label), a mapping has its label under "label" or "labels", and anything else is an input as a
-    whole. A tuple of more parts is never guessed at.
+    A pair is (input, label), a mapping is an input with its label under "label" or "labels", which some models take
+    beside the rest, and anything else is an input as a whole. A tuple of more parts is never guessed at.
 
     Args:
         sample: A sample or a batch.
@@ -40,7 +40,7 @@ def split_sample(
         >>> split_sample(("image", 3))
         ('image', 3)
         >>> split_sample({"pixels": 1, "label": 2})
-        ({'pixels': 1}, 2)
+        ({'pixels': 1, 'label': 2}, 2)
         >>> split_sample({"image": 1, "target": 2}, lambda sample: sample["image"])
         (1, None)
         >>> split_sample((1, 2, 3), lambda sample: sample[:2], label_getter=lambda sample: sample[2])
@@ -79,22 +79,7 @@ def _split_mapping(sample: Mapping[Any, Any], input_getter: Getter | None, label
         message = "a mapping has both 'label' and 'labels'; set label_getter, such as lambda sample: sample['label']"
         raise ValueError(message)
     label = sample[found[0]] if found else None
-    if input_getter is not None:
-        return input_getter(sample), label
-    return without_labels(sample), label
-
-
-def without_labels(sample: Mapping[Any, Any]) -> Mapping[Any, Any]:
-    """Return a mapping, of the same type where it can be, without the keys of labels: they are no inputs."""
-    if not any(key in sample for key in LABEL_KEYS):
-        return sample
-    if type(sample) is dict or not isinstance(sample, MutableMapping):
-        return {key: sample[key] for key in sample if key not in LABEL_KEYS}
-    kept = sample.copy() if hasattr(sample, "copy") else dict(sample)
-    for key in LABEL_KEYS:
-        if key in kept:
-            del kept[key]
-    return kept
+    return sample if input_getter is None else input_getter(sample), label
 
 
 def parts_of(sample: Any, pairs: tuple[type, ...] = (tuple,)) -> Sequence[Any]:
