@@ -118,10 +118,10 @@ class FirstOrderDataGenerator:
         self.framework = info.name if self.framework == "auto" else self.framework
         self.backend = load_backend(info, wrappers)
         self._check_options()
+        self._check_label_getter()
         self._loaded = self._load_model()
         self._fresh = True
 
-        self._check_label_getter()
     def _check_options(self) -> None:
         """Refuse options where no implementation of ``load_model`` would see them."""
         hooks = self.backend.hook.load_model.get_hookimpls()
@@ -132,9 +132,6 @@ class FirstOrderDataGenerator:
             message = f"backend {self.backend.info.name!r} takes no options, got {', '.join(sorted(self.options))}"
             raise ValueError(message)
 
-    def _load_model(self) -> Any:
-        try:
-            return self._answer("load_model", source=self.model, device=self.device, options=self.options)
     def _check_label_getter(self) -> None:
         """Refuse a label_getter that the backend's own hook would not see."""
         hooks = self.backend.hook.iterate_batches.get_hookimpls()
@@ -146,6 +143,9 @@ class FirstOrderDataGenerator:
             )
             raise ValueError(message)
 
+    def _load_model(self) -> Any:
+        try:
+            return self._answer("load_model", source=self.model, device=self.device, options=self.options)
         except ModuleNotFoundError as error:
             # Only what the backend requires is its own trouble; the user's model may miss a module, too.
             if (error.name or "").partition(".")[0] in required_modules(self.backend.info.distribution):
@@ -283,6 +283,7 @@ class FirstOrderDataGenerator:
             model=model,
             start=start,
             stop=None,
+            label_getter=self.label_getter,
         )
         return batches
 
@@ -319,7 +320,6 @@ class FirstOrderDataGenerator:
         kept = self.output_transform is None or isinstance(self.output_transform, Temperature)
         return getattr(model, "class_names", None) if kept else None
 
-            label_getter=self.label_getter,
     def save_distributions(
         self,
         path: str | PathLike[str],
