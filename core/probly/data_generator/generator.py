@@ -47,11 +47,11 @@ class FirstOrderDataGenerator:
         backend: The name of an installed backend; ``"auto"`` asks each which one recognizes the model.
         batched: Whether the dataset yields batches, where its type does not tell.
         index_getter: Picks the dataset index from a sample or a batch, where order and sampler do not tell.
+        label_getter: Picks the label from a sample or a batch; by default the second element of a pair, or ``"label"``
+            or ``"labels"`` of a mapping.
         class_names: One name per column, recorded in the metadata.
         options: What only the backend knows, by name, such as ``{"autocast": "bfloat16"}``; see its README. Files that
             run code when they are opened want ``{"trust": True}``.
-        label_getter: Picks the label from a sample or a batch; by default the second element of a pair, or ``"label"``
-            or ``"labels"`` of a mapping.
         wrappers: Plugins around every hook: names of installed ones (group ``probly.data_generator.wrappers``),
             modules or objects with hooks, or classes, which are called with this generator's hooks; see
             docs/writing_a_backend.md.
@@ -88,20 +88,20 @@ class FirstOrderDataGenerator:
         backend: str = "auto",
         batched: bool | None = None,
         index_getter: Callable[[Any], Any] | None = None,
+        label_getter: Callable[[Any], Any] | None = None,
         class_names: Sequence[str] | None = None,
         options: Mapping[str, Any] | None = None,
         wrappers: Sequence[Any] = (),
-        label_getter: Callable[[Any], Any] | None = None,
     ) -> None:
         self.batch_size = check_batch_size(batch_size)
         self.output_mode = check_output_mode(output_mode)
         self.output_transform = output_transform
         self.input_getter = input_getter
         self.index_getter = index_getter
+        self.label_getter = label_getter
         self.batched = batched
         self.model = model
         self.model_name = model_name
-        self.label_getter = label_getter
         self.class_names = ordered_names(class_names)
         self.device = device
         self.options = dict(options or {})
