@@ -53,7 +53,7 @@ def test_pictures_are_scaled_cut_and_normalised_as_said(mine):
     generate(
         mine,
         "pets --channels last --image-size 4 --resize 5 --mean 0.1,0.2,0.3 --std 2,4,8",
-        "mean --output-mode logits",
+        "mean",
     )
     wide = opened(order[0]).resize((7, 5), Image.Resampling.BILINEAR).crop((2, 0, 6, 4))
     tall = opened(order[1]).resize((5, 7), Image.Resampling.BILINEAR).crop((0, 2, 4, 6))
@@ -153,13 +153,13 @@ def test_pictures_of_more_than_8_bits_are_refused_not_clipped(mine, values):
     assert "deep.tif: cannot be read as a picture: it has more than 8 bits" in mine.fails(f"{line} --channels last")
     rows = datasets.Dataset.from_dict({"image": [str(path)]}).cast_column("image", datasets.Image())
     rows.save_to_disk("saved")
-    said = "row 0 of column 'image' cannot be taken as a picture: it has more than 8 bits"
+    said = "row 0 of column 'image' (deep.tif): cannot be read as a picture: it has more than 8 bits"
     assert said in mine.fails(f"{line.replace('pets', 'saved')} --channels last")
     code = "def scaled(image):\n    import numpy as np\n    return np.asarray(image, np.float64) / 65535\n"
     (mine.folder / "own.py").write_text(code)
     mine.run(f"{line} --transform own:scaled")
     np.testing.assert_allclose(open_store("out.fod").probabilities[0, 0], 90_300 / 4 / 65535, rtol=1e-6)
-    shown, _ = load_data("pets", DataSettings(raw=True)).samples[0]
+    shown = load_data("pets", DataSettings(raw=True)).samples[0]
     np.testing.assert_array_equal(shown[:, :, 0], [[0, 1], [127, 255]])
 
 

@@ -58,10 +58,12 @@ def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any
                             a function or class without arguments that makes one
       file.npz              the arrays inputs (or x) and labels (or label, y)
       file.npy              the inputs
-      file.parquet          a column label (or labels, y), and the inputs: a column
-                            of lists called inputs or x, or else all other columns
-      a folder              one subfolder of pictures per class, or a dataset that
-                            Hugging Face datasets saved to disk
+      file.parquet          a column label (or labels, y), and the inputs: those that
+                            the model knows by name; or a column of lists or texts
+                            called inputs or x, or else all other columns
+      a folder              one subfolder of pictures per class, or pictures
+                            without labels, or a dataset that Hugging Face
+                            datasets saved to disk
     Nothing is run from a file. Labels that have names count the columns of
     --class-names, where these are given; else their own names are recorded as
     those of the columns, which must be as many.
@@ -79,6 +81,8 @@ def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any
     with resuming.explaining_stops(target), apart(as_json):
         generator = _generator(options)
         data = _data(options, generator)
+        for problem in data.skipped:
+            say(f"Left out: {problem}", err=True)
         _print_start(data, quiet or as_json)
         before = resuming.safe_rows(target)[0]
         try:
@@ -184,6 +188,7 @@ def _data(options: dict[str, Any], generator: FirstOrderDataGenerator) -> Data:
         options["channels"] or getattr(generator.loaded_model, "channels", None),
         options["colour"],
         None if transform is None else import_model(transform),
+        one_size=options["batch_size"] > 1,
     )
     settings = DataSettings(
         options["inputs_key"],
@@ -193,6 +198,7 @@ def _data(options: dict[str, Any], generator: FirstOrderDataGenerator) -> Data:
         pictures,
         limit=options["data_limit"],
         feature_names=getattr(generator.loaded_model, "feature_names", None),
+        skip_damaged=options["skip_damaged"],
     )
     return load_data(options["data"], settings)
 
@@ -216,6 +222,7 @@ def _result(out: Path, store: "Store", data: Data, before: int) -> dict[str, Any
         "bytes": size_on_disk(out),
         "rows_before": before,
         "data": data.description,
+        "skipped": data.skipped,
         "meta": store.meta,
     }
 

@@ -56,6 +56,7 @@ DATA_OPTIONS = (
         "--channels", type=click.Choice(["first", "last"]), help="The axis of the channels.  [default: the model's]"
     ),
     click.option("--transform", metavar="MODULE:FUNCTION", help="Your own way from a Pillow image to an array."),
+    click.option("--skip-damaged", is_flag=True, help="Leave out pictures that cannot be read, and list them."),
 )
 STORE_OPTIONS = (
     click.option("--out", required=True, type=click.Path(path_type=Path), help="The store, a folder ending in .fod."),

@@ -1,6 +1,7 @@
 """``first-order report``."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from probly.data_generator.distributions import Distributions
 from probly.data_generator.run.identity import describe_dataset
 from probly_data_generator_command_line.arguments import file_argument, json_option, limit_option, subcommand
 from probly_data_generator_command_line.data.loading import load_data
-from probly_data_generator_command_line.data.settings import DataSettings
+from probly_data_generator_command_line.data.picture_sets import Pictures
+from probly_data_generator_command_line.data.settings import Data, DataSettings
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.opening import open_complete
 from probly_data_generator_command_line.printing import apart, emit, say
@@ -76,16 +78,28 @@ def _pictures(data: str, settings: DataSettings, distributions: Distributions) -
     """Return the samples as they are, so that pictures look as they do in their files."""
     loaded = load_data(data, settings)
     rows = len(distributions)
+    stored = getattr(distributions, "sample_keys", None)
+    if stored is not None and loaded.length not in (None, rows):
+        loaded = _without_left_out(loaded, stored.tolist())
     if loaded.length not in (None, rows):
         message = f"--data {data}: expected the {rows:,} samples that the rows belong to, got {loaded.length:,}"
         raise InputError(message)
-    stored = getattr(distributions, "sample_keys", None)
     if stored is not None and loaded.keys is not None:
-        _compare_keys(data, [str(key) for key in stored], loaded.keys)
+        _compare_keys(data, [str(key) for key in stored], [str(key) for key in loaded.keys])
     store = as_store(distributions)
     if store is not None:
         _compare_arrays(data, store.spec.identity.get("dataset"), loaded.samples)
     return loaded.samples
+
+
+def _without_left_out(loaded: Data, stored: list[Any]) -> Data:
+    """Return the pictures that a run kept: it may have left out damaged ones, and its keys say which it did not."""
+    keys: list[Any] = [*range(loaded.length or 0)] if loaded.keys is None else [*loaded.keys]
+    places = {key: place for place, key in enumerate(keys)}
+    kept = [places[key] for key in stored if key in places]
+    if not isinstance(loaded.samples, Pictures) or len(kept) < len(stored):
+        return loaded
+    return replace(loaded, samples=loaded.samples.only(kept), keys=stored)
 
 
 def _compare_keys(data: str, stored: list[str], found: list[str]) -> None:

@@ -1,21 +1,24 @@
 """``--data`` as a folder that Hugging Face ``datasets`` has saved."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from probly_data_generator_command_line.data.pictures import check_settings, describe_settings, to_array, to_look_at
+from probly_data_generator_command_line.data.picture_sets import Pictures, prepared
+from probly_data_generator_command_line.data.pictures import pillow
 from probly_data_generator_command_line.data.settings import (
     INPUT_NAMES,
     LABEL_NAMES,
     Data,
     DataSettings,
-    PictureSettings,
     choose,
     label_positions,
     missing_inputs,
+    unlabelled,
 )
 from probly_data_generator_command_line.errors import InputError
 
@@ -33,22 +36,30 @@ def load_saved(path: Path, settings: DataSettings) -> Data:
         splits = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
         message = f"--data {path}: has the splits {', '.join(splits)}; pass one of them, as {path / splits[-1]}"
         raise InputError(message)
+    if _has_no_files(path):  # which the library cannot open again
+        return Data([], {"data": f"{path}: 0 rows", "labels": "none"})
     rows = _load(path)
     names = list(rows.column_names)
     label = choose(path, names, settings.labels_key, LABEL_NAMES, "--labels-key")
     rest = [name for name in names if name != label]
     chosen = _inputs(path, rest, settings)
-    of_pictures = type(rows.features[chosen[0]]).__name__ == "Image"
-    description = {"data": f"{path}: {len(rows):,} rows", "inputs": ", ".join(chosen), "labels": label or "none"}
     class_names = None if label is None else getattr(rows.features[label], "names", None)
-    labels = None if label is None else _labels(path, rows, label, class_names, settings)
-    if not of_pictures:
+    labels, said = (None, "none") if label is None else _labels(path, rows, label, class_names, settings)
+    description = {"data": f"{path}: {len(rows):,} rows", "inputs": ", ".join(chosen), "labels": said}
+    class_names = None if labels is None else class_names
+    if len(chosen) > 1 or not _holds_pictures(rows.features[chosen[0]]):
         return Data(SavedRows(rows, chosen, labels, settings.dtype), description, class_names)
-    if settings.raw:
-        return Data(SavedPictures(rows, chosen[0], labels, None), description)
-    check_settings(settings.pictures)
-    description["pictures"] = describe_settings(settings.pictures)
-    return Data(SavedPictures(rows, chosen[0], labels, settings.pictures), description, class_names)
+    sources = SavedColumn(path, rows, chosen[0])
+    samples = SavedPictures(sources, labels, None if settings.raw else settings.pictures)
+    return prepared(Data(samples, description, class_names), settings)
+
+
+def _holds_pictures(feature: Any) -> bool:
+    """Return whether a column holds pictures: as such, or undecoded as bytes and paths."""
+    undecoded = isinstance(feature, dict) and {"bytes", "path"} <= feature.keys()
+    return (
+        type(feature).__name__ == "Image" or undecoded or getattr(feature, "dtype", None) in ("binary", "large_binary")
+    )
 
 
 def _inputs(path: Path, names: list[str], settings: DataSettings) -> list[str]:
@@ -61,6 +72,14 @@ def _inputs(path: Path, names: list[str], settings: DataSettings) -> list[str]:
     return [str(name) for name in found]
 
 
+def _has_no_files(path: Path) -> bool:
+    """Return whether a dataset was saved without a single file of rows, as one without rows is."""
+    try:
+        return json.loads((path / "state.json").read_text(encoding="utf-8"))["_data_files"] == []
+    except (OSError, ValueError, KeyError, TypeError):  # which the library reports
+        return False
+
+
 def _load(path: Path) -> Any:
     try:
         from datasets import load_from_disk  # an optional library
@@ -69,20 +88,45 @@ def _load(path: Path) -> Any:
         raise ImportError(message) from error
     try:
         return load_from_disk(str(path))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:  # what damaged files of its raise
         message = f"{path}: cannot be read as a saved dataset: {error}"
         raise InputError(message) from error
 
 
-def _labels(path: Path, rows: Any, name: str, class_names: list[str] | None, settings: DataSettings) -> Any:
-    labels = np.asarray(rows[name])
+def _labels(path: Path, rows: Any, name: str, class_names: list[str] | None, settings: DataSettings) -> tuple[Any, str]:
+    """Return the label of each row, -1 or None where it has none, and words for them; None for several per row."""
+    found = list(rows[name]) if len(rows) else []
+    without = sum(label is None for label in found)
+    if any(isinstance(label, list | dict) for label in found):
+        array = _stacked(found)
+        return array, name if array is not None else f"none: column {name!r} does not hold one label per row"
     if class_names is None:
-        return labels
-    positions = np.asarray(label_positions(class_names, settings.columns, path))
-    if labels.size and labels.min() < 0:
-        message = f"{path}: column {name!r} has rows without a label (-1); leave it out with another --labels-key"
+        numbers = without and all(label is None or isinstance(label, int) for label in found)
+        filled = [-1 if numbers and label is None else label for label in found]
+        texts = without and not numbers and any(isinstance(label, str) for label in found)
+        # A number that is missing among floats is NaN.
+        return np.asarray(filled, object if texts else float if without and not numbers else None), name + unlabelled(
+            without
+        )
+    places = np.asarray([-1 if label is None else label for label in found], np.int64)
+    wrong = np.flatnonzero((places < -1) | (places >= len(class_names)))
+    if len(wrong):
+        message = (
+            f"{path}: row {wrong[0]} of column {name!r} holds {places[wrong[0]]}, expected one of the "
+            f"{len(class_names)} classes by number, or -1 for none"
+        )
         raise InputError(message)
-    return positions[labels]
+    positions = np.asarray([*label_positions(class_names, settings.columns, path), -1])
+    return positions[places], name + unlabelled(int((places == -1).sum()))
+
+
+def _stacked(labels: list[Any]) -> Any:
+    """Return labels that are lists as one array, or None where they differ in their lengths."""
+    try:
+        array = np.asarray(labels)
+    except ValueError:
+        return None
+    return array if array.dtype.kind in "biuf" else None
 
 
 class SavedRows:
@@ -127,42 +171,67 @@ class SavedRows:
         return array
 
 
-class SavedPictures:
-    """The rows of a saved dataset as pictures.
+class SavedPictures(Pictures):
+    """The pictures of a saved dataset."""
+
+
+class SavedColumn:
+    """The pictures of a column: undecoded, so that each is decoded where its row is known.
 
     Args:
+        path: The folder, for messages.
         rows: The dataset.
-        column: The column of the pictures.
-        labels: The label of each row, or None.
-        settings: See ``pictures.to_array``; None gives pictures as they are, uint8 of shape ``(height, width, 3)``.
+        column: The column's name.
+        places: Which rows; all by default.
     """
 
-    def __init__(self, rows: Any, column: str, labels: Any, settings: PictureSettings | None) -> None:
-        self.rows, self.column, self.labels, self.settings = rows, column, labels, settings
+    def __init__(self, path: Path, rows: Any, column: str, places: Sequence[int] | None = None) -> None:
+        self.path, self.column = path, column
+        self.places = range(len(rows)) if places is None else places
+        self.mode = getattr(rows.features[column], "mode", None)
+        self.rows = rows
+        if type(rows.features[column]).__name__ == "Image":
+            self.rows = rows.cast_column(column, type(rows.features[column])(decode=False))
 
     def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.rows)
+        """Return their number."""
+        return len(self.places)
 
-    def __getitem__(self, index: int) -> Any:
-        """Return one sample."""
-        return self.__getitems__([index])[0]
+    def take(self, places: Sequence[int]) -> list[Any]:
+        """Return what was saved of some: bytes, or their path, or None."""
+        chosen = [self.places[place] for place in places]
+        return list(self.rows[chosen][self.column]) if chosen else []
 
-    def __getitems__(self, indices: list[int]) -> list[Any]:
-        """Return several samples."""
-        return list(self._samples(indices))
+    def only(self, places: Sequence[int]) -> "SavedColumn":
+        """Return those at some places."""
+        chosen = [self.places[place] for place in places]
+        kept = SavedColumn(self.path, self.rows, self.column, chosen)
+        kept.mode = self.mode
+        return kept
 
-    def _samples(self, indices: list[int]) -> Iterable[Any]:
-        for image, index in zip(self.rows[list(indices)][self.column], indices, strict=True):
-            array = to_look_at(image) if self.settings is None else self._array(image, index)
-            yield array if self.labels is None else (array, self.labels[index])
+    def opened(self, source: Any) -> Any:
+        """Return a Pillow image, decoded and turned as the file notes, which is what ``datasets`` does.
 
-    def _array(self, image: Any, index: int) -> Any:
-        assert self.settings is not None
-        try:
-            return to_array(image, self.settings)
-        except ValueError as error:
-            if self.settings.transform is not None:
-                raise
-            message = f"row {index} of column {self.column!r} cannot be taken as a picture: {error}"
-            raise InputError(message) from error
+        Raises:
+            ValueError: The row has no picture.
+        """
+        saved = source if isinstance(source, dict) else {"bytes": source}
+        data, path = saved.get("bytes"), saved.get("path")
+        if data is None and path is None:
+            message = "there is none in this row"
+            raise ValueError(message)
+        from PIL import ImageOps  # an optional library
+
+        with pillow().open(path if data is None else BytesIO(data)) as image:
+            image.load()
+            turned = ImageOps.exif_transpose(image)
+        return turned if self.mode in (None, turned.mode) else turned.convert(self.mode)
+
+    def where(self, place: int, source: Any) -> str:
+        """Return the row, and the path if there is one."""
+        path = source.get("path") if isinstance(source, dict) else None
+        named = "" if path is None else f" ({path})"
+        return f"{self.path}: row {self.places[place]} of column {self.column!r}{named}"
+
+    def size(self, source: Any) -> None:  # all bytes would have to be read for it
+        """Return None: it is not cheap to know."""

@@ -1,17 +1,15 @@
-"""``--data`` as a folder of pictures with one subfolder per class, in the order of the usual ``ImageFolder``."""
+"""``--data`` as a folder of pictures: a subfolder per class, in the order of the usual ``ImageFolder``, or none."""
 
 import os
+import stat
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from probly_data_generator_command_line.data.pictures import (
-    PictureFiles,
-    check_settings,
-    check_sizes,
-    describe_settings,
-    pillow,
-)
+from probly_data_generator_command_line.data.picture_sets import Pictures, prepared
+from probly_data_generator_command_line.data.pictures import pillow
 from probly_data_generator_command_line.data.settings import Data, DataSettings, label_positions
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.printing import shortened
@@ -25,58 +23,149 @@ def load_folder(path: Path, settings: DataSettings) -> Data:
     What is hidden, because its name begins with a dot, is left out: programs put previews and copies there.
 
     The label of a picture is the place of its subfolder's name among all of them or, where the model's columns have
-    names, the column of that name. The keys are the files' names, relative to the folder.
+    names, the column of that name. Pictures that lie in no subfolder, or in a single one that is not called like a
+    class, have no labels. The keys are the files' names, relative to the folder.
 
     Raises:
-        InputError: There are no classes, an empty one, or pictures of different sizes.
+        InputError: There are no pictures, a class without any, or pictures of different sizes.
     """
     pillow()
-    names = sorted(entry.name for entry in os.scandir(path) if entry.is_dir() and not _is_hidden(entry.name))
-    if not names:
+    files = files_below(path)
+    pictures = [file for file in files if _is_picture(file, path)]
+    by_folder: dict[str, list[Path]] = {}
+    for name in sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not _is_hidden(entry.name)):
+        by_folder[name] = []
+    loose: list[Path] = []
+    for file in pictures:
+        top, *rest = file.relative_to(path).parts
+        (by_folder[top] if rest else loose).append(file)
+    names, labels, said = _classes(path, by_folder, loose, settings.columns)
+    chosen = (
+        loose if names is None and not any(by_folder.values()) else [f for some in by_folder.values() for f in some]
+    )
+    left = len(files) - len(chosen)
+    description = {"data": f"{path}: {len(chosen):,} pictures{_in_folders(by_folder)}", "labels": said}
+    if left:
+        where = "" if chosen is loose else ", or in no subfolder"
+        description["left out"] = f"{left:,} files that are no pictures, hidden{where}"
+    keys = [file.relative_to(path).as_posix() for file in chosen]
+    samples = PictureFiles(Files(chosen), labels, None if settings.raw else settings.pictures)
+    return prepared(Data(samples, description, names, keys), settings)
+
+
+def _classes(
+    path: Path, by_folder: dict[str, list[Path]], loose: list[Path], columns: Sequence[str] | None
+) -> tuple[list[str] | None, Any, str]:
+    """Return the names of the classes, the label of each picture in subfolders, and words for both.
+
+    Raises:
+        InputError: There are no pictures, or a subfolder has none, or one is not among the names of the columns.
+    """
+    if loose and not any(by_folder.values()):
+        return None, None, "none: the pictures lie in no subfolders"
+    if not by_folder:
         message = (
-            f"--data {path}: expected a subfolder per class, or a dataset saved by Hugging Face datasets, got none"
+            f"--data {path}: expected a subfolder per class, pictures without labels, or a dataset saved by Hugging "
+            "Face datasets, got none"
         )
         raise InputError(message)
-    found = {name: _pictures(path / name) for name in names}
-    empty = [name for name, files in found.items() if not files]
+    empty = [name for name, files in by_folder.items() if not files]
     if empty:
         message = f"{path}: the subfolder {empty[0]!r} has no pictures ({', '.join(SUFFIXES)}); fill it or remove it"
         raise InputError(message)
-    files = [file for name in names for file in found[name]]
-    counts = [len(found[name]) for name in names]
-    labels = np.repeat(label_positions(names, settings.columns, path), counts).astype(np.int64)
-    description = _description(path, names, len(files), settings)
-    keys = [file.relative_to(path).as_posix() for file in files]
-    if settings.raw:
-        return Data(PictureFiles(files, labels), description, keys=keys)
-    check_settings(settings.pictures)
-    if settings.pictures.size is None and settings.pictures.transform is None:
-        description["all of them"] = check_sizes(files)
-    samples = PictureFiles(files, labels, settings.pictures)
-    return Data(samples, description, names, keys)
+    names = list(by_folder)
+    if len(names) == 1 and names[0] not in map(str, columns or ()):
+        why = "is no choice of classes" if columns is None else "is not called like a class"
+        return None, None, f"none: the only subfolder, {names[0]!r}, {why}"
+    counts = [len(files) for files in by_folder.values()]
+    labels = np.repeat(label_positions(names, columns, path), counts).astype(np.int64)
+    return names, labels, "the places of the subfolders" if columns is None else "the columns of the subfolders' names"
 
 
-def _pictures(folder: Path) -> list[Path]:
-    found = []
-    for place, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not _is_hidden(name)]
-        found += [(place, name) for name in names if name.lower().endswith(SUFFIXES) and not _is_hidden(name)]
-    return [Path(*file) for file in sorted(found)]
+def _in_folders(by_folder: dict[str, list[Path]]) -> str:
+    names = [name for name, files in by_folder.items() if files]
+    return f" in {len(names)} subfolder{'s' if len(names) > 1 else ''} ({shortened(names)})" if names else ""
+
+
+class Files:
+    """Pictures in files of their own.
+
+    Args:
+        paths: The files.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        """Return their number."""
+        return len(self.paths)
+
+    def take(self, places: Sequence[int]) -> list[Path]:
+        """Return the files of some."""
+        return [self.paths[place] for place in places]
+
+    def only(self, places: Sequence[int]) -> "Files":
+        """Return those at some places."""
+        return Files(self.take(places))
+
+    def opened(self, source: Path) -> Any:
+        """Return a Pillow image, decoded."""
+        with pillow().open(source) as image:
+            image.load()
+            return image
+
+    def where(self, place: int, source: Path) -> str:  # noqa: ARG002  # what other sources need
+        """Return the path."""
+        return str(source)
+
+    def size(self, source: Path) -> tuple[int, int]:
+        """Return width and height, for which only the header is read."""
+        with pillow().open(source) as image:
+            found: tuple[int, int] = image.size
+            return found
+
+
+class PictureFiles(Pictures):
+    """The pictures of a folder."""
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return all files in a folder and its subfolders, links followed, but none to a folder that it lies in.
+
+    Folders come by their names after the files beside them, as in ``os.walk``; what cannot be listed is an error.
+    """
+    return [Path(*file) for file in sorted(_walk(str(folder), ()))]
+
+
+def _walk(folder: str, above: tuple[tuple[int, int], ...]) -> list[tuple[str, str]]:
+    found = Path(folder).stat()
+    here = (found.st_dev, found.st_ino)
+    if here in above:  # a link to a folder that it lies in: there is no end of it
+        return []
+    files = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            kind = _kind(entry)
+            if kind == stat.S_IFDIR:
+                files += _walk(entry.path, (*above, here))
+            elif kind == stat.S_IFREG:
+                files.append((folder, entry.name))
+    return files
+
+
+def _kind(entry: os.DirEntry[str]) -> int:
+    """Return what an entry is; a link to nothing counts as a file, which will be named. A pipe would never end."""
+    try:
+        return stat.S_IFMT(entry.stat().st_mode)
+    except OSError:
+        return stat.S_IFREG
+
+
+def _is_picture(file: Path, folder: Path) -> bool:
+    hidden = any(map(_is_hidden, file.relative_to(folder).parts))
+    return file.name.lower().endswith(SUFFIXES) and not hidden
 
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".")
-
-
-def _description(path: Path, names: list[str], count: int, settings: DataSettings) -> dict[str, str]:
-    description = {
-        "data": f"{path}: {count:,} pictures in {len(names)} subfolders ({shortened(names)})",
-        "labels": "the places of the subfolders"
-        if settings.columns is None
-        else "the columns of the subfolders' names",
-        "pictures": describe_settings(settings.pictures),
-    }
-    files = sum(len(names) for _, _, names in os.walk(path, followlinks=True))
-    if files > count:
-        description["left out"] = f"{files - count:,} files that are no pictures, hidden, or in no subfolder"
-    return description

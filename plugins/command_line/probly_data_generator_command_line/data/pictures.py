@@ -1,7 +1,5 @@
 """From pictures to arrays, the way that image classifiers are usually evaluated, once for all backends."""
 
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +7,6 @@ import numpy.typing as npt
 
 from probly_data_generator_command_line.data.settings import PictureSettings
 from probly_data_generator_command_line.errors import InputError
-
-THREADS = 8
-"""Pillow decodes without holding the interpreter."""
 
 
 def pillow() -> Any:
@@ -140,86 +135,3 @@ def _square(image: Any, size: int, shorter: int) -> Any:
     image = image.resize(scaled, pillow().Resampling.BILINEAR)
     left, top = (round((side - size) / 2) for side in scaled)
     return image.crop((left, top, left + size, top + size))
-
-
-class PictureFiles:
-    """A dataset of picture files, each with its label.
-
-    Args:
-        paths: The files.
-        labels: The label of each.
-        settings: See ``to_array``; None gives pictures as they are, uint8 of shape ``(height, width, 3)``.
-    """
-
-    def __init__(
-        self, paths: list[Path], labels: npt.NDArray[np.int64], settings: PictureSettings | None = None
-    ) -> None:
-        self.paths, self.labels, self.settings = paths, labels, settings
-
-    def __len__(self) -> int:
-        """Return the number of pictures."""
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> tuple[Any, np.int64]:
-        """Return the array and the label of one picture."""
-        return self.read(self.paths[index]), self.labels[index]
-
-    def __getitems__(self, indices: list[int]) -> list[tuple[Any, np.int64]]:
-        """Return those of several, decoded by threads."""
-        with ThreadPoolExecutor(THREADS) as pool:
-            arrays = list(pool.map(self.read, (self.paths[index] for index in indices)))
-        return [(array, self.labels[index]) for array, index in zip(arrays, indices, strict=True)]
-
-    def read(self, path: Path) -> Any:
-        """Return the array of a file.
-
-        Raises:
-            InputError: It is no picture that Pillow can read.
-        """
-        try:
-            with pillow().open(path) as image:
-                image.load()
-                return to_look_at(image) if self.settings is None else to_array(image, self.settings)
-        except pillow().DecompressionBombError as error:
-            raise _too_large(path, error) from error
-        except (OSError, SyntaxError, ValueError) as error:
-            if self.settings is not None and self.settings.transform is not None:
-                raise
-            message = f"{path}: cannot be read as a picture: {error}"
-            raise InputError(message) from error
-
-
-def check_sizes(paths: list[Path]) -> str:
-    """Return the size that all pictures have; only their headers are read.
-
-    Raises:
-        InputError: Two differ; the message names them.
-    """
-    with ThreadPoolExecutor(THREADS) as pool:
-        sizes = pool.map(_size, paths)
-        first = next(sizes)
-        for path, size in zip(paths[1:], sizes, strict=True):
-            if size != first:
-                message = (
-                    f"the pictures have different sizes: {paths[0]} is {first[0]} x {first[1]}, {path} is "
-                    f"{size[0]} x {size[1]} (width x height); pass --image-size N, or a --transform of your own"
-                )
-                raise InputError(message)
-    return f"{first[0]} x {first[1]} (width x height)"
-
-
-def _size(path: Path) -> tuple[int, int]:
-    try:
-        with pillow().open(path) as image:
-            size: tuple[int, int] = image.size
-            return size
-    except pillow().DecompressionBombError as error:
-        raise _too_large(path, error) from error
-    except (OSError, SyntaxError) as error:
-        message = f"{path}: cannot be read as a picture: {error}"
-        raise InputError(message) from error
-
-
-def _too_large(path: Path, error: Exception) -> InputError:
-    message = f"{path}: is larger than Pillow opens ({error}); make the picture smaller"
-    return InputError(message)

@@ -27,6 +27,7 @@ class PictureSettings:
         channels: ``"first"`` or ``"last"``: where the axis of the channels is.
         colour: ``"rgb"`` or ``"grayscale"``.
         transform: A function of the user's own, from a Pillow image to an array; it replaces all of the above.
+        one_size: Whether pictures without ``size`` and ``transform`` must have one size; not where each is a batch.
     """
 
     size: int | None = None
@@ -36,6 +37,7 @@ class PictureSettings:
     channels: str | None = None
     colour: str = "rgb"
     transform: Any = None
+    one_size: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class DataSettings:
         feature_names: The columns of a table that the model knows by name, in its order, or None.
         pictures: How pictures become arrays.
         raw: Give pictures as they are in their files, for a report.
+        skip_damaged: Leave pictures out that cannot be read, and list them.
         limit: The most gigabytes that a compressed file may unpack to, or None for the limit of all files.
     """
 
@@ -61,6 +64,7 @@ class DataSettings:
     raw: bool = False
     limit: float | None = None
     feature_names: Sequence[str] | None = None
+    skip_damaged: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,15 @@ class Data:
         samples: What the generator takes.
         description: What was taken as what, in words.
         class_names: The names that the labels count, or None.
-        keys: The name of each sample, or None.
+        keys: The name of each sample or, where rows were left out, the number that it has in the data; or None.
+        skipped: What is wrong with each picture that was left out.
     """
 
     samples: Any
     description: dict[str, str]
     class_names: list[str] | None = None
-    keys: list[str] | None = None
+    keys: list[str] | list[int] | None = None
+    skipped: list[str] = field(default_factory=list)
 
     @property
     def length(self) -> int | None:
