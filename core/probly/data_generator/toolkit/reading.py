@@ -151,10 +151,10 @@ def rows_of_batch(inputs: Any, labels: Any, known: int | None) -> int:
         AlignmentError: Nobody knows.
 
     Examples:
-        >>> rows_of_batch(np.zeros(29), np.zeros(8), None)
-        8
+        >>> rows_of_batch(np.zeros(29), np.zeros(8), None), rows_of_batch(np.zeros(29), np.zeros(0), None)
+        (8, 29)
     """
-    labelled = rows_of_labels(labels)
+    labelled = rows_of_labels(labels) or None  # a batch without labels may have rows all the same
     try:
         counted: int | None = count_rows(inputs)
     except TypeError:
