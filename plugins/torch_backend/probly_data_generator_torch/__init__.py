@@ -1,1 +1,1 @@
-"""The PyTorch backend of probly.data_generator; its hooks are in ``backend``, what users import in ``dataset``."""
+"""The PyTorch backend of probly.data_generator; its hooks are in ``backend``, what users import in ``training``."""

@@ -62,11 +62,6 @@ class Tracker:
         self._shown = clock()
         self._first: float | None = None
 
-    @property
-    def every_batch(self) -> bool:
-        """Whether the display wants to hear of every single batch."""
-        return self.display is not None and self.display.seconds == 0
-
     def skip(self, rows: int) -> None:
         """Count rows that a store had already; they cost no time and do not count for the rate."""
         self.rows += rows
