@@ -80,14 +80,14 @@ def leaves(nest: Any) -> Iterator[Any]:
         yield from leaves(value)
 
 
-def as_lists(nest: Any) -> Any:
-    """Return a nest with plain lists in place of ``Samples``, for models that ask for the very type.
-
 def holds_samples(nest: Any) -> bool:
     """Return whether a nest is or has a list of samples that do not stack, whose leaves are no columns."""
     values = nest.values() if isinstance(nest, Mapping) else nest if isinstance(nest, list | tuple) else ()
     return isinstance(nest, Samples) or any(map(holds_samples, values))
 
+
+def as_lists(nest: Any) -> Any:
+    """Return a nest with plain lists in place of ``Samples``, for models that ask for the very type.
 
     Examples:
         >>> type(as_lists(Samples(["a", "b"])))
