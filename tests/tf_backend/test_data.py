@@ -103,10 +103,13 @@ def batches_of(dataset, *, batched=None, start=0, stop=None, **getters):
     ("dataset", "length"),
     [
         (samples(), 50),
-        (samples().batch(8), None),
-        (samples().batch(8, drop_remainder=True), 48),
+        (samples().batch(8), 50),
+        (samples().take(12).batch(8).map(lambda value, label: value), 12),
         (samples().batch(10, drop_remainder=True).prefetch(1), 50),
+        (samples().batch(10, drop_remainder=True).take(2), 20),
+        (samples().batch(8, drop_remainder=True).unbatch().take(20), 20),
         (samples().filter(lambda value, label: label > 0), None),
+        (samples().batch(8).take(2), None),
     ],
 )
 def test_announced_lengths_count_rows_not_batches(dataset, length, monkeypatch):
@@ -114,6 +117,22 @@ def test_announced_lengths_count_rows_not_batches(dataset, length, monkeypatch):
     batches = batches_of(dataset)
     assert batches.length == length
     assert length is None or sum(len(batch.indices) for batch in batches) == length
+
+
+@pytest.mark.parametrize(
+    ("dataset", "rows"),
+    [
+        (lambda: samples().batch(8, drop_remainder=True), 48),
+        (lambda: samples().batch(8, drop_remainder=True).prefetch(1).cache(), 48),
+        (lambda: samples().batch(8, drop_remainder=True).unbatch(), 48),
+        (lambda: samples().batch(25).repeat(2), 100),
+        (lambda: samples().repeat(2).batch(8, drop_remainder=True), 96),
+        (lambda: samples().repeat(2), 100),
+    ],
+)
+def test_dropped_remainders_and_repetitions_are_reported(dataset, rows):
+    with pytest.warns(UserWarning, match=f"generated {rows} distributions, but dataset length is 50"):
+        assert len(run(keras_model(), dataset())) == rows
 
 
 def watched(read):

@@ -10,9 +10,10 @@ from probly.data_generator.errors import AlignmentError
 from probly.data_generator.toolkit.batches import iterate_batches
 from probly.data_generator.toolkit.loaders import loader_batches
 from probly.data_generator.toolkit.nests import common_rows, map_leaves, take_rows
+from probly.data_generator.toolkit.order import check_order
 from probly.data_generator.toolkit.parts import Getter, split_sample
+from probly.data_generator.toolkit.pipelines import source_rows
 from probly.data_generator.toolkit.samples import Batch, Batches, check_batch_size
-from probly_data_generator_tensorflow.order import check_finite, check_order
 
 Shapes = Mapping[str, tuple[int | None, ...]]
 
@@ -43,14 +44,12 @@ def tf_batches(
     """
     batch_size = check_batch_size(batch_size)
     if isinstance(dataset, tf.data.Dataset):
-        check_finite(dataset)
-        if index_getter is None:
-            check_order(dataset)
+        check_order(dataset, index_getter)
         if batched is None:
             batched = is_batched(dataset, input_getter, input_shapes, label_getter)
         if batched:
             batches = loader_batches(dataset, input_getter, index_getter, label_getter=label_getter)
-            return Batches(_before(batches, stop, in_order=index_getter is None), _rows(dataset))
+            return Batches(_before(batches, stop, in_order=index_getter is None), source_rows(dataset, batched=True))
         return _samples(dataset, batch_size, input_getter, index_getter, start, stop, label_getter)
     if isinstance(dataset, tf.data.Iterator | tf.distribute.DistributedDataset):
         message = f"expected a tf.data.Dataset, got a {type(dataset).__name__} made from one; pass the dataset itself"
@@ -123,16 +122,6 @@ def _leaf_fits(leaf: Any, sample: tuple[int | None, ...]) -> bool | None:
     return None
 
 
-def _rows(dataset: tf.data.Dataset) -> int | None:
-    """Return the number of rows in all batches where the specification of a batch tells it."""
-    batches = int(dataset.cardinality())
-    # Asking dataset.unbatch() says the same, but traces a function for it.
-    shapes = [getattr(leaf, "shape", tf.TensorShape(None)) for leaf in tf.nest.flatten(dataset.element_spec)]
-    sizes = {shape[0] if shape.rank else None for shape in shapes}
-    size = sizes.pop() if len(sizes) == 1 else None
-    return None if size is None or batches < 0 else batches * int(size)
-
-
 def _before(batches: Iterator[Batch], stop: int | None, *, in_order: bool) -> Iterator[Batch]:
     """Leave out the rows from ``stop`` on; of batches in order, none is asked for after the last one."""
     for batch in batches:
@@ -163,7 +152,7 @@ def _samples(
     stop: int | None,
     label_getter: Getter | None,
 ) -> Batches:
-    rows = int(dataset.cardinality())
+    rows = source_rows(dataset, batched=False)
     if index_getter is None:
         dataset = dataset if stop is None else dataset.take(stop)
         dataset = dataset.skip(start) if start else dataset
@@ -178,7 +167,7 @@ def _samples(
         )
     if index_getter is None:
         batches = (batch._replace(indices=batch.indices + start) for batch in batches)
-    return Batches(batches, rows if rows >= 0 else None)
+    return Batches(batches, rows)
 
 
 def _explained(batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -12,9 +12,9 @@ from probly.data_generator.errors import AlignmentError
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.toolkit.loaders import SimpleDataLoader
 from probly.data_generator.toolkit.nests import columns, count_rows, leaves
+from probly.data_generator.toolkit.order import check_order
 from probly.data_generator.toolkit.parts import Getter, split_sample
 from probly.data_generator.toolkit.samples import check_batch_size
-from probly_data_generator_tensorflow.order import check_finite, check_order
 
 
 class FirstOrderDataset(core.FirstOrderDataset):
@@ -38,7 +38,7 @@ class FirstOrderDataset(core.FirstOrderDataset):
     def __init__(self, base_dataset: Any, distributions: Mapping[int, Any], input_getter: Getter | None = None) -> None:
         distributions = Distributions.from_mapping(distributions)
         if isinstance(base_dataset, tf.data.Dataset):
-            _check_readable(base_dataset)
+            check_order(base_dataset)
             base_dataset = list(base_dataset)
             _check_samples(len(base_dataset), distributions)
         super().__init__(base_dataset, distributions, input_getter)
@@ -96,11 +96,6 @@ def output_dataloader(
     return samples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
 
-def _check_readable(dataset: tf.data.Dataset) -> None:
-    check_finite(dataset)
-    check_order(dataset)
-
-
 def _check_samples(samples: int, distributions: Distributions) -> None:
     """Refuse fewer elements than distributions: batches would each get the distribution of one sample."""
     if samples < len(distributions):
@@ -112,7 +107,7 @@ def _check_samples(samples: int, distributions: Distributions) -> None:
 
 
 def _streamed(dataset: tf.data.Dataset, distributions: Distributions, input_getter: Getter | None) -> tf.data.Dataset:
-    _check_readable(dataset)
+    check_order(dataset)
     count = int(dataset.cardinality())
     if count < 0:
         count = int(dataset.reduce(np.int64(0), lambda counted, *_: counted + 1))

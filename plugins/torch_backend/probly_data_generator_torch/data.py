@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
 
 from probly.data_generator.toolkit.batches import iterate_batches
+from probly.data_generator.toolkit.order import check_order
 from probly.data_generator.toolkit.parts import Getter, split_sample
 from probly.data_generator.toolkit.samples import (
     Batch,
@@ -59,6 +60,7 @@ def torch_batches(
         )
     length = None
     if isinstance(dataset, IterableDataset) and not batched:
+        check_order(dataset, index_getter)
         # It inherits a __getitem__ that only raises, so it must not be taken for a sequence.
         dataset, length = iter(dataset), announced_length(dataset)
     batches = iterate_batches(

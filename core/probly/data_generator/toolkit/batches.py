@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from probly.data_generator.errors import AlignmentError
-from probly.data_generator.toolkit.loaders import is_loader, loader_batches
+from probly.data_generator.toolkit.loaders import length_of_loader, loader_batches
 from probly.data_generator.toolkit.nests import collate, collate_labels, columns, count_rows, take_rows
+from probly.data_generator.toolkit.order import check_order
 from probly.data_generator.toolkit.parts import Getter, split_sample
+from probly.data_generator.toolkit.pipelines import is_graph, source_rows
 from probly.data_generator.toolkit.reading import Reader, check_is_sample
+from probly.data_generator.toolkit.recording import is_loader
 from probly.data_generator.toolkit.samples import (
     Batch,
     Batches,
@@ -65,7 +68,7 @@ def iterate_batches(  # the arguments of the hook, less the model
     batch_size = check_batch_size(batch_size)
     reader = Reader(input_getter, label_getter, index_getter, pairs)
     if batched or (batched is None and is_loader(dataset)):
-        length = announced_length(dataset.dataset) if is_loader(dataset) else None
+        length = length_of_loader(dataset)
         batches = loader_batches(dataset, input_getter, index_getter, pairs, stop, label_getter)
         return Batches(batches, length)
     arrays = columns(dataset)
@@ -78,10 +81,11 @@ def iterate_batches(  # the arguments of the hook, less the model
         rows = count_rows(arrays)
         samples = (take_rows(arrays, row) for row in range(start, picker.end(rows)))
         return Batches(_pick(samples, batch_size, picker, start), rows)
-    length = announced_length(dataset)
+    length = source_rows(dataset, batched=False) if is_graph(dataset) else announced_length(dataset)
     if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and not isinstance(dataset, Mapping | str):
         return Batches(_map_batches(dataset, batch_size, picker, start), length)
     _check_iterable(dataset)
+    check_order(dataset, index_getter, batched=batched)
     iterator = iter(dataset)
     return Batches(_pick(itertools.islice(iterator, picker.end(None)), batch_size, picker, source=iterator), length)
 

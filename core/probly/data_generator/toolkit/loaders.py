@@ -1,29 +1,32 @@
 """Loaders hand out whole batches; their samplers know which rows those are."""
 
-import copy
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.toolkit.nests import collate, columns, count_rows, map_leaves, take_rows
+from probly.data_generator.toolkit.order import check_order
 from probly.data_generator.toolkit.parts import Getter
+from probly.data_generator.toolkit.pipelines import is_graph, source_rows
 from probly.data_generator.toolkit.reading import Reader, rows_of_batch
+from probly.data_generator.toolkit.recording import (
+    in_order_of_arrival,
+    innermost_loader,
+    record_indices,
+)
+from probly.data_generator.toolkit.recording import is_loader as is_loader  # noqa: PLC0414  # for those who look for it here
 from probly.data_generator.toolkit.samples import (
     Batch,
+    announced_length,
     check_batch_size,
     checked_indices,
     fetch,
     items_of,
     label_columns,
 )
-
-
-def is_loader(dataset: Any) -> bool:
-    """Return whether an object hands out batches whose sampler can be asked for indices."""
-    return hasattr(dataset, "batch_sampler") and hasattr(dataset, "dataset")
 
 
 def loader_batches(
@@ -37,17 +40,30 @@ def loader_batches(
     """Iterate over a loader of batches; its sampler, where it has one, tells the indices.
 
     Raises:
-        AlignmentError: The indices cannot be known, or a batch has another number of rows than its sampler chose.
+        AlignmentError: The indices cannot be known, or a batch has another number of rows than its sampler chose; or
+            there is no sampler, and something shuffles.
+        ValueError: It never ends.
     """
     # A list is a pair here too: loaders that collate tuples commonly hand out lists.
     pairs = pairs if isinstance(loader, SimpleDataLoader) else (*pairs, list)
     recorded: deque[Any] | None = None
-    if is_loader(loader) and index_getter is None:
+    asked = innermost_loader(loader) if index_getter is None else None
+    if asked is not None:
         loader, recorded = record_indices(loader, stop)
-    batches = _loader_batches(loader, recorded, Reader(input_getter, label_getter, index_getter, pairs))
+    else:
+        check_order(loader, index_getter)
+    batches = _loader_batches(loader, asked, recorded, Reader(input_getter, label_getter, index_getter, pairs))
     # A sampler of single numbers counts only: each sample of its iterable dataset is a batch.
-    in_order = index_getter is None and (recorded is None or loader.batch_sampler is None)
+    in_order = index_getter is None and (asked is None or asked.batch_sampler is None)
     return batches if stop is None else _before(batches, stop, in_order=in_order)
+
+
+def length_of_loader(loader: Any) -> int | None:
+    """Return the number of rows that a loader reads from, whether it leaves some out or repeats them, or None."""
+    asked = innermost_loader(loader)
+    if asked is not None:
+        return announced_length(asked.dataset)
+    return source_rows(loader, batched=True) if is_graph(loader) else None
 
 
 def _before(batches: Iterator[Batch], stop: int, *, in_order: bool) -> Iterator[Batch]:
@@ -64,7 +80,7 @@ def _before(batches: Iterator[Batch], stop: int, *, in_order: bool) -> Iterator[
             return
 
 
-def _loader_batches(loader: Any, recorded: deque[Any] | None, reader: Reader) -> Iterator[Batch]:
+def _loader_batches(loader: Any, asked: Any, recorded: deque[Any] | None, reader: Reader) -> Iterator[Batch]:
     start = 0
     for number, item in enumerate(items_of(loader)):
         where, known = f"batch {number}", None
@@ -74,8 +90,8 @@ def _loader_batches(loader: Any, recorded: deque[Any] | None, reader: Reader) ->
             if not recorded:
                 raise AlignmentError(_bypassed(loader, f"{where} did not come from its sampler"))
             chosen = recorded.popleft()
-            _check_chosen(chosen, number, loader)
-            known = None if _in_order_of_arrival(chosen) else chosen
+            _check_chosen(chosen, number, asked)
+            known = None if in_order_of_arrival(chosen) else chosen
         size = None if known is None else np.size(known)
         inputs, labels = reader.split_batch(item, size)
         if not isinstance(loader, SimpleDataLoader):
@@ -84,7 +100,7 @@ def _loader_batches(loader: Any, recorded: deque[Any] | None, reader: Reader) ->
         indices = np.arange(start, start + rows) if known is None else checked_indices(known, rows, where)
         yield Batch(indices, inputs, label_columns(labels))
         start += rows
-    if recorded and not _in_order_of_arrival(recorded[0]):
+    if recorded and not in_order_of_arrival(recorded[0]):
         raise AlignmentError(_bypassed(loader, f"{len(recorded)} batches of its sampler were not handed out"))
 
 
@@ -95,18 +111,15 @@ def _own_copy(leaf: Any) -> Any:
 
 def _bypassed(loader: Any, what: str) -> str:
     return (
-        f"{type(loader).__name__}: {what}, so its rows have no index; pass the dataset or a loader that follows its "
-        "sampler, or let the samples carry their index and set index_getter"
+        f"{type(loader).__name__}: {what}, so its rows have no index; pass its dataset, or a plain loader over that, "
+        "which follows its sampler; or let the samples carry their index and set index_getter"
     )
 
 
-def _in_order_of_arrival(chosen: Any) -> bool:
-    """Return whether a sampler counts only, as the one of an iterable dataset does: it has no indices to give."""
-    return chosen is None or (isinstance(chosen, list) and bool(chosen) and chosen[0] is None)
-
-
 def _check_chosen(chosen: Any, number: int, loader: Any) -> None:
-    if _in_order_of_arrival(chosen):
+    if in_order_of_arrival(chosen):
+        if number == 0:
+            check_order(loader.dataset)
         if getattr(loader, "num_workers", 0) > 1:
             message = (
                 f"an iterable dataset read by {loader.num_workers} workers arrives in no defined order; "
@@ -121,56 +134,11 @@ def _check_chosen(chosen: Any, number: int, loader: Any) -> None:
         raise AlignmentError(message)
 
 
-class _RecordingSampler:
-    """Keeps what a sampler chose, and chooses no row from ``stop`` on, so that no worker reads past it."""
-
-    def __init__(self, sampler: Iterable[Any], recorded: deque[Any], stop: int | None) -> None:
-        self.sampler, self.recorded, self.stop = sampler, recorded, stop
-
-    def __iter__(self) -> Iterator[Any]:
-        arrived = 0
-        for chosen in self.sampler:
-            # A NumPy or tensor scalar has __iter__, too, but is one index.
-            single = not hasattr(chosen, "__iter__") or getattr(chosen, "ndim", 1) == 0
-            kept = chosen if single else list(chosen)
-            if self.stop is not None and not single:
-                if _in_order_of_arrival(kept):
-                    if arrived >= self.stop:  # it counts without end
-                        return
-                    kept = kept[: self.stop - arrived]
-                    arrived += len(kept)
-                else:
-                    kept = [index for index in kept if index < self.stop]
-                    if not kept:
-                        continue
-            self.recorded.append(kept)
-            yield kept
-
-    def __len__(self) -> int:
-        return len(self.sampler)  # type: ignore[arg-type]  # asked only where the loader's own sampler has a length
-
-
-def record_indices(loader: Any, stop: int | None = None) -> tuple[Any, deque[Any]]:
-    """Return a twin of a loader and the queue to which its sampler's choices will be appended, batch by batch.
-
-    The twin shares the dataset and all settings; the caller's loader, its workers and its iterator are not touched.
-    """
-    recorded: deque[Any] = deque()
-    twin = copy.copy(loader)
-    which = "sampler" if loader.batch_sampler is None else "batch_sampler"
-    settings = vars(twin)
-    settings[which] = _RecordingSampler(getattr(loader, which), recorded, stop)
-    # in_order=False would let batches overtake each other; persistent workers would outlive the twin.
-    for name, value in {"in_order": True, "persistent_workers": False, "_iterator": None}.items():
-        if name in settings:
-            settings[name] = value
-    return twin, recorded
-
-
 class _IndexBatches:
     def __init__(self, rows: int, batch_size: int, shuffle: bool, seed: int | None) -> None:
         self.rows = rows
         self.batch_size = batch_size
+        self.shuffle = shuffle
         self.random = np.random.default_rng(seed) if shuffle else None
 
     def __iter__(self) -> Iterator[list[int]]:

@@ -1,0 +1,219 @@
+"""Whether a stream hands out its samples in one defined order: nothing in it may shuffle.
+
+Rows of a stream are counted as they arrive, so a step that shuffles puts every row under a wrong index. Pipelines are
+recognized by what their objects say of themselves: names of classes, settings such as ``shuffle``, and the objects that
+they read from. No library is imported for it, and nothing is read.
+"""
+
+import functools
+import gc
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from types import FunctionType, GeneratorType, MethodType
+from typing import Any, Final
+
+import numpy as np
+
+from probly.data_generator.errors import AlignmentError
+from probly.data_generator.toolkit.nests import is_array
+from probly.data_generator.toolkit.pipelines import check_finite, fault_of_graph, is_graph
+
+_SHUFFLES: Final = re.compile(
+    r"shuffl|random\w*sampler|sampler\w*random|randomly|samplemultiplexer|resampledshard|unordered|as_completed|"
+    r"dataservice",
+    re.IGNORECASE,
+)
+"""What classes and functions are called that hand on their samples in another order each time."""
+_KEEPS: Final = re.compile(r"[Uu]nshuffl|(?:No|Non|Not|Without)Shuffl|(?:no|non|not|without)_shuffl")
+_SETTINGS: Final = ("shuffle", "_shuffle", "shuffled", "shuffle_shards", "shuffle_files", "shardshuffle", "_shuffling")
+"""Attributes that say so."""
+_SWITCHES: Final = ("shuffle", "_shuffle", "_enabled", "_shuffle_enabled", "enabled")
+"""Attributes of a step that is there for shuffling, with which it is switched off."""
+_STEPS: Final = ("pipeline", "stages", "steps", "sampler", "batch_sampler", "_sampler")
+"""Attributes whose objects are steps, also where nobody can iterate over them."""
+_FUNCTIONS: Final = ("func", "f", "fn", "function")
+"""Where an object that calls a function, as a stage of a pipeline does, keeps it."""
+_MOST_PARTS: Final = 64  # a longer list holds samples, not steps
+_MOST_OBJECTS: Final = 5000
+
+
+def check_order(dataset: Any, index_getter: Any = None, *, batched: bool | None = False) -> None:
+    """Refuse a stream, or a loader without a sampler that can be asked, if something in it shuffles.
+
+    Args:
+        dataset: What will be read from its beginning to its end. Nothing of it is read here.
+        index_getter: Where there is one, the samples carry their index and may come as they like.
+        batched: Whether it hands out batches; None if nobody has said so.
+
+    Raises:
+        AlignmentError: It has no defined order; the message names the step.
+        ValueError: It never ends.
+
+    Examples:
+        >>> class Stream:
+        ...     shuffle = True
+        >>> check_order(Stream())
+        Traceback (most recent call last):
+            ...
+        probly.data_generator.errors.AlignmentError: the Stream has no defined order (Stream with shuffle=True), so ...
+    """
+    check_finite(dataset)
+    culprit = unordered_step(dataset) if index_getter is None else None
+    if culprit is not None:
+        also = " (and batched=True, if these are batches)" if batched is None else ""
+        kind = type(dataset).__name__.strip("_")
+        message = (
+            f"the {kind} has no defined order ({culprit}), so its rows have no index; leave that "
+            f"step out, or let the samples carry their index and set index_getter{also}"
+        )
+        raise AlignmentError(message)
+
+
+def unordered_step(dataset: Any) -> str | None:
+    """Return what makes the order of a stream undefined, or None where nothing is seen.
+
+    Examples:
+        >>> unordered_step([3, 1, 2]) is None
+        True
+        >>> unordered_step(number for number in {3, 1, 2})
+        'a set'
+    """
+    waiting, known = deque([dataset]), [dataset]
+    seen = {id(dataset)}
+    while waiting and len(known) < _MOST_OBJECTS:
+        step = waiting.popleft()
+        found = _fault_of(step)
+        if found is not None:
+            return found
+        for source in _sources(step):
+            if id(source) not in seen:
+                seen.add(id(source))
+                known.append(source)  # an id belongs to an object only while that lives
+                waiting.append(source)
+    return None
+
+
+def _fault_of(step: Any) -> str | None:
+    """Return what is wrong with one step by itself."""
+    if isinstance(step, set | frozenset):
+        return f"a {type(step).__name__}"
+    name = _name_of(step)
+    for setting in _SETTINGS:
+        value = _setting(step, setting)
+        if _is_on(value):
+            return f"{name} with {setting}={value!r}" if len(repr(value)) < 40 else f"{name} with {setting}"
+    if _SHUFFLES.search(name) and not _KEEPS.search(name):
+        if any(_setting(step, switch) is False for switch in _SWITCHES):
+            return None
+        return name
+    return fault_of_graph(step) or _fault_of_own_indices(step, name)
+
+
+def _name_of(step: Any) -> str:
+    """Return what a step is called: the name of a function, of the one that it calls, or of its class."""
+    if isinstance(step, GeneratorType):
+        return str(step.gi_code.co_name)
+    if isinstance(step, functools.partial):
+        return _name_of(step.func)
+    if isinstance(step, FunctionType | MethodType):
+        return step.__name__
+    kind = type(step).__name__.strip("_")
+    if callable(step):
+        called = (_setting(step, name) for name in _FUNCTIONS)
+        kind = next((_name_of(one) for one in called if isinstance(one, FunctionType)), kind)
+    return kind
+
+
+def _setting(step: Any, name: str) -> Any:
+    try:
+        return getattr(step, name, None)
+    except Exception:  # noqa: BLE001  # a property or __getattr__ of the user's own; it says nothing, then
+        return None
+
+
+def _is_on(value: Any) -> bool:
+    """Return whether a setting is on: true, a size of a buffer, a way to shuffle, or an object that does; no method."""
+    if value is None or callable(value):
+        return False
+    if isinstance(value, bool | int | float | np.bool_ | np.number):
+        return bool(value)
+    if isinstance(value, str):
+        return value.lower() not in ("", "none", "false", "no", "off")
+    return bool(_SHUFFLES.search(type(value).__name__))
+
+
+# What a step reads from
+
+
+def _sources(step: Any) -> Iterator[Any]:
+    """Yield the objects that a step may read from."""
+    if isinstance(step, list | tuple):
+        yield from (part for part in _few(step) if _is_source(part))
+    elif isinstance(step, Mapping):
+        yield from (part for part in _few(step.values()) if _is_source(part))
+    elif isinstance(step, GeneratorType):
+        yield from _sources_of_generator(step)
+    elif _is_iterator(step) and type(step).__module__ in ("builtins", "itertools"):
+        # map, zip, islice and the iterators of containers do not tell what they read, but the garbage collector does.
+        yield from (part for part in gc.get_referents(step) if isinstance(part, set | frozenset) or _is_source(part))
+    elif is_graph(step):
+        yield from step._inputs()  # noqa: SLF001  # its only way to tell
+    else:
+        for name, value in _attributes(step):
+            if name in _STEPS:
+                yield from _few(value) if type(value) in (list, tuple) else (value,)
+            elif _is_source(value):
+                yield value
+
+
+def _few(parts: Any) -> Iterable[Any]:
+    return parts if len(parts) <= _MOST_PARTS else ()
+
+
+def _sources_of_generator(generator: "GeneratorType[Any, Any, Any]") -> Iterator[Any]:
+    """Yield the arguments of a generator: of an expression in brackets, that is the iterator it goes over."""
+    if generator.gi_yieldfrom is not None:
+        yield generator.gi_yieldfrom
+    if generator.gi_frame is None:  # it has ended
+        return
+    code, names = generator.gi_code, generator.gi_frame.f_locals
+    count = code.co_argcount + code.co_kwonlyargcount
+    arguments = (names[name] for name in code.co_varnames[:count] if name in names)
+    yield from (value for value in arguments if _is_source(value))
+
+
+def _attributes(step: Any) -> Iterator[tuple[str, Any]]:
+    yield from list(getattr(step, "__dict__", {}).items())
+    for kind in type(step).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if hasattr(step, name):
+                yield name, getattr(step, name)
+
+
+def _is_iterator(value: Any) -> bool:
+    return hasattr(type(value), "__next__")
+
+
+def _is_source(value: Any) -> bool:
+    """Return whether samples may come from an object; what is called, such as a transform, makes others of them."""
+    if value is None or isinstance(value, str | bytes | bool | int | float | np.generic | type) or is_array(value):
+        return False
+    if isinstance(value, list | tuple | Mapping | GeneratorType) or _is_iterator(value):
+        return True
+    kind = type(value)
+    iterable = hasattr(kind, "__iter__") or (hasattr(kind, "__getitem__") and hasattr(kind, "__len__"))
+    return iterable and not callable(value) and not isinstance(value, set | frozenset)
+
+
+def _fault_of_own_indices(step: Any, name: str) -> str | None:
+    """Return what is wrong with a loader that says by ``get_idxs`` which rows it takes, if they are not in order."""
+    ask = getattr(type(step), "get_idxs", None)
+    if not callable(ask):
+        return None
+    try:
+        indices = list(ask(step))
+    except Exception:  # noqa: BLE001  # it will say so itself when it is read
+        return None
+    return None if indices == list(range(len(indices))) else f"{name} takes its rows in another order"
