@@ -39,13 +39,14 @@ def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> A
 
     Args:
         source: A live model, a ``"module:attribute"`` string (``toolkit.importing.import_model`` resolves it), or the
-            path of a file that the framework can open without running code from it. A live model is left as it was
-            found: mode, device and weights.
+            path of a file. One that runs code when it is opened, as pickles and stored programs do, is refused with
+            ``toolkit.trust.untrusted`` unless ``options["trust"]`` is set. A live model is left as it was found: mode,
+            device and weights; it needs no trust.
         device: A device name of the framework. None: a live model stays where its weights are, anything else goes to
             the best device there is.
         options: What the user asks of the framework beyond that, by name; ``toolkit.options.checked_options`` refuses
-            what the backend does not know. Leave the argument out if there is nothing to choose: then the generator
-            refuses every option.
+            what the backend does not know, ``toolkit.trust.TRUST_OPTION`` among it where files may run code. Leave the
+            argument out if there is nothing to choose: then the generator refuses every option.
 
     Returns:
         Any object with an attribute ``device`` (the resolved device name, recorded in the metadata). Recorded, too, if
@@ -58,8 +59,8 @@ def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> A
         columns that the model knows by name, in its order. It then gets a table as a data frame of these.
 
     Raises:
-        ValueError: The device is not available (the message says "available:" and lists those that are), or an option
-            is not known.
+        ValueError: The device is not available (the message says "available:" and lists those that are), an option is
+            not known, or a file would run code and is not trusted.
     """
 
 

@@ -1,4 +1,4 @@
-"""``--data``: from a text to a dataset, without running code from a file and without guessing silently."""
+"""``--data``: from a text to a dataset, without running code from files and without guessing silently."""
 
 import importlib.util
 import inspect
