@@ -49,7 +49,7 @@ def keras_model(path: Path, *, trust: bool = False) -> Any:
         )
         raise ValueError(message)
     _check_format(path)
-    if not trust and tf.keras.__version__.startswith("2."):
+    if not trust and tf.keras.Model.__module__.startswith("tf_keras."):
         raise untrusted(path, LEGACY)
     if not trust and path.suffix != ".keras" and _names_other_files(path):
         raise untrusted(path, UNSAFE)
