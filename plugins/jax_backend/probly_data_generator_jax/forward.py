@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from probly.data_generator.toolkit.nests import as_lists
 from probly.data_generator.toolkit.outputs import call_padded, pick_scores
 from probly_data_generator_jax.arrays import Placement, is_array
 
@@ -93,7 +94,7 @@ class JaxModel:
         return call_padded(functools.partial(self._run, cut=True), inputs, padded, _repeat_last_row)
 
     def _run(self, inputs: Any, *, cut: bool) -> Any:
-        inputs = self.placement.spread(inputs)
+        inputs = self.placement.spread(as_lists(inputs))
         if self._jitted is None or jax.config.jax_disable_jit:  # type: ignore[attr-defined]  # made at run time
             return self._call(self._leaves, inputs)
         reason = _foreign_input(inputs)

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from probly.data_generator.toolkit.calling import call_with
 from probly.data_generator.toolkit.importing import import_model
 from probly_data_generator_jax.devices import device_of, resolve_device
 from probly_data_generator_jax.forward import Function, JaxModel
@@ -68,10 +69,16 @@ def _split(source: Any) -> tuple[Function, Any]:
         return _split_equinox(source)
     if is_instance(source, "keras", "Model"):
         return _split_keras(source)
+    if isinstance(source, tuple) and source and is_instance(source[0], "flax.linen", "Module"):
+        message = (
+            f"expected one model, got a tuple of a {type(source[0]).__name__} and more; bind its weights to a "
+            "flax.linen module: module.bind(variables)"
+        )
+        raise TypeError(message)
     if not callable(source):
         message = f'expected a function, a flax, equinox or Keras model, or "module:attribute", got {type(source)}'
         raise TypeError(message)
-    return lambda _, inputs: source(inputs), ()
+    return lambda _, inputs: call_with(source, inputs), ()
 
 
 def _split_nnx(module: Any) -> tuple[Function, Any]:
@@ -80,7 +87,7 @@ def _split_nnx(module: Any) -> tuple[Function, Any]:
     copy = nnx.clone(module)
     nnx.Module.eval(copy)  # a method of that name of the user's own may mean something else
     graph, weights = nnx.split(copy)
-    return lambda weights, inputs: nnx.merge(graph, weights)(inputs), weights
+    return lambda weights, inputs: call_with(nnx.merge(graph, weights), inputs), weights
 
 
 def _split_linen(module: Any) -> tuple[Function, Any]:
@@ -88,7 +95,11 @@ def _split_linen(module: Any) -> tuple[Function, Any]:
         message = f"{type(module).__name__} is a flax.linen module without weights; pass module.bind(variables)"
         raise TypeError(message)
     unbound, variables = module.unbind()
-    return unbound.apply, variables
+
+    def function(weights: Any, inputs: Any) -> Any:
+        return call_with(functools.partial(unbound.apply, weights), inputs, unbound)
+
+    return function, variables
 
 
 def _split_equinox(module: Any) -> tuple[Function, Any]:
@@ -102,7 +113,7 @@ def _split_equinox(module: Any) -> tuple[Function, Any]:
 
     def function(weights: Any, inputs: Any) -> Any:
         model = equinox.combine(weights, static)
-        return jax.vmap(model, axis_name="batch")(inputs) if per_sample else model(inputs)
+        return call_with(jax.vmap(model, axis_name="batch") if per_sample else model, inputs, model)
 
     return function, weights
 

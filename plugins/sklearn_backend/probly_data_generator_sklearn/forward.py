@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from probly.data_generator.toolkit.calling import call_with
 from probly.data_generator.toolkit.outputs import describe, pick_scores
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def scores_of(model: "SklearnModel", inputs: Any, batch_size: int | None) -> Any
         ValueError: There is not one column per class.
         TypeError: The model returned no array of numbers.
     """
-    answers = model.call(inputs)
+    answers = call_with(model.call, inputs)
     if batch_size is None:
         return answers
     if isinstance(answers, list) and answers and np.ndim(answers[0]) == 2:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from probly.data_generator.toolkit.nests import Samples
 from probly_data_generator_tensorflow.devices import short_name
 
 
@@ -39,6 +40,24 @@ def to_tensor(leaf: Any, device: str) -> Any:
     with tf.device("CPU:0" if is_text else device):
         # tf.constant copies the memory of an array also where it could be shared.
         return tf.constant(leaf) if isinstance(leaf, np.ndarray) else tf.identity(leaf)
+
+
+def with_texts(nest: Any) -> Any:
+    """Return a nest with tensors in place of lists of texts.
+
+    Examples:
+        >>> with_texts({"text": Samples(["a", "b"])})["text"].numpy().tolist()
+        [b'a', b'b']
+    """
+    if isinstance(nest, Samples):
+        texts = bool(nest) and all(isinstance(one, str | bytes) for one in nest)
+        if not texts:
+            return nest
+        with tf.device("CPU:0"):  # accelerators hold no text
+            return tf.constant(list(nest))
+    if type(nest) is dict:
+        return {name: with_texts(part) for name, part in nest.items()}
+    return type(nest)(map(with_texts, nest)) if type(nest) in (list, tuple) else nest
 
 
 def _is_half(dtype: tf.DType) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from probly.data_generator.errors import InvalidOutputError
+from probly.data_generator.toolkit.calling import call_with
 from probly.data_generator.toolkit.nests import count_rows, leaves, map_leaves
 from probly.data_generator.toolkit.outputs import call_padded, cut_rows, pick_scores
 from probly_data_generator_tensorflow.state import Kept, stateful_layer
@@ -104,7 +105,9 @@ class Step:
         return self.compiled(inputs)
 
     def _run(self, inputs: Any) -> Any:
-        return self.function(inputs) if self.strategy is None else self.strategy.run(self.function, args=(inputs,))
+        if self.strategy is None:
+            return call_with(self.function, inputs)
+        return self.strategy.run(call_with, args=(self.function, inputs))
 
     def _run_eagerly(self, inputs: Any, failure: Exception) -> Any:
         self.kept.written = True

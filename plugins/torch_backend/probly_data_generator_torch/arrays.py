@@ -1,13 +1,15 @@
 """Arrays and tensors: between NumPy and torch, and onto devices."""
 
 import contextlib
+import copy
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import PackedSequence
 from torch.utils.data import default_collate, get_worker_info
 
-from probly.data_generator.toolkit.nests import check_keys, map_leaves
+from probly.data_generator.toolkit.nests import Samples, check_keys, leaves, map_leaves
 from probly.data_generator.toolkit.tables import is_table
 from probly_data_generator_torch.devices import resolve_device
 from probly_data_generator_torch.transfers import copied_on_cuda, fetched, sent_to_cuda
@@ -49,18 +51,30 @@ def to_tensor(leaf: Any, device: torch.device) -> Any:
     inputs as they were.
     """
     if isinstance(leaf, torch.Tensor):
+        if leaf.layout is not torch.strided or leaf.is_nested:
+            return leaf.to(device, copy=True)
         if device.type == "cuda" and leaf.is_cpu:
             return sent_to_cuda(leaf, device)
         if device.type == "cuda" and leaf.device == device:
             return copied_on_cuda(leaf)
         # Copies to the host must have arrived when they are read; others wait in a queue.
         return leaf.to(device, non_blocking=device.type != "cpu", copy=True)
+    if hasattr(leaf, "to") and not hasattr(leaf, "__array__"):
+        return _moved(leaf, device)
     leaf = _numbers_of(leaf)
     if not _has_numbers(leaf):
         return leaf
     if device.type == "cpu":
         return torch.from_numpy(_plain_copy(leaf))
     return to_tensor(torch.from_numpy(plain(leaf)), device)
+
+
+def _moved(leaf: Any, device: torch.device) -> Any:
+    """Return a copy of an object that moves itself, such as a packed sequence or a batch of graphs."""
+    if isinstance(leaf, PackedSequence):
+        return leaf._replace(data=leaf.data.clone()).to(device)
+    own = leaf.clone() if hasattr(leaf, "clone") else copy.copy(leaf)
+    return own.to(device)
 
 
 def plain(leaf: Any) -> Any:
@@ -98,8 +112,30 @@ def stack_samples(samples: Any) -> Any:
         samples = [torch.from_numpy(plain(sample)) for sample in samples]
     if all(type(sample) is torch.Tensor for sample in samples):
         return torch.stack(samples) if get_worker_info() is None else _stacked_in_worker(samples)
+    if all(isinstance(sample, str | bytes) for sample in samples):
+        return Samples(samples)
     check_keys(samples)  # which default_collate does not
-    return default_collate([map_leaves(plain, sample) for sample in samples])
+    try:
+        return default_collate([map_leaves(plain, _with_tensors(sample)) for sample in samples])
+    except TypeError as error:
+        if any(type(leaf).__module__.startswith("PIL.") for sample in samples for leaf in leaves(sample)):
+            message = (
+                "the samples hold PIL images, which are no tensors yet; give the dataset a transform, such as "
+                "torchvision.transforms.ToTensor(), or set input_getter to one of its samples"
+            )
+            raise TypeError(message) from error
+        raise
+
+
+def _with_tensors(nest: Any) -> Any:
+    """Return a sample with tensors in place of lists of numbers, which default_collate would transpose."""
+    if isinstance(nest, list):
+        with contextlib.suppress(TypeError, ValueError, RuntimeError):  # lists of something else
+            return torch.tensor(nest)
+        return [_with_tensors(part) for part in nest]
+    if type(nest) is tuple:
+        return tuple(map(_with_tensors, nest))
+    return {name: _with_tensors(part) for name, part in nest.items()} if type(nest) is dict else nest
 
 
 def _stacked_in_worker(samples: Any) -> torch.Tensor:

@@ -19,6 +19,7 @@ from probly.data_generator.toolkit.samples import (
     rows_before,
 )
 from probly_data_generator_torch.arrays import PAIRS, plain, stack_samples, to_numpy
+from probly_data_generator_torch.rowwise import rowwise
 from probly_data_generator_torch.workers import fetched_by_workers
 
 
@@ -59,6 +60,7 @@ def torch_batches(
             dataset, batch_size, input_getter, index_getter, start, stop, num_workers, label_getter
         )
     length = None
+    dataset = rowwise(dataset)
     if isinstance(dataset, IterableDataset) and not batched:
         check_order(dataset, index_getter)
         # It inherits a __getitem__ that only raises, so it must not be taken for a sequence.
@@ -111,7 +113,7 @@ def _sliced(
     tensors: tuple[torch.Tensor, ...], rows: torch.Tensor | None, batch_size: int, start: int, stop: int | None
 ) -> Batches:
     # The model never sees the others, and NumPy cuts an array in a tenth of the time.
-    columns = (tensors[0], *map(to_numpy, tensors[1:]))
+    columns = (rowwise(tensors[0]), *map(to_numpy, tensors[1:]))
     if rows is None:
         return iterate_batches(columns, batch_size, start=start, stop=stop)
     end = rows_before(stop, len(rows))

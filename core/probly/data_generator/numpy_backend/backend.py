@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from probly.data_generator.hookspecs import HOST, hookimpl
+from probly.data_generator.toolkit.calling import call_with
 from probly.data_generator.toolkit.digest import digest_state
 from probly.data_generator.toolkit.importing import import_model
-from probly.data_generator.toolkit.nests import as_lists
 from probly.data_generator.toolkit.outputs import pick_scores
 from probly.data_generator.toolkit.posterior import pair_mu_rho
 from probly.data_generator.toolkit.tables import declared_columns
@@ -67,7 +67,7 @@ def _class_names(source: Any, function: Any) -> list[str] | None:
 @hookimpl
 def forward(model: NumpyModel, inputs: Any, batch_size: int | None) -> Any:
     """Call the model once; pure Python numbers, and what NumPy can read, become an array of scores."""
-    outputs = model.function(as_lists(inputs))
+    outputs = call_with(model.function, inputs)
     if outputs is None:
         return pick_scores(outputs)  # None is no answer of a hook: this says that it is none of a model, either
     if batch_size is None or not (isinstance(outputs, list | tuple) or hasattr(outputs, "__array__")):

@@ -22,14 +22,15 @@ def is_array(value: Any) -> bool:
         return value.ndim >= 1
     if is_table(value):
         return True
-    return hasattr(value, "dtype") and hasattr(value, "__getitem__") and len(_shape(value)) >= 1
+    return hasattr(value, "dtype") and hasattr(value, "__getitem__") and bool(shape_of(value))
 
 
-def _shape(value: Any) -> Any:
+def shape_of(value: Any) -> tuple[Any, ...] | None:
+    """Return the shape of an array, or None where there is none to tell, as of rows of different lengths."""
     try:
-        return getattr(value, "shape", ())
-    except Exception:  # noqa: BLE001  # arrays whose rows have different lengths may have none to tell
-        return ()
+        return tuple(value.shape)
+    except Exception:  # noqa: BLE001  # a library's own error says that there is none
+        return None
 
 
 def _is_whole(value: tuple[Any, ...]) -> bool:
@@ -123,7 +124,7 @@ def _counts(nest: Any) -> Iterator[int | None]:
         for value in nest:
             yield from _counts(value)
     else:
-        rows = _shape(nest)[0] if is_array(nest) else None
+        rows = (shape_of(nest) or (None,))[0] if is_array(nest) else None
         yield None if rows is None else int(rows)
 
 
@@ -174,7 +175,7 @@ def _named_columns(dataset: Mapping[Any, Any]) -> Mapping[Any, Any] | None:
 def _described(part: Any) -> Any:
     if isinstance(part, Samples):
         return f"list of {len(part)}"
-    return tuple(_shape(part)) if is_array(part) else type(part).__name__
+    return shape_of(part) if is_array(part) else type(part).__name__
 
 
 def _column_of_part(part: Any) -> Any:
@@ -210,7 +211,7 @@ def count_rows(nest: Any) -> int:
         return rows
     if isinstance(nest, Sequence) and not isinstance(nest, str | bytes | tuple):
         return len(nest)
-    shapes = [tuple(getattr(leaf, "shape", ())) for leaf in leaves(nest)]
+    shapes = [shape_of(leaf) or () for leaf in leaves(nest)]
     message = f"expected a batch whose arrays have the same number of rows, got a {type(nest).__name__} of {shapes}"
     raise TypeError(message)
 

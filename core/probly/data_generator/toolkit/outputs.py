@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from probly.data_generator.errors import InvalidOutputError
-from probly.data_generator.toolkit.nests import common_rows, holds_samples, map_leaves
+from probly.data_generator.toolkit.nests import common_rows, holds_samples, map_leaves, shape_of
 
 
 def pick_scores(outputs: Any) -> Any:
@@ -46,8 +46,9 @@ def describe(value: Any) -> str:
     kind = type(value).__name__
     if isinstance(value, Mapping):
         return f"{kind} with keys {', '.join(map(repr, list(value)[:5]))}"
-    if hasattr(value, "shape"):
-        return f"{kind} of shape {tuple(value.shape)}"
+    shape = shape_of(value)
+    if shape is not None:
+        return f"{kind} of shape {shape}"
     if isinstance(value, list | tuple):
         return f"{kind} of {len(value)}"
     return kind

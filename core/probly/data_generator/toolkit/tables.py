@@ -14,12 +14,12 @@ EXPORTS = ("__arrow_c_stream__", "__arrow_c_array__", "__dataframe__")
 
 def is_table(value: Any) -> bool:
     """Return whether a value is a data frame, a series or a table, whose own ``[...]`` looks up names."""
-    return hasattr(value, "shape") and (hasattr(value, "iloc") or _is_of_arrow(value))
+    return (hasattr(value, "iloc") or _is_of_arrow(value)) and hasattr(value, "shape")
 
 
 def _is_of_arrow(value: Any) -> bool:
     exports = any(hasattr(value, name) for name in EXPORTS)
-    return exports and hasattr(value, "slice") and len(value.shape) == 2
+    return exports and hasattr(value, "slice") and len(getattr(value, "shape", ())) == 2
 
 
 def take_table_rows(table: Any, rows: Any) -> Any:
