@@ -52,13 +52,13 @@ def iterate_batches(
 @hookimpl
 def to_device(data: Any, device: str) -> Any:
     """Move tensors and arrays to a TensorFlow device, or to NumPy."""
-    from probly_data_generator_tensorflow.arrays import to_numpy, to_tensor
+    from probly_data_generator_tensorflow.arrays import to_numpy, to_tensor, with_texts
     from probly_data_generator_tensorflow.devices import feeding_device
 
     if device == HOST:
         return map_leaves(to_numpy, data)
     target = feeding_device(device)
-    return map_leaves(lambda leaf: to_tensor(leaf, target), data)
+    return map_leaves(lambda leaf: to_tensor(leaf, target), with_texts(data))
 
 
 @hookimpl
