@@ -121,7 +121,7 @@ def test_inspect_shows_what_is_there(demo):
     (row,) = result["first_rows"]
     assert row["index"] == 0
     np.testing.assert_allclose(row["probabilities"], expected(demo.folder)[0], atol=1e-6)
-    assert result["identity"]["model"]["weights"].startswith("sha256:")
+    assert result["identity"]["model"]["digest"].startswith("sha256:")
     assert demo.json("inspect demo/truth.npz --rows 0")["first_rows"] == []
 
 

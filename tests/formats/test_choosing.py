@@ -140,7 +140,7 @@ def test_a_strangers_format_is_written_read_and_streamed_to(tmp_path, offered):
     for _ in range(2):  # the second time it is complete
         found = generator.generate_distributions(inputs, progress=False, out=tmp_path / "b.lines", keys=["x", "y", "z"])
         np.testing.assert_allclose(np.asarray(found), [[0.25, 0.75], [0.5, 0.5], [0.8, 0.2]], atol=1e-6)
-    assert calls == [2, 1]
+    assert calls == [2, 1, 2]  # the last one is the probe
     name, identity, options = lines.opened[0]
     assert name == "b.lines"
     assert {"model", "dataset", "output_mode", "keys"} <= identity.keys()

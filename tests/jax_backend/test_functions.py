@@ -169,8 +169,10 @@ def test_functions_are_recognized_where_jax_made_them(model, known):
     assert bool(HOOK.recognizes(source=model)) is known
 
 
-def test_what_a_function_closes_over_cannot_be_seen():
-    assert HOOK.weight_digest(model=load(logits)) == ""
+def test_a_function_is_known_by_its_code_and_what_it_closes_over():
+    digests = [HOOK.weight_digest(model=load(lambda rows, by=by: logits(rows) * by)) for by in (1.0, 1.0, 2.0)]
+    assert digests[0] == digests[1] != digests[2]
+    assert HOOK.weight_digest(model=load(jnp.tanh)) == "not seen"
 
 
 def test_the_rows_are_those_of_the_closed_form():

@@ -307,5 +307,5 @@ def test_a_store_is_continued_with_the_same_attributes_only(tmp_path):
     first = generator(Bayesian()).generate_distributions(ROWS, out=tmp_path / "a.fod", progress=False)
     again = generator(Bayesian()).generate_distributions(ROWS, out=tmp_path / "a.fod", progress=False)
     assert again == first
-    with pytest.raises(StoreError, match="weights"):
+    with pytest.raises(StoreError, match="model digest"):
         generator(Bayesian(seed=1)).generate_distributions(ROWS, out=tmp_path / "a.fod", progress=False)

@@ -48,6 +48,7 @@ def run(
     encoding="float32",
     representation=None,
     keys=None,
+    probe=True,
     **options,
 ):
     return generator(**options).generate_distributions(
@@ -59,6 +60,7 @@ def run(
         encoding=encoding,
         representation=representation,
         keys=keys,
+        probe=probe,
     )
 
 

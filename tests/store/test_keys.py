@@ -58,6 +58,7 @@ def samples():
         (samples, 0, 0), (samples, 42, 40), (samples, 44, 43),
     ],
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.*cannot be seen")  # of the generator
 def test_there_is_one_key_per_sample(tmp_path, data, count, computed):
     keys, counting = [str(number) for number in range(count)] or np.zeros(0, int), stores.Counting()
     with pytest.raises(AlignmentError, match=f"keys: expected one per sample, got {count}"):

@@ -5,7 +5,6 @@ import pytest
 
 from probly.data_generator import StoreError
 from probly.data_generator.run.identity import SAMPLES
-from probly.data_generator.toolkit.digest import digest_state
 from tests.store import stores
 from tests.store.stores import Images, shard
 
@@ -31,7 +30,7 @@ def swapped():
 @pytest.mark.parametrize(
     ("data", "options", "says"),
     [
-        (stores.DATA, {"model": stores.Linear(2.5)}, "model weights: the store has 'sha256:"),
+        (stores.DATA, {"model": stores.Linear(2.5)}, "model digest: the store has 'sha256:"),
         (stores.DATA, {"model": Renamed()}, "model type: the store has 'Linear', this run has 'Renamed'"),
         (stores.DATA, {"model_name": "b"}, "model name: the store has None, this run has 'b'"),
         (stores.DATA, {"output_mode": "logits"}, "output_mode: the store has 'auto', this run has 'logits'"),
@@ -78,11 +77,15 @@ def test_samples_are_told_apart_too(tmp_path, change):
 
 
 def test_a_function_without_visible_weights_says_so(tmp_path):
+    with pytest.warns(UserWarning, match=r"a\.fod: what the model learned cannot be seen: set model_name .* the probe"):
+        store = stores.run(tmp_path / "a.fod", model=np.asarray)
+    assert store.spec.identity["model"]["digest"] == "not seen"
+    assert store.meta["not_seen"] == ["model"]
     weights = np.eye(3, dtype=np.float32)
-    store = stores.run(tmp_path / "a.fod", model=lambda inputs: inputs @ weights)
-    assert store.spec.identity["model"]["weights"] is None
+    store = stores.run(tmp_path / "b.fod", model=lambda inputs: inputs @ weights)
+    assert store.spec.identity["model"]["digest"].startswith("sha256:")
     assert "lambda" in store.spec.identity["model"]["type"]
-    assert digest_state(stores.Linear()) != digest_state(stores.Linear(3)) != ""
+    assert "not_seen" not in store.meta
 
 
 @pytest.mark.parametrize("path", ["a.json", "a", "fod"])

@@ -65,10 +65,10 @@ def posterior_params(model: "JaxModel") -> dict[str, dict[str, Any]]:
 
 @hookimpl
 def weight_digest(model: "JaxModel") -> str:
-    """Return the digest of all numbers among a module's weights; what a plain function refers to cannot be seen."""
-    from probly_data_generator_jax.digest import digest_weights
+    """Return the digest of everything that a model computes with: arrays, fields, functions and their closures."""
+    from probly_data_generator_jax.digest import digest_of_model
 
-    return digest_weights(model.weights)
+    return digest_of_model(model.source)
 
 
 @hookimpl

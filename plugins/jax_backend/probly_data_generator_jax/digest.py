@@ -1,24 +1,76 @@
-"""What tells the weights of one model from those of another."""
+"""What tells one model from another: its arrays, its settings and its functions, whatever library it is of."""
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from probly.data_generator.toolkit.digest import digest
-from probly_data_generator_jax.arrays import is_number
+from probly.data_generator.toolkit.contents import SKIP
+from probly.data_generator.toolkit.digest import digest_state
+from probly.data_generator.toolkit.layers import layer_parts
+from probly_data_generator_jax.models import is_instance
+
+MODES = frozenset({"deterministic", "use_running_average", "inference", "parent", "name"})
+"""What is switched while a model runs, and where it hangs in another one."""
 
 
-def digest_weights(weights: Any) -> str:
-    """Return the digest of all numbers in a pytree by their paths, or an empty string where there are none.
+def digest_of_model(source: Any) -> str:
+    """Return the digest of everything that a model computes with; see ``toolkit.digest.digest_state``.
 
     Random keys are left out: inference draws nothing.
 
     Examples:
-        >>> digest_weights({"bias": np.zeros(2)}) == digest_weights({"bias": np.ones(2)}), digest_weights(())
-        (False, '')
+        >>> digests = [digest_of_model(lambda rows, scale=scale: rows * scale) for scale in (1.0, 2.0)]
+        >>> digests[0] == digests[1]
+        False
     """
-    leaves = jax.tree_util.tree_leaves_with_path(weights)
-    found = ((path, leaf) for path, leaf in leaves if hasattr(leaf, "dtype") and is_number(leaf.dtype))
-    numbers = [(str(path), np.asarray(leaf)) for path, leaf in found]
-    return digest(numbers) if numbers else ""
+    return digest_state(source, parts_of)
+
+
+def parts_of(value: Any) -> Any:
+    """Return the parts of an object of jax, flax, equinox or Keras; see ``toolkit.contents.Look``.
+
+    Examples:
+        >>> parts_of(jax.numpy.zeros(2))
+        ['float32', array([0., 0.], dtype=float32)]
+        >>> parts_of("text") is None
+        True
+    """
+    if isinstance(value, jax.Array):
+        # A random key; NumPy has no such dtype.
+        random = jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+        return SKIP if random else [str(value.dtype), np.asarray(value)]
+    if is_instance(value, "flax.nnx", "Variable"):
+        random = is_instance(value, "flax.nnx", "RngState")
+        return SKIP if random else [value.get_value() if hasattr(value, "get_value") else value.value]
+    streams = is_instance(value, "flax.nnx", "RngStream") or is_instance(value, "flax.nnx", "Rngs")
+    if streams or isinstance(value, jax.stages.Compiled):  # nobody can look into a compiled program
+        return SKIP
+    if is_instance(value, "flax.nnx", "Pytree") or is_instance(value, "flax.nnx", "Module"):
+        # Names that begin so are what flax keeps of each object.
+        own = {name: part for name, part in vars(value).items() if not name.startswith(("_pytree__", "_object__"))}
+        return [_settings(own)]
+    if is_instance(value, "flax.linen", "Module"):
+        return [_fields(value), None if value.scope is None else value.variables]
+    return _other_parts(value)
+
+
+def _other_parts(value: Any) -> Any:
+    if is_instance(value, "equinox", "Module"):
+        return [_fields(value)]
+    if not is_instance(value, "keras", "Layer"):
+        return None
+    inner = value._flatten_layers(include_self=False)  # noqa: SLF001  # Keras has no public name for it
+    return layer_parts(value, list(inner), lambda weight: np.asarray(weight.value))
+
+
+def _fields(module: Any) -> dict[str, Any]:
+    names = (field.name for field in dataclasses.fields(module))
+    return _settings({name: getattr(module, name) for name in names if hasattr(module, name)})
+
+
+def _settings(own: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: part for name, part in own.items() if name not in MODES}

@@ -33,6 +33,10 @@ class Encoding(ABC):
         """Return the float32 rows that a slice or an integer array selects, each with the sum 1."""
 
     @abstractmethod
+    def rounding(self, rows: FloatRows) -> FloatRows:
+        """Return how far each entry of decoded rows may be from the one that was encoded."""
+
+    @abstractmethod
     def columns(self, classes: int) -> dict[str, tuple[str, int]]:
         """Return the dtype and the number of columns of each tensor; 0 columns stand for a tensor of one axis."""
 
@@ -76,6 +80,10 @@ class Dense(Encoding):
         """Return the rows; those of float16 are divided by their sum, which rounding has moved."""
         chosen = tensors["probs"][rows]
         return chosen if self.exact else _normalised(chosen.astype(np.float32))
+
+    def rounding(self, rows: FloatRows) -> FloatRows:
+        """Return 0 for float32; float16 keeps 11 bits, and dividing by the sum may move an entry as much again."""
+        return np.zeros_like(rows) if self.exact else rows * np.float32(2**-10) + np.float32(2**-24)
 
     def columns(self, classes: int) -> dict[str, tuple[str, int]]:
         """Return one tensor, ``probs``."""
@@ -127,6 +135,18 @@ class TopK(Encoding):
         dense = np.repeat(others[:, None], classes, axis=1)
         np.put_along_axis(dense, tensors["classes"][rows].astype(np.int64), kept, axis=1)
         return _normalised(dense)
+
+    def rounding(self, rows: FloatRows) -> FloatRows:
+        """Return that of float16 for the entries that were kept; any other was at most as large as the least of these.
+
+        The others all have the same share of the tail now: below the kept ones, except where rounding made them equal.
+        """
+        kept = rows * np.float32(2**-10) + np.float32(2**-24)
+        if self.k >= rows.shape[1]:
+            return kept
+        least = -np.partition(-rows, self.k - 1, axis=1)[:, self.k - 1 : self.k]
+        others: FloatRows = np.where(rows < least, np.maximum(rows, least - rows), np.float32(0))
+        return others + kept
 
     def columns(self, classes: int) -> dict[str, tuple[str, int]]:
         """Return ``classes``, ``probs`` and ``tail``."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from probly.data_generator.distributions import Distributions, whole_numbers
 from probly.data_generator.errors import StoreError
 from probly.data_generator.rows import FloatRows, find_bad_row
+from probly.data_generator.run.sinks import Stored
 from probly.data_generator.toolkit.samples import Indices
 from probly_data_generator_store.manifest import listed_shards
 from probly_data_generator_store.mapped import MappedShards
@@ -183,6 +184,28 @@ class Store(Distributions):
         rows = np.empty_like(found)
         rows[order] = found
         return rows
+
+    @property
+    def first_stored(self) -> int | None:
+        """The first dataset index that it has a row of, or None."""
+        if not len(self):
+            return None
+        return int(self.indices[0]) if self.spec.keyed else self._starts[0]
+
+    def stored(self, indices: Indices) -> Stored | None:
+        """Return what there is of some dataset indices, and how far each entry may be from what was computed.
+
+        The probe of a later run compares it with what its model computes; None if nothing is there.
+        """
+        if self.spec.keyed:
+            found = np.flatnonzero(np.isin(indices, self.indices))
+        else:
+            numbers = np.searchsorted(self._starts, indices, side="right") - 1
+            found = np.flatnonzero((numbers >= 0) & (indices < np.append(self._stops, 0)[numbers]))
+        if not len(found):
+            return None
+        rows = self.gather(indices[found])
+        return Stored(found, rows, self._shards.encoding.rounding(rows))
 
     def _take(self, number: int, positions: Indices, out: FloatRows) -> None:
         if self._views[number] is None:

@@ -136,10 +136,20 @@ def refuse_differences(path: Path, spec: Spec, identity: Mapping[str, Any], enco
         StoreError: The message names every difference.
     """
     wanted = json.loads(json.dumps({**identity, "encoding": encoding}))
-    found = differences({**spec.identity, "encoding": spec.encoding}, wanted)
+    stored = {**spec.identity, "encoding": spec.encoding}
+    if _knows_less_of_models(stored):
+        for side in (stored, wanted):
+            side["model"] = {name: side["model"].get(name) for name in ("name", "type")}
+    found = differences(stored, wanted)
     if found:
         message = f"{path}: was begun by another run; {'; '.join(found)}. Undo the change, or choose another path"
         raise StoreError(message)
+
+
+def _knows_less_of_models(identity: Mapping[str, Any]) -> bool:
+    """Return whether version 0.1 began a store, which saw a part of what a model computes with; the probe is left."""
+    model = identity.get("model")
+    return isinstance(model, Mapping) and "weights" in model and "digest" not in model
 
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], name: str = "") -> list[str]:

@@ -12,8 +12,9 @@ import numpy as np
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.rows import FloatRows
+from probly.data_generator.run.sinks import Stored
 from probly.data_generator.toolkit.samples import LABELS, Indices
-from probly_data_generator_store.reader import Store, open_store
+from probly_data_generator_store.reader import Store, open_partial, open_store
 from probly_data_generator_store.writer import StoreWriter
 
 
@@ -34,12 +35,24 @@ class StoreSink:
         self.writer = writer
         self.stop = 0
         self._entered = False
+        self._earlier: Store | None = None
         self._length: int | None = None
 
     @property
     def first_needed(self) -> int:
         """The first row that is not published."""
         return self.writer.missing(0, 2**62)[0].start
+
+    @property
+    def first_stored(self) -> int | None:
+        """The first row that an earlier run published."""
+        return self.writer.published[0].start if self.writer.published else None
+
+    def stored(self, indices: Indices) -> Stored | None:
+        """Return what earlier runs published of a batch."""
+        if self._earlier is None:
+            self._earlier = open_partial(self.writer.path)
+        return self._earlier.stored(indices)
 
     @property
     def decided(self) -> str | None:

@@ -79,7 +79,7 @@ def posterior_params(model: "TensorFlowModel") -> dict[str, dict[str, Any]]:
 
 @hookimpl
 def weight_digest(model: "TensorFlowModel") -> str:
-    """Return the digest of all weights; what a plain function refers to cannot be seen."""
+    """Return the digest of everything that a model computes with: variables, settings, vocabularies, functions."""
     from probly_data_generator_tensorflow.digest import digest_of
 
     return digest_of(model)

@@ -1,32 +1,59 @@
-"""What tells a model from another one: its weights, or the bytes of its files."""
+"""What tells one model from another: its variables, the settings of its layers, its functions and its tables."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from probly.data_generator.toolkit.digest import digest
+from probly.data_generator.toolkit.contents import SKIP
+from probly.data_generator.toolkit.digest import digest_files, digest_state
+from probly.data_generator.toolkit.layers import layer_parts
 from probly_data_generator_tensorflow.models import TensorFlowModel, is_keras, variables_of
 
 
 def digest_of(model: TensorFlowModel) -> str:
-    """Return the digest of a model, or an empty string where it has no variables.
+    """Return the digest of everything that a live model, or one of a Keras file, computes with.
 
-    Of a live model and of a file of Keras it is that of all weights in their order; what a plain function refers to
-    cannot be seen. A SavedModel tells neither all of its variables nor its constants and tables: its files are read.
+    A SavedModel tells neither all of its variables nor its constants and tables; its files are read.
     """
-    if model.folder is not None:
-        return digest(_files(model.folder))
-    # Keras's variables are also the states of its random generators, which differ each time that a model is built.
-    weights = model.module.weights if is_keras(model.module) else variables_of(model.module)
-    # It numbers its names per process, so the order has to tell the weights apart.
-    return digest((str(number), weight.numpy()) for number, weight in enumerate(weights)) if weights else ""
+    return digest_files(model.folder) if model.folder is not None else digest_state(model.module, parts_of)
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Any]]:
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        size = path.stat().st_size
-        # An empty file cannot be mapped to memory.
-        content = np.memmap(path, np.uint8, mode="r") if size else np.empty(0, np.uint8)
-        yield path.relative_to(folder).as_posix(), content
+def parts_of(value: Any) -> Any:
+    """Return the parts of an object of TensorFlow or Keras; see ``toolkit.contents.Look``.
+
+    Examples:
+        >>> parts_of(tf.constant([1.0]))
+        ['float32', array([1.], dtype=float32)]
+        >>> parts_of("text") is None
+        True
+    """
+    if is_keras(value):
+        # Keras's variables are also the states of its random generators, which differ each time that it is built.
+        inner = value._flatten_layers(include_self=False)  # noqa: SLF001  # Keras has no public name for it
+        return layer_parts(value, list(inner), _numbers)
+    if isinstance(value, tf.Tensor | tf.Variable):
+        return [value.dtype.name, _numbers(value)]
+    if isinstance(value, tf.random.Generator):
+        return SKIP
+    if isinstance(value, tf.lookup.StaticHashTable | tf.lookup.experimental.MutableHashTable):
+        keys, values = (part.numpy() for part in value.export())
+        return [dict(zip(keys.tolist(), values.tolist(), strict=True))]
+    if isinstance(value, tf.dtypes.DType | tf.TensorShape):
+        return [str(value)]
+    return _function_parts(value)
+
+
+def _function_parts(value: Any) -> Any:
+    function = getattr(value, "python_function", None)
+    if callable(function):  # a tf.function
+        return [function]
+    if isinstance(value, tf.Module):
+        # Names that begin so are what TensorFlow keeps of each object.
+        own = {name: part for name, part in vars(value).items() if not name.startswith(("_self_", "_tf_", "_name"))}
+        return [own, [_numbers(variable) for variable in variables_of(value)]]
+    return None
+
+
+def _numbers(weight: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(weight.numpy())

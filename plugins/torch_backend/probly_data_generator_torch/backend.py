@@ -100,10 +100,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @hookimpl
 def weight_digest(model: "TorchModel") -> str:
-    """Return the digest of all parameters and buffers; what a plain function refers to cannot be seen."""
-    from probly_data_generator_torch.digest import digest_of_weights
+    """Return the digest of everything that a model computes with: tensors, attributes, code of TorchScript."""
+    from probly_data_generator_torch.digest import digest_of_model
 
-    return digest_of_weights(model.module)
+    return digest_of_model(model.function)
 
 
 @hookimpl

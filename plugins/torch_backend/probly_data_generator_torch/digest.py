@@ -1,30 +1,32 @@
-"""Digests of weights and of tensors, by which a store tells whether it is continued with the same ones."""
+"""Digests of models and of tensors, by which a store tells whether it is continued with the same ones."""
 
 from collections.abc import Iterator
+from types import MethodType
 from typing import Any
 
 import numpy as np
 import torch
 
 from probly.data_generator.run.identity import SAMPLED_ROWS, WHOLE_BYTES
-from probly.data_generator.toolkit.digest import digest
+from probly.data_generator.toolkit.digest import digest, digest_state
+from probly_data_generator_torch.contents import parts_of
 from probly_data_generator_torch.data import tensors_behind
 
 
-def digest_of_weights(module: torch.nn.Module | None) -> str:
-    """Return the digest of all parameters and buffers, or ``""`` where no Module is seen.
+def digest_of_model(function: Any) -> str:
+    """Return the digest of everything that a model computes with; see ``toolkit.digest.digest_state``.
 
     Examples:
         >>> model = torch.nn.Linear(2, 2)
-        >>> before = digest_of_weights(model)
+        >>> before = digest_of_model(model)
         >>> _ = torch.nn.init.zeros_(model.bias)
-        >>> before == digest_of_weights(model), digest_of_weights(None)
-        (False, '')
+        >>> before == digest_of_model(model), digest_of_model(len)
+        (False, 'not seen')
     """
-    if module is None:
-        return ""
-    named = ((name, value) for name, value in module.state_dict().items() if isinstance(value, torch.Tensor))
-    return digest(_bytes(named))
+    # A Module that is called is its forward().
+    if isinstance(function, MethodType) and isinstance(function.__self__, torch.nn.Module):
+        function = function.__self__ if function.__name__ in ("forward", "__call__") else function
+    return digest_state(function, parts_of)
 
 
 def digest_of_data(dataset: Any) -> str | None:

@@ -1,7 +1,10 @@
 """What a later run must have in common with the first one to continue its store; see docs/store.md."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,8 @@ import numpy as np
 from probly.data_generator.discovery.loading import Backend
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.run.provenance import RunRecord
-from probly.data_generator.toolkit.digest import digest, update_digest
+from probly.data_generator.toolkit.digest import NOT_SEEN, digest, digest_files, is_seen, update_digest
+from probly.data_generator.toolkit.importing import is_import_path
 from probly.data_generator.toolkit.loaders import is_loader
 from probly.data_generator.toolkit.nests import columns
 from probly.data_generator.toolkit.samples import announced_length, fetch
@@ -18,6 +22,8 @@ from probly.data_generator.toolkit.tables import array_of_column, column_names, 
 WHOLE_BYTES = 256 << 20
 """Arrays up to this size are read whole; of larger ones, ``SAMPLED_ROWS`` rows."""
 SAMPLED_ROWS = 4096
+_CHANGED_BY_RUNS: dict[str, str] = {}
+"""What the digests of live models were before the runs of this process that changed them."""
 SAMPLES = 32
 """How many samples of a dataset that is no array are looked at."""
 
@@ -37,10 +43,15 @@ def run_identity(
         dataset: The dataset or loader.
         keys: What the store keeps beside its rows, or None.
     """
-    weights = backend.hook.weight_digest(model=model) if backend.has("weight_digest") else None
     names = record.class_names
+    found = model_digest(backend, model)
     return {
-        "model": {"name": record.model_name, "type": describe_model(source), "weights": weights or None},
+        "model": {
+            "name": record.model_name,
+            "type": describe_model(source),
+            "file": digest_of_source(source) if NOT_SEEN in found else None,
+            "digest": found,
+        },
         **record.model_options,
         "dataset": describe_dataset(dataset, backend),
         "class_names": None if names is None else [str(name) for name in names],
@@ -49,6 +60,70 @@ def run_identity(
         "input_getter": describe_function(record.input_getter),
         "keys": None if keys is None else f"{len(keys)} {digest([('', keys)])}",
     }
+
+
+def model_digest(backend: Backend, model: Any) -> str:
+    """Return what tells everything that a model computes with from that of another one; ``"not seen"`` if nothing does.
+
+    A model that its own runs have changed in this process, such as one that counts its calls, is what it was before.
+    """
+    found = backend.hook.weight_digest(model=model) if backend.has("weight_digest") else None
+    return _CHANGED_BY_RUNS.get(found, found) if found else NOT_SEEN
+
+
+def remember_model(backend: Backend, source: Any, model: Any, before: str) -> None:
+    """Take a model after a run for the same as before it; else the same call would refuse its own store.
+
+    Args:
+        backend: The hooks.
+        source: The model as the user gave it; what is opened from a file is opened anew.
+        model: What ``load_model`` made of it.
+        before: Its digest before the run.
+    """
+    if not is_seen(before) or isinstance(source, str | PathLike | tuple):
+        return
+    after = model_digest(backend, model)
+    if after != before:
+        _CHANGED_BY_RUNS[after] = before
+
+
+def digest_of_source(source: Any) -> str | None:
+    """Return the digest of a model's file, or of all files of its folder; None for a live model."""
+    path = source[-1] if isinstance(source, tuple) and source else source  # a builder and its weight file
+    if not isinstance(path, str | PathLike) or (isinstance(path, str) and is_import_path(path)):
+        return None
+    return digest_files(Path(path)) if Path(path).exists() else None
+
+
+def not_seen(identity: Mapping[str, Any]) -> list[str]:
+    """Return which of ``"model"`` and ``"dataset"`` nothing tells from others, but a name, a type and a length.
+
+    Examples:
+        >>> model = {"name": None, "type": "<lambda>", "file": None, "digest": "not seen"}
+        >>> not_seen({"model": model, "dataset": {"type": "arrays", "content": "float32[3] sha256:00"}})
+        ['model']
+    """
+    model, dataset = identity["model"], identity["dataset"]
+    found = [] if model["file"] or is_seen(model["digest"]) else ["model"]
+    # The content of arrays is one text, or a nest of them.
+    return found if "sha256:" in str(dataset) else [*found, "dataset"]
+
+
+def warn_not_seen(where: Any, parts: Sequence[str], *, probe: bool) -> None:
+    """Say once per run what guards a store where its model or its data cannot be seen."""
+    remedies = {
+        "model": "what the model learned cannot be seen: set model_name to something that changes with it, or pass the "
+        "model itself",
+        "dataset": "the samples of the dataset cannot be seen, or differ each time: pass a dataset with len() and "
+        "[index] where there is one",
+    }
+    for part in parts:
+        guard = (
+            "only the probe, which computes one batch again before the store is continued, will notice another"
+            if probe
+            else "with probe=False nothing will notice another"
+        )
+        warnings.warn(f"{where}: {remedies[part]}; {guard} {part}", stacklevel=3)
 
 
 def describe_dataset(dataset: Any, backend: Backend) -> dict[str, Any]:
@@ -128,7 +203,7 @@ def _describe_samples(dataset: Any) -> str:
 def _digest_samples(dataset: Any, length: int) -> str:
     whole = hashlib.sha256()
     for sample in fetch(dataset, _evenly(length, SAMPLES)):
-        update_digest(whole, sample, set())
+        update_digest(whole, sample, {})
     return f"sha256:{whole.hexdigest()}"
 
 

@@ -23,6 +23,7 @@ class RunRecord:
         output_transform: The user's function, or None.
         input_getter: The user's function, or None.
         class_names: The name of each column, if they are known.
+        not_seen: ``"model"`` and ``"dataset"``, where nothing tells them from others; see ``run.identity``.
     """
 
     framework: str
@@ -35,6 +36,7 @@ class RunRecord:
     output_transform: Callable[[Any], Any] | None
     input_getter: Callable[[Any], Any] | None
     class_names: Sequence[Any] | None
+    not_seen: Sequence[str] = ()
 
     @property
     def model_options(self) -> dict[str, Any]:
@@ -65,6 +67,7 @@ def run_metadata(
         **named,
         "num_classes": num_classes,
         "class_names": class_names,
+        **({"not_seen": list(record.not_seen)} if record.not_seen else {}),
         "versions": dict(versions(record.distribution)),
         "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
     }

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,11 +17,27 @@ NORMALISED = "normalised"
 
 
 class Sink(Protocol):
+class Stored(NamedTuple):
+    """What a sink has of a batch.
+
+    Attributes:
+        positions: Which rows of the batch, ascending.
+        rows: float32, shape ``(len(positions), classes)``.
+        tolerance: How far each entry may be from the one that was written, because of how it is kept; one number, or
+            an array of the shape of ``rows``.
+    """
+
+    positions: Indices
+    rows: FloatRows
+    tolerance: Any
+
+
     """What takes the rows of one run; it knows nothing of the run, and the run nothing of it but this.
 
     Attributes:
         first_needed: The first row that it lacks: a dataset need not read those before.
         decided: The output mode that an earlier run on it decided for ``"auto"``, or None.
+        first_stored: The first row that it has from an earlier run, or None.
         safe_rows: The rows that no crash can take away, for the progress.
     """
 
@@ -30,6 +46,10 @@ class Sink(Protocol):
         """The first row that it lacks."""
 
     @property
+    @property
+    def first_stored(self) -> int | None:
+        """The first row that it has from an earlier run."""
+
     def decided(self) -> str | None:
         """The output mode that an earlier run decided."""
 
@@ -45,6 +65,15 @@ class Sink(Protocol):
         """
 
     def begin(self, classes: int, meta: Mapping[str, Any], mode: str, length: int | None) -> None:
+    def stored(self, indices: Indices) -> Stored | None:
+        """Return what it has of a batch from an earlier run, or None; the probe compares it with the model's rows now.
+
+        Called before anything else, where ``first_stored`` says that there is something.
+
+        Args:
+            indices: The dataset indices of the batch, in any order.
+        """
+
         """Prepare for rows of so many classes; called once, before the first rows, or before ``finish`` without any.
 
         Args:
@@ -92,6 +121,7 @@ class MemorySink:
         """Return True: it has none before the run."""
         return True
 
+    first_stored: int | None = None
     def begin(self, classes: int, meta: Mapping[str, Any], mode: str, length: int | None) -> None:  # noqa: ARG002
         """Make room. A dataset may announce any length; a wrong one costs time, never rows."""
         self.meta = meta
@@ -104,6 +134,10 @@ class MemorySink:
 
     def write(self, indices: Indices, rows: FloatRows, columns: Mapping[str, Any]) -> None:
         """Append the rows of a batch."""
+    def stored(self, indices: Indices) -> Stored | None:  # noqa: ARG002
+        """Return None: it begins anew with each run."""
+        return None
+
         stop = self.count + len(rows)
         if stop > len(self.rows):
             self._grow(stop)

@@ -1,18 +1,23 @@
-"""Digests of arrays and of objects, the same in every process."""
+"""Digests of arrays and of whatever else a model computes with, the same in every process."""
 
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
-from types import FunctionType, MethodType
+from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from probly.data_generator.toolkit.contents import Contents, Look
 from probly.data_generator.toolkit.nests import is_array
 
 BLOCK_BYTES = 4 << 20
 """Larger arrays are read in blocks of this size, by as many threads as there are processors."""
+
+NOT_SEEN = "not seen"
+"""How the digest of a model begins whose content cannot be seen; the digest of nothing would be no digest."""
 
 
 def digest(parts: Iterable[tuple[str, Any]]) -> str:
@@ -30,6 +35,14 @@ def digest(parts: Iterable[tuple[str, Any]]) -> str:
     return f"sha256:{whole.hexdigest()}"
 
 
+def digest_files(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, or of all files of a folder by their names in it."""
+    files = sorted(part for part in path.rglob("*") if part.is_file()) if path.is_dir() else [path]
+    # An empty file cannot be mapped to memory.
+    mapped = (np.memmap(one, np.uint8, mode="r") if one.stat().st_size else np.empty(0, np.uint8) for one in files)
+    return digest(zip((one.relative_to(path).as_posix() for one in files), mapped, strict=True))
+
+
 def _update_with_bytes(whole: Any, data: npt.NDArray[np.uint8]) -> None:
     if len(data) <= BLOCK_BYTES:
         whole.update(data.data)
@@ -42,8 +55,16 @@ def _update_with_bytes(whole: Any, data: npt.NDArray[np.uint8]) -> None:
             whole.update(block)
 
 
-def update_digest(whole: Any, value: Any, seen: set[int]) -> None:
-    """Add any value to a digest: arrays, numbers and text by content, objects by their state."""
+def update_digest(whole: Any, value: Any, seen: dict[int, Any]) -> None:
+    """Add a sample of a dataset to a digest: arrays, numbers and text by content, objects by their state.
+
+    Stores that version 0.1 began know their samples by it, so it stays as it is beside ``digest_state``.
+
+    Args:
+        whole: A hash of hashlib's.
+        value: The sample.
+        seen: The objects that were met, by their id; they stay alive, so that no other object gets it.
+    """
     whole.update(f"{type(value).__qualname__}:".encode())
     if isinstance(value, str | bytes | int | float | complex | None):
         whole.update(repr(value).encode())
@@ -52,7 +73,7 @@ def update_digest(whole: Any, value: Any, seen: set[int]) -> None:
     elif isinstance(value, FunctionType | type):
         whole.update(value.__qualname__.encode())
     elif id(value) not in seen:
-        seen.add(id(value))
+        seen[id(value)] = value
         for key, part in _parts(value):
             whole.update(f"{key};".encode())
             update_digest(whole, part, seen)
@@ -69,20 +90,45 @@ def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
     return state.items() if isinstance(state, Mapping) else [("", state)]
 
 
-def digest_state(model: Any) -> str:
-    """Return the digest of an object's state, or an empty string for a function, whose state cannot be seen.
+def digest_state(model: Any, look: Look | None = None) -> str:
+    """Return the digest of everything that a model computes with, as far as it can be seen.
+
+    Objects are known by their type and state (whatever pickling would store), functions by their code, what they close
+    over, and the numbers, arrays, functions and models among the globals that they name. Neither the order of
+    attributes nor the sharing of arrays matters, nor the state of random generators.
+
+    Args:
+        model: Any object.
+        look: What a backend knows about its framework's own objects; see ``toolkit.contents.Look``.
+
+    Returns:
+        ``"sha256:..."``, followed by the types of the parts that could not be looked into, if there are any; or a text
+        that begins with ``"not seen"`` where nothing that was learned was seen, as of a function that calls a server.
 
     Examples:
-        >>> digest_state(lambda batch: batch)
-        ''
+        >>> weights = np.eye(2)
+        >>> digest_state(lambda batch: batch @ weights).startswith("sha256:")
+        True
+        >>> digest_state(len)
+        'not seen'
     """
-    if isinstance(model, MethodType):
-        model = model.__self__
-    if isinstance(model, FunctionType | type) or not hasattr(model, "__dict__"):
-        return ""
-    whole = hashlib.sha256()
+    contents = Contents(look, digest)
     try:
-        update_digest(whole, model, set())
-    except Exception:  # noqa: BLE001  # an object that cannot be looked into is known by its name only
-        return ""
-    return f"sha256:{whole.hexdigest()}"
+        found = f"sha256:{contents.digest(model).hex()}"
+    except Exception as error:  # noqa: BLE001  # objects of strangers, which may do anything when looked at
+        return f"{NOT_SEEN}: {type(error).__name__}"
+    unseen = f", {NOT_SEEN}: {', '.join(sorted(contents.unseen))}" if contents.unseen else ""
+    if contents.seen or (contents.code and not contents.unseen):
+        return f"{found}{unseen}"
+    # Code alone does not tell what was learned where it refers to more, but other code is another model.
+    return f"{NOT_SEEN}, but code {found}{unseen}" if contents.code else NOT_SEEN
+
+
+def is_seen(found: str | None) -> bool:
+    """Return whether a digest tells one model, or one dataset, from another.
+
+    Examples:
+        >>> is_seen("sha256:00"), is_seen("not seen, but code sha256:00"), is_seen("")
+        (True, False, False)
+    """
+    return bool(found) and not str(found).startswith(NOT_SEEN)

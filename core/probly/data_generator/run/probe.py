@@ -1,0 +1,146 @@
+"""The probe: before a store is continued, a batch of it is computed again and compared with the rows that it has.
+
+It notices what no digest can see: preprocessing, code, hidden state, another version of a library.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from typing import Any
+
+import numpy as np
+
+from probly.data_generator.distributions import Distributions
+from probly.data_generator.errors import InvalidOutputError, StoreError
+from probly.data_generator.run.device import Device
+from probly.data_generator.run.scores import ScoreReader
+from probly.data_generator.run.sinks import Sink, Stored
+from probly.data_generator.toolkit.samples import Batch, Indices
+
+TOLERANCE = 1e-5
+"""How far an entry may be from the stored one: other processors and batch sizes change the last bits."""
+HALF_TOLERANCE = 0.03
+"""Likewise for scores in half precision: bfloat16 keeps three digits, and softmax makes more of an error."""
+
+
+class Probe:
+    """Compares one batch with what a store has of it.
+
+    Args:
+        where: The store's path, for messages.
+        stream: The sink of the run, or the distributions of a complete one.
+        device: Runs the model.
+        reader: Makes rows of what it returned; one of its own, since a reader remembers the first batch of its run.
+        batch_size: The rows of a full batch.
+    """
+
+    def __init__(
+        self, where: Any, stream: Sink | Distributions, device: Device, reader: ScoreReader, batch_size: int
+    ) -> None:
+        self.where, self.stream, self.device, self.reader = where, stream, device, reader
+        self.batch_size = batch_size
+        self.first = _first_stored(stream)
+
+    def check(self, batches: Iterator[Batch], again: Callable[[int], Iterator[Batch]] | None) -> Iterator[Batch]:
+        """Compare a batch with its stored rows, and return all batches, the one that was looked at included.
+
+        Args:
+            batches: Those of the run; the first one is read.
+            again: Returns an iterator that begins at a row, for a first batch that is not stored; None where the
+                dataset can be read once only.
+
+        Raises:
+            StoreError: Rows differ.
+            InvalidOutputError: The model returns another number of classes.
+        """
+        if self.first is None:
+            return batches
+        head = list(islice(_with_rows(batches), 1))
+        found = any(map(self._compare, head))
+        if found:
+            return chain(head, batches)
+        if again is not None:
+            other = again(self.first // self.batch_size * self.batch_size)
+            try:
+                found = any(map(self._compare, _with_rows(other)))  # a loader begins anew, before the rows wanted
+            finally:
+                if hasattr(other, "close"):
+                    other.close()
+        if not found:
+            message = (
+                f"{self.where}: none of its rows could be computed again, because the dataset does not give them a "
+                "second time; whether the model and its preprocessing are the same was not checked"
+            )
+            warnings.warn(message, stacklevel=2)
+        return chain(head, batches)
+
+    def _compare(self, batch: Batch) -> bool:
+        """Return whether a batch had stored rows, which are compared then."""
+        stored = _stored(self.stream, batch.indices)
+        if stored is None:
+            return False
+        rows = len(batch.indices)
+        # Backends that compile pad to the largest batch of a run, and a short last one comes after full ones.
+        self.device.largest = max(rows, self.batch_size if batch.indices[0] else 0)
+        dispatched = self.device.dispatch(0, batch)
+        found = self.reader.rows_of(self.device.fetch(dispatched), self.device.where(0), half=dispatched.half)
+        if found.shape[1] != stored.rows.shape[1]:
+            message = (
+                f"{self.where}: expected {stored.rows.shape[1]} classes as in the store, got {found.shape[1]}; "
+                "pass the model that the store was begun with, or choose another path"
+            )
+            raise InvalidOutputError(message)
+        allowed = np.maximum(stored.tolerance, HALF_TOLERANCE if dispatched.half else TOLERANCE)
+        self._refuse_differences(found[stored.positions], stored, allowed, batch.indices[stored.positions])
+        return True
+
+    def _refuse_differences(self, found: Any, stored: Stored, allowed: Any, indices: Indices) -> None:
+        away = np.abs(found.astype(np.float64) - stored.rows)
+        differing = ~(away <= allowed)  # NaN differs
+        rows = np.flatnonzero(differing.any(axis=1))
+        if not len(rows):
+            return
+        row = int(rows[0])
+        column = int(np.argmax(np.where(differing[row], np.nan_to_num(away[row], nan=np.inf), -1)))
+        message = (
+            f"{self.where}: the model or its preprocessing has changed since the store was begun: row {indices[row]} "
+            f"has {stored.rows[row, column]:.7g} for class {column}, and computed again it is "
+            f"{found[row, column]:.7g}; {len(rows)} of {len(indices)} rows that were computed again differ. Undo the "
+            "change, or choose another path; where rows differ each time that they are computed, or a device computes "
+            "less precisely than the first one, probe=False continues without this check"
+        )
+        raise StoreError(message)
+
+
+def read_once(dataset: Any) -> bool:
+    """Return whether a dataset is used up by reading it.
+
+    Examples:
+        >>> read_once(iter([1])), read_once([1])
+        (True, False)
+    """
+    try:
+        return hasattr(type(dataset), "__next__") and iter(dataset) is dataset
+    except TypeError:
+        return False
+
+
+def _with_rows(batches: Iterator[Batch]) -> Iterator[Batch]:
+    return (batch for batch in batches if len(batch.indices))
+
+
+def _first_stored(stream: Sink | Distributions) -> int | None:
+    if hasattr(stream, "first_stored"):  # a sink, or distributions that know how their rows were rounded
+        first: int | None = stream.first_stored
+        return first
+    assert isinstance(stream, Distributions)
+    return int(stream.indices[0]) if len(stream) else None
+
+
+def _stored(stream: Sink | Distributions, indices: Indices) -> Stored | None:
+    if hasattr(stream, "stored"):
+        found: Stored | None = stream.stored(indices)
+        return found
+    assert isinstance(stream, Distributions)
+    there = np.flatnonzero(np.isin(indices, stream.indices))
+    return Stored(there, stream.gather(indices[there]), 0.0) if len(there) else None
