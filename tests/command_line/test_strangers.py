@@ -157,7 +157,7 @@ def test_a_file_whose_suffix_a_stranger_claims_needs_no_backend(shelf):
     message = shelf.fails("generate --model 3.npz --data 3.npz --out b.fod")
     assert "no installed backend claims the suffix '.npz'" in message
     assert "'shelf'" in message
-    assert message.endswith("on the command line, name it with --backend\n")
+    assert message.endswith("; here, backend is --backend\n")
 
 
 def test_what_a_strangers_hook_refuses_is_bad_input_with_its_own_words(shelf):

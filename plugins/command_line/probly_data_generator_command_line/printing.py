@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
-import numpy as np
 
 # Controls of ASCII and of ISO 6429, line and paragraph separators, what turns the direction of writing around, and
 # halves of characters, which cannot be encoded.
@@ -49,7 +48,7 @@ def apart(as_json: bool) -> contextlib.AbstractContextManager[Any]:
 
 
 def _simple(value: Any) -> Any:
-    if isinstance(value, np.generic | np.ndarray):
+    if hasattr(value, "tolist"):  # NumPy, which the list of commands does without
         return value.tolist()
     return str(value)
 

@@ -27,6 +27,7 @@ from probly_data_generator_command_line.errors import (
 from probly_data_generator_command_line.group import first_order
 from probly_data_generator_command_line.plugins import in_plugin
 from probly_data_generator_command_line.printing import say
+from probly_data_generator_command_line.remedies import here
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 CORE = Path(data_generator.__file__).parent
@@ -38,12 +39,6 @@ REMEDIES = {
     FileExistsError: "a folder is expected there; choose another path",
     FileNotFoundError: "check the path",
 }
-PARAMETERS = {
-    "output_transform": "on the command line, pick it in the model that --model names (output_transform)",
-    "input_getter": "on the command line, pick them in the dataset that --data names (input_getter)",
-    "backend=": "on the command line, name it with --backend",
-}
-"""What stands here for a parameter that the message of an error may name."""
 PROGRAM = "python -m probly.data_generator" if Path(sys.argv[0]).name == "__main__.py" else "first-order"
 
 
@@ -123,7 +118,7 @@ def _report(error: Exception) -> int:
     # The message of an error of the system names the file; where user code met it, that code has to be named, too.
     told = ours or _is_told(error) or (isinstance(error, OSError) and own_code is None)
     text = "; ".join([_text(error, told), *getattr(error, "__notes__", ())])
-    text += "".join(f"; {here}" for word, here in PARAMETERS.items() if word in text)
+    text += here(text)
     if not told:
         frame = own_code or traceback.extract_tb(error.__traceback__)[-1]
         text = f"{text} (raised in {frame.filename}, line {frame.lineno}; --debug shows the traceback)"

@@ -27,6 +27,8 @@ EXAMPLE = """\
 first-order generate --backend numpy --model demo.model:build --data demo/test.npz --out teacher.fod
 first-order generate --backend numpy --model demo.model:build --data demo/test.npz --temperature 4 --out soft.fod"""
 
+GETTERS = ("input_getter", "label_getter", "index_getter")
+
 
 @subcommand("generate", EXAMPLE)
 @generate_options
@@ -131,6 +133,7 @@ def _generator(options: dict[str, Any]) -> FirstOrderDataGenerator:
     model, weights, temperature = options["model"], options["weights"], options["temperature"]
     named_by = [Path(text).name if Path(text).exists() else text for text in filter(None, (model, weights))]
     transform = None if temperature is None else Temperature(temperature, options["output_mode"].lower())
+    getters = {name: import_model(options[name]) for name in GETTERS if options[name] is not None}
     try:
         return FirstOrderDataGenerator(
             model if weights is None else (model, str(weights)),
@@ -142,6 +145,8 @@ def _generator(options: dict[str, Any]) -> FirstOrderDataGenerator:
             backend=options["backend"],
             options=key_values(options["option"]) | ({TRUST: True} if options["trust_model"] else {}),
             wrappers=options["wrapper"],
+            batched=options["batched"],
+            **getters,
         )
     except TypeError as error:
         error.add_note(f"raised while --model {model} was loaded")

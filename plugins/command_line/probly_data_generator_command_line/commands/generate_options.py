@@ -43,6 +43,14 @@ DATA_OPTIONS = (
     click.option("--labels-key", help="The array or column of the labels.  [default: labels, label, y]"),
     click.option("--input-dtype", metavar="DTYPE", help="Cast inputs, as to float32.  [default: as they are]"),
     limit_option,
+    click.option(
+        "--input-getter", metavar="MODULE:FUNCTION", help="Pick the model's input from a sample, or a loader's batch."
+    ),
+    click.option("--label-getter", metavar="MODULE:FUNCTION", help="Pick the label likewise."),
+    click.option("--index-getter", metavar="MODULE:FUNCTION", help="Pick the dataset index likewise."),
+    click.option(
+        "--batched/--not-batched", default=None, help="Whether --data yields batches.  [default: told by its type]"
+    ),
     click.option("--image-size", type=click.IntRange(1), metavar="N", help="Scale pictures, cut out the centre N x N."),
     click.option("--resize", type=click.IntRange(1), metavar="M", help="Scale the shorter side to M.  [default: N]"),
     click.option(

@@ -75,9 +75,10 @@ def _inputs(path: Path, names: list[str], settings: DataSettings) -> list[str]:
 def _has_no_files(path: Path) -> bool:
     """Return whether a dataset was saved without a single file of rows, as one without rows is."""
     try:
-        return json.loads((path / "state.json").read_text(encoding="utf-8"))["_data_files"] == []
+        files = json.loads((path / "state.json").read_text(encoding="utf-8"))["_data_files"]
     except (OSError, ValueError, KeyError, TypeError):  # which the library reports
         return False
+    return isinstance(files, list) and not files
 
 
 def _load(path: Path) -> Any:
