@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probly.data_generator import Distributions
+from probly.data_generator.metrics import brier_score
 from probly.data_generator.metrics import report as metrics_report
 from probly.data_generator.report import summarise, write_report
 from probly.data_generator.store import open_store
@@ -133,12 +135,22 @@ def test_labels_are_found_by_the_names_of_classes():
     assert summarise(Distributions(rows), np.eye(3, dtype=int)[labels]).scores == summarise(named).scores
 
 
-@pytest.mark.parametrize("labels", [["a", "x"], [-1, 1], [0, 2], [0.5, 1.0]])
-def test_stored_labels_that_are_no_classes_are_named_on_the_page_and_given_ones_are_refused(labels, tmp_path):
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (["x", "y"], "2 labels are none of the classes, such as 'x'"),
+        ([2, 5], "2 labels are none of the classes, such as 2; expected class indices from 0 to 1"),
+        ([1, 2], "labels count from 1 to 2: expected class indices from 0 to 1; subtract 1"),
+        ([0.5, 1.0], "labels such as 0.5 are targets"),
+        ([[1, 1], [0, 0]], "labels of the shape (2, 2) are not one-hot"),
+        ([[9, 9, 20, 20], [3, 3, 8, 8]], "labels of the shape (2, 4) are not one-hot"),
+    ],
+)
+def test_stored_labels_that_are_no_classes_are_named_on_the_page_and_given_ones_are_refused(labels, says, tmp_path):
     rows, meta = [[0.5, 0.5], [1, 0]], {"class_names": ["a", "b"]}
     found = write_report(tmp_path / "a.html", Distributions(rows, labels=labels, meta=meta))
     assert found["accuracy"] is found["reliability"] is None
-    assert "labels: expected class indices" in found["labels"]
+    assert found["labels"].startswith(says)
     page = Page(tmp_path / "a.html")
     assert found["labels"] in page.text
     assert "reliability" not in page.ids()
@@ -146,6 +158,62 @@ def test_stored_labels_that_are_no_classes_are_named_on_the_page_and_given_ones_
     with pytest.raises(ValueError, match="labels: expected class indices"):
         write_report(tmp_path / "a.html", Distributions(rows, meta=meta), labels=labels)
     assert (tmp_path / "a.html").read_bytes() == before, "the old page stays"
+
+
+@pytest.mark.parametrize("stray", [-1, None, np.nan, 3])
+def test_scores_are_those_of_the_labelled_rows_with_their_number(stray, tmp_path):
+    rows, labels = sample_rows(5, 40, 3)
+    kept = np.arange(40) % 10 != 7
+    given = [stray if not keep else label for keep, label in zip(kept, labels.tolist(), strict=True)]
+    found, whole = (
+        summarise(Distributions(rows, labels=given)),
+        summarise(Distributions(rows[kept], labels=labels[kept])),
+    )
+    for name in ("accuracy", "negative_log_likelihood", "brier_score", "expected_calibration_error"):
+        assert found.scores[name] == pytest.approx(whole.scores[name], rel=1e-12)
+    assert (found.labelled, found.samples) == (36, 40)
+    np.testing.assert_array_equal(found.mass.sums, whole.mass.sums)
+    assert all(sample.label is None for sample in found.uncertain if not kept[sample.dataset_index])
+    numbers = write_report(tmp_path / "a.html", Distributions(rows, labels=given))
+    assert (numbers["labels"], numbers["labelled"]) == ("used", 36)
+    assert "the 36 rows that have a label, of 40" in Page(tmp_path / "a.html").text
+    assert (numbers["label_note"] is None) == (stray != 3)
+
+
+def test_a_class_that_the_model_has_not_learned_is_a_miss_of_probability_0(tmp_path):
+    rows = np.float32([[0.5, 0.5], [0.25, 0.75]])
+    found = summarise(Distributions(rows, labels=[3, 9], meta={"class_names": ["3", "7"], "classes": [3, 7]}))
+    assert found.scores["accuracy"] == 0.5
+    assert found.scores["brier_score"] == (0.5 + 1 + 0.25**2 + 0.75**2) / 2
+    assert found.labelled == 2
+    assert "9" in found.label_note
+    write_report(tmp_path / "a.html", found.distributions)
+
+
+def test_calibration_of_ten_trees_over_ten_bins_is_exact():
+    """Ten votes are tenths, of which float32 makes numbers a little above or below the edges of ten bins."""
+    votes = np.arange(5, 11).repeat(7)
+    rows = np.stack([votes / 10, 1 - votes / 10], axis=1).astype(np.float32)
+    labels = (np.arange(len(votes)) * 5 % 7 > 3).astype(int)
+    expected = Fraction(0)
+    for count in range(5, 11):  # each number of votes is a bin of its own
+        chosen = votes == count
+        hits = int((rows[chosen].argmax(axis=1) == labels[chosen]).sum())
+        expected += abs(hits - sum(Fraction(float(row.max())) for row in rows[chosen]))
+    found = summarise(Distributions(rows, labels=labels), bins=10)
+    assert found.reliability.counts.tolist() == [0, 0, 0, 0, 7, 7, 7, 7, 7, 7]
+    assert found.scores["expected_calibration_error"] == pytest.approx(float(expected / len(votes)), abs=1e-12, rel=0)
+
+
+@pytest.mark.parametrize("miss", [2e-5, 1e-3, 0.4])
+def test_the_brier_score_of_a_sure_row_is_exact(miss):
+    rows = np.float32([[1 - miss, miss]])
+    parts = [Fraction(float(part)) for part in Distributions(rows)[0]]
+    for label in (0, 1):
+        expected = sum((part - (column == label)) ** 2 for column, part in enumerate(parts))
+        found = summarise(Distributions(rows, labels=[label])).scores["brier_score"]
+        assert found == pytest.approx(float(expected), abs=1e-12, rel=0)
+        assert brier_score(Distributions(rows).probabilities, np.array([label])) == found
 
 
 def test_another_number_of_labels_than_rows_is_refused():

@@ -153,7 +153,7 @@ def test_unknown_representations(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "labels", [np.array(["a"], object), np.array(["2026-01-01"], "M8[D]"), np.array([1j]), np.array([""])]
+    "labels", [np.array([{"a": 1}], object), np.array(["2026-01-01"], "M8[D]"), np.array([1j]), np.array([""])]
 )
 def test_labels_that_fit_no_tensor(tmp_path, labels):
     if labels.dtype.kind == "U" and label_tensor(labels) is not None:

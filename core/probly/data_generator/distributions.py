@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import AlignmentError, InvalidOutputError
+from probly.data_generator.label_values import class_name, label_values
 from probly.data_generator.notebook_table import distributions_table
 from probly.data_generator.rows import FloatRows, check_rows, tolerance_of
 from probly.data_generator.toolkit.samples import Indices
@@ -28,7 +29,7 @@ class Distributions(Mapping[int, FloatRows]):
             and ``meta["normalised_rows"]`` counts them. An array that can be written to is copied, a read-only one that
             is right as it stands is shared.
         indices: int64, shape ``(samples,)``, distinct and >= 0; 0, 1, 2, ... by default.
-        labels: One label per row, or None.
+        labels: One label per row, or None: numbers or text (bytes are text); None, NaN or -1 for a row without one.
         meta: Where the rows come from; JSON-serialisable values.
         tolerance: What the sum of a row may miss 1 by; by default 1e-4, or 1/128 for float16. A reader of a file with
             few digits allows more.
@@ -70,7 +71,7 @@ class Distributions(Mapping[int, FloatRows]):
         if rows.ndim != 2:
             rows = _only_if_empty(rows)
         keys = np.arange(len(rows)) if indices is None else whole_numbers(indices)
-        values = None if labels is None else np.array(labels)
+        values = None if labels is None else label_values(labels).copy()
         _check_lengths(rows, keys, values)
         if len(keys) > 1 and not (np.diff(keys) > 0).all():
             order = np.argsort(keys, kind="stable")
@@ -126,6 +127,13 @@ class Distributions(Mapping[int, FloatRows]):
         """The name of each column, where known."""
         names = self.meta.get("class_names")
         return None if names is None else list(names)
+
+    @property
+    def classes(self) -> list[Any] | None:
+        """What the labels of each column are, where the model says so."""
+        known = self.meta.get("classes")
+        simple = isinstance(known, list) and all(isinstance(one, str | int | float) for one in known)
+        return list(known) if simple and len(known) == self.num_classes else None
 
     @property
     def num_classes(self) -> int:
@@ -328,15 +336,29 @@ def class_name_list(names: Sequence[Any] | None, num_classes: int) -> list[str] 
     if len(names) != num_classes:
         message = f"class_names: expected {num_classes} names, one per class, got {len(names)}"
         raise ValueError(message)
-    return [str(name) for name in names]
+    return [class_name(name) for name in names]
 
 
-def ordered_names(names: Sequence[Any] | None) -> Sequence[Any] | None:
-    """Return class names if they have an order that means something.
+def ordered_names(names: Sequence[Any] | Mapping[Any, Any] | None) -> Sequence[Any] | None:
+    """Return class names if they have an order that means something; a dictionary by its keys 0, 1, 2, ...
 
     Raises:
-        TypeError: They are a set, which has another order in every process, or one text.
+        TypeError: They are a set, which has another order in every process, one text, or a dictionary with other keys.
+
+    Examples:
+        >>> ordered_names({1: "dog", 0: "cat"})
+        ['cat', 'dog']
     """
+    if isinstance(names, Mapping):
+        keys = {str(key): key for key in names}
+        places = [str(place) for place in range(len(names))]
+        if keys.keys() == set(places):
+            return [names[keys[place]] for place in places]
+        message = (
+            f"class_names: expected a list, or a dictionary with the columns 0 to {len(names) - 1} as keys, got the "
+            f"keys {list(names)[:5]}; of a dictionary from name to column, pass sorted(names, key=names.get)"
+        )
+        raise TypeError(message)
     if names is None or (not isinstance(names, str | set | frozenset) and hasattr(names, "__len__")):
         return names
     message = f"class_names: expected a list of names in the order of the columns, got {names!r}"

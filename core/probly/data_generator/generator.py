@@ -1,9 +1,7 @@
 """FirstOrderDataGenerator: from a model and a dataset to distributions."""
 
-import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,11 +15,11 @@ from probly.data_generator.errors import BrokenBackendError
 from probly.data_generator.formats import choosing
 from probly.data_generator.formats.shared import key_array
 from probly.data_generator.hookspecs import HOST
+from probly.data_generator.run.class_names import Columns, dataset_class_names, known_columns
 from probly.data_generator.run.device import Device
-from probly.data_generator.run.identity import not_seen, remember_model, run_identity, warn_not_seen
+from probly.data_generator.run.identity import run_identity
 from probly.data_generator.run.loop import enter_at, run_batches
 from probly.data_generator.run.progress import Callback, check_progress, tracked
-from probly.data_generator.run.probe import Probe, read_once
 from probly.data_generator.run.provenance import RunRecord, run_metadata
 from probly.data_generator.run.scores import ScoreReader, check_output_mode, is_half
 from probly.data_generator.run.sinks import MemorySink, Sink
@@ -185,7 +183,6 @@ class FirstOrderDataGenerator:
         keys: Sequence[str] | Sequence[int] | None = None,
         representation: str | None = None,
     ) -> Distributions:
-        probe: bool = True,
         """Run the model over a dataset or a loader and return one checked distribution per sample.
 
         Args:
@@ -203,8 +200,6 @@ class FirstOrderDataGenerator:
                 names; ``Store.sample_keys`` returns them.
             representation: The name of ``encoding`` in version 0.1.
 
-            probe: Compute one batch again, the first that a store has rows of, before it is continued or returned, and
-                compare: it notices another model or another preprocessing where nothing else can. False to do without.
         Returns:
             The rows with labels, where all samples carry one that stacks with the others (boxes and other nests do
             not), and metadata. Empty for an empty dataset. With ``out``, a ``store.Store``: the same, read from the
@@ -213,8 +208,7 @@ class FirstOrderDataGenerator:
         Raises:
             InvalidOutputError: The model returned something that is not one distribution per input.
             AlignmentError: The index of a row cannot be known, or a store's rows do not come in dataset order.
-            StoreError: The store was begun by another run, or its rows are no longer what the model computes; another
-                writer is at work on it, or the disk failed.
+            StoreError: The store was begun by another run, another writer is at work on it, or the disk failed.
             NotInstalledError: ``out`` names a format whose distribution is not installed.
         """
         check_progress(progress)
@@ -236,18 +230,10 @@ class FirstOrderDataGenerator:
             }
             open_sink = choosing.streaming(Path(out))
             identity = run_identity(record, self.backend, self.model, model, dataset_or_loader, sample_keys)
-            unseen = not_seen(identity)
-            record = replace(record, not_seen=unseen)
-            warn_not_seen(out, unseen, probe=probe)
-            try:
-                with open_sink(Path(out), identity, options) as stream:
-                    where = out if probe else None
-                    if isinstance(stream, Distributions):  # complete
-                        self._check_complete(dataset_or_loader, model, stream, where)
-                        return stream
-                    distributions, length = self._run(dataset_or_loader, model, record, stream, progress, where)
-            finally:
-                remember_model(self.backend, self.model, model, identity["model"]["digest"])
+            with open_sink(Path(out), identity, options) as stream:
+                if isinstance(stream, Distributions):  # complete
+                    return stream
+                distributions, length = self._run(dataset_or_loader, model, record, stream, progress)
         if length is not None and len(distributions) != length:
             message = (
                 f"generated {len(distributions)} distributions, but dataset length is {length}; look for drop_last, "
@@ -257,50 +243,29 @@ class FirstOrderDataGenerator:
         return distributions
 
     def _run(
-    def _check_complete(self, dataset: Any, model: Any, stream: Distributions, where: Any) -> None:
-        """Compare the first rows of a complete store with what the model makes of the dataset now."""
-        if where is None:
-            return
-        batches = self._batches(dataset, model, 0)
-        try:
-            self._probed(dataset, model, stream, where, batches, stream.meta.get("output_mode"))
-        finally:
-            if hasattr(batches, "close"):
-                batches.close()
-
-    def _probed(
-        self, dataset: Any, model: Any, stream: Sink | Distributions, where: Any, batches: Iterator[Batch], decided: Any
-    ) -> Iterator[Batch]:
-        reader = self._reader(model, decided)
-        device = Device(self.backend, model, self._transform(reader))
-        again = None if read_once(dataset) else functools.partial(self._batches, dataset, model)
-        return Probe(where, stream, device, reader, self.batch_size).check(batches, again)
-
-        self, dataset: Any, model: Any, record: RunRecord, sink: Sink, progress: bool | Callback, where: Any = None
+        self, dataset: Any, model: Any, record: RunRecord, sink: Sink, progress: bool | Callback
     ) -> tuple[Distributions, int | None]:
-        """Run the model over what a sink lacks; return all rows, and the number that the dataset announces.
-
-        ``where`` is the path of a store that is to be probed first.
-        """
+        """Run the model over what a sink lacks; return all rows, and the number that the dataset announces."""
         start = sink.first_needed // self.batch_size * self.batch_size
         batches = self._batches(dataset, model, start)
         length: int | None = getattr(batches, "length", None)
-        reader = self._reader(model, sink.decided)
+        reader = self._reader(model)
+        if sink.decided in ("logits", "probs") and reader.mode == "auto":
+            reader.mode, reader.decided = sink.decided, True
+        transform = None if reader.temperature is not None else self.output_transform
         begun = False
 
         def begin(classes: int, mode: str) -> None:
             nonlocal begun
-            names = class_name_list(record.class_names, classes)  # a wrong number is known after the first batch
-            sink.begin(classes, run_metadata(record, classes, mode, names), mode, length)
+            columns = self._columns(model, dataset, classes)  # a wrong number is known after the first batch
+            known = {} if columns.classes is None else {"classes": columns.classes}
+            sink.begin(classes, {**run_metadata(record, classes, mode, columns.names), **known}, mode, length)
             begun = True
 
         with tracked(length, progress, lambda: sink.safe_rows) as tracker:
             try:
-                checked = batches
-                if where is not None:
-                    checked = self._probed(dataset, model, sink, where, batches, sink.decided)
-                device = Device(self.backend, model, self._transform(reader))
-                entered = enter_at(start, self.batch_size, checked, device, tracker)
+                device = Device(self.backend, model, transform)
+                entered = enter_at(start, self.batch_size, batches, device, tracker)
                 run_batches(entered, device, reader, sink, begin, tracker)
             finally:
                 if hasattr(batches, "close"):  # stops the workers of a loader at once, also on Ctrl-C
@@ -324,17 +289,7 @@ class FirstOrderDataGenerator:
         )
         return batches
 
-    def _transform(self, reader: ScoreReader) -> Callable[[Any], Any] | None:
-        return None if reader.temperature is not None else self.output_transform
-
-    def _reader(self, model: Any, decided: Any = None) -> ScoreReader:
-        """Return what makes rows of scores; ``decided`` is what an earlier run on a store took them for."""
-        reader = self._new_reader(model)
-        if decided in ("logits", "probs") and reader.mode == "auto":
-            reader.mode, reader.decided = decided, True
-        return reader
-
-    def _new_reader(self, model: Any) -> ScoreReader:
+    def _reader(self, model: Any) -> ScoreReader:
         transform = self.output_transform
         if transform is not None and not isinstance(transform, Temperature):
             return ScoreReader("probs", transformed=True)
@@ -361,11 +316,22 @@ class FirstOrderDataGenerator:
         )
 
     def _class_names(self, model: Any) -> Sequence[str] | None:
-        if self.class_names is not None:
-            return self.class_names
+        return self._of_columns(model, "class_names") if self.class_names is None else self.class_names
+
+    def _of_columns(self, model: Any, what: str) -> Any:
         # An output_transform may reorder or merge the model's columns; a temperature does not.
         kept = self.output_transform is None or isinstance(self.output_transform, Temperature)
-        return getattr(model, "class_names", None) if kept else None
+        return getattr(model, what, None) if kept else None
+
+    def _columns(self, model: Any, dataset: Any, classes: int) -> Columns:
+        """Return what the columns are called, by all who say so."""
+        return known_columns(
+            classes,
+            user=self.class_names,
+            model=self._of_columns(model, "class_names"),
+            classes=self._of_columns(model, "classes"),
+            dataset=dataset_class_names(dataset) if self.label_getter is None else None,
+        )
 
     def save_distributions(
         self,

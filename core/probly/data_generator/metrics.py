@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.distributions import Distributions, row_blocks
-from probly.data_generator.labels import ClassIndices, class_indices
+from probly.data_generator.labels import UNLABELLED, ClassIndices, class_columns, class_indices
 from probly.data_generator.rows import FloatRows
 
 __all__ = [
@@ -14,7 +14,10 @@ __all__ = [
     "ClassIndices",
     "accuracy",
     "brier_score",
+    "brier_scores",
+    "class_columns",
     "class_indices",
+    "label_probabilities",
     "mean_entropy",
     "negative_log_likelihood",
     "report",
@@ -38,18 +41,22 @@ def accuracy(rows: FloatRows, labels: ClassIndices) -> float:
 def negative_log_likelihood(rows: FloatRows, labels: ClassIndices) -> float:
     """Return the mean of ``-log p(label)`` in nats; a probability of 0 counts as the smallest float32.
 
+    A label below 0 is of a class that has no column, which the rows give probability 0.
+
     Source: Gneiting and Raftery (2007), https://doi.org/10.1198/016214506000001437, the logarithmic score.
 
     Examples:
         >>> round(negative_log_likelihood(np.array([[0.5, 0.5]]), np.array([1])), 4)
         0.6931
     """
-    likelihoods = rows[np.arange(len(rows)), labels].astype(np.float64)
+    likelihoods = label_probabilities(rows, labels)
     return float(-np.mean(np.log(np.maximum(likelihoods, np.finfo(np.float32).tiny))))
 
 
 def brier_score(rows: FloatRows, labels: ClassIndices) -> float:
     """Return the mean squared distance between row and one-hot label, in [0, 2].
+
+    A label below 0 is of a class that has no column, which the rows give probability 0.
 
     Source: Brier (1950), https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2.
 
@@ -57,9 +64,34 @@ def brier_score(rows: FloatRows, labels: ClassIndices) -> float:
         >>> brier_score(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 1]))
         1.0
     """
-    exact = rows.astype(np.float64)
-    hit = exact[np.arange(len(exact)), labels]
-    return float(np.mean((exact**2).sum(axis=1) - 2.0 * hit + 1.0))
+    return float(np.mean(brier_scores(rows, labels)))
+
+
+def brier_scores(rows: FloatRows, labels: ClassIndices) -> npt.NDArray[np.float64]:
+    """Return the squared distance of each row to its one-hot label; see ``brier_score``.
+
+    The differences are squared, not taken apart: ``sum p^2 - 2 p + 1`` loses the digits of a confident row.
+
+    Examples:
+        >>> brier_scores(np.array([[1.0, 0.0], [0.5, 0.5]]), np.array([1, 0]))
+        array([2. , 0.5])
+    """
+    differences = rows.astype(np.float64)
+    known = labels >= 0
+    differences[np.flatnonzero(known), labels[known]] -= 1.0
+    scores: npt.NDArray[np.float64] = np.einsum("ij,ij->i", differences, differences) + ~known
+    return scores
+
+
+def label_probabilities(rows: FloatRows, labels: ClassIndices) -> npt.NDArray[np.float64]:
+    """Return the probability of each row's label in float64; 0 for a class that has no column.
+
+    Examples:
+        >>> label_probabilities(np.array([[0.25, 0.75], [0.5, 0.5]]), np.array([1, -2]))
+        array([0.75, 0.  ])
+    """
+    found = rows[np.arange(len(rows)), np.maximum(labels, 0)].astype(np.float64)
+    return np.where(labels >= 0, found, 0.0)
 
 
 def mean_entropy(rows: FloatRows) -> float:
@@ -74,24 +106,31 @@ def mean_entropy(rows: FloatRows) -> float:
 
 
 def report(distributions: Distributions) -> dict[str, Any]:
-    """Return metrics, class counts and confidence; what needs labels is None without them, and all is for no rows."""
+    """Return metrics, class counts and confidence; what needs labels is None without them, and all is for no rows.
+
+    What needs labels is taken over the rows that have one: ``labels`` counts them, and notes why others have none.
+    """
     num_classes, total = distributions.num_classes, len(distributions)
-    labels = class_indices(distributions.labels, num_classes, distributions.class_names) if total else None
+    found = class_columns(distributions.labels, num_classes, distributions.class_names, distributions.classes)
+    labels = found.columns if total else None
+    labelled = found.labelled if total else 0
     names = distributions.class_names or []
     if len(set(names)) < num_classes:  # none, or some twice: a count per name would add classes up
         names = [str(column) for column in range(num_classes)]
     sums: dict[str, float] = {}
+    rows_of = {**dict.fromkeys(METRICS, labelled), "mean_entropy": total}
     predicted, confidence = np.zeros(num_classes, np.int64), np.full(total, np.nan, np.float32)
     for part, rows in row_blocks(distributions, NUMBERS_AT_ONCE):
         predicted += np.bincount(rows.argmax(axis=1), minlength=num_classes)
         confidence[part] = rows.max(axis=1)
-        for name, mean in _means(rows, None if labels is None else labels[part]).items():
-            sums[name] = sums.get(name, 0.0) + mean * len(rows)
+        for name, part_sum in _sums(rows, None if labels is None else labels[part]).items():
+            sums[name] = sums.get(name, 0.0) + part_sum
     return {
-        "metrics": {name: sums[name] / total if name in sums else None for name in METRICS},
+        "metrics": {name: sums[name] / rows_of[name] if rows_of[name] else None for name in METRICS},
+        "labels": {"labelled": labelled, "note": found.note if total else None},
         "class_distribution": {
             "predicted": _by_class(predicted, names),
-            "ground_truth": None if labels is None else _by_class(np.bincount(labels, minlength=num_classes), names),
+            "ground_truth": None if labels is None else _by_class(_counts(labels, num_classes), names),
         },
         "confidence": {
             "mean": float(confidence.mean()) if total else None,
@@ -100,16 +139,20 @@ def report(distributions: Distributions) -> dict[str, Any]:
     }
 
 
-def _means(rows: FloatRows, labels: ClassIndices | None) -> dict[str, float]:
-    entropy = {"mean_entropy": mean_entropy(rows)}
+def _sums(rows: FloatRows, labels: ClassIndices | None) -> dict[str, float]:
+    """Return the sums of all metrics, over the rows that have a label where they need one."""
+    sums = {"mean_entropy": mean_entropy(rows) * len(rows)}
     if labels is None:
-        return entropy
-    return {
-        "accuracy": accuracy(rows, labels),
-        "negative_log_likelihood": negative_log_likelihood(rows, labels),
-        "brier_score": brier_score(rows, labels),
-        **entropy,
-    }
+        return sums
+    given = labels != UNLABELLED
+    if not given.all():
+        rows, labels = rows[given], labels[given]
+    metrics = {"accuracy": accuracy, "negative_log_likelihood": negative_log_likelihood, "brier_score": brier_score}
+    return sums | {name: metric(rows, labels) * len(rows) if len(rows) else 0.0 for name, metric in metrics.items()}
+
+
+def _counts(labels: ClassIndices, num_classes: int) -> npt.NDArray[Any]:
+    return np.bincount(labels[labels >= 0], minlength=num_classes)
 
 
 def _by_class(counts: npt.NDArray[Any], names: list[str]) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from probly.data_generator.labels import class_indices
+from probly.data_generator.labels import class_columns
 from probly_data_generator_command_line.printing import say
 
 if TYPE_CHECKING:
@@ -24,12 +24,6 @@ def notice(store: "Store", data: str) -> None:
 
 def labels_problem(store: "Store") -> str | None:
     """Return which label is not among the classes of a store, or None; boxes and targets are no labels of classes."""
-    labels, names = store.labels, store.class_names
-    try:
-        columns = class_indices(labels, store.num_classes, names)
-    except ValueError as error:
-        return str(error).removeprefix("labels: ")
-    if columns is None and names is not None and labels is not None and labels.dtype.kind == "U":
-        unknown = sorted({*map(str, labels.flat)} - {*names})
-        return f"{unknown[0]!r} is not among the class names" if unknown else None
-    return None
+    columns, note = class_columns(store.labels, store.num_classes, store.class_names, store.classes)
+    strange = columns is not None or any(word in (note or "") for word in ("none of the classes", "class indices"))
+    return note if strange else None

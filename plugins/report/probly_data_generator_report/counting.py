@@ -43,10 +43,13 @@ class Leaders:
         candidates = np.flatnonzero(scores > threshold)
         best = candidates[np.argsort(-scores[candidates], kind="stable")][: self.count].tolist()
         self.samples += [
-            Sample(int(indices[at]), float(scores[at]), rows[at].copy(), None if labels is None else int(labels[at]))
-            for at in best
+            Sample(int(indices[at]), float(scores[at]), rows[at].copy(), _known(labels, at)) for at in best
         ]
         self.samples = sorted(self.samples, key=lambda sample: -sample.score)[: self.count]
+
+
+def _known(labels: ClassIndices | None, at: int) -> int | None:
+    return None if labels is None or labels[at] < 0 else int(labels[at])
 
 
 class SoftMass:

@@ -27,6 +27,8 @@ def numbers(summary: Summary) -> dict[str, Any]:
         "samples": summary.samples,
         "classes": summary.classes,
         "labels": "used" if summary.labels is not None else summary.label_note or "none",
+        "labelled": summary.labelled,
+        "label_note": summary.label_note,
         **summary.scores,
         "entropy": _histogram(summary.entropy),
         "confidence": _histogram(summary.confidence),

@@ -96,12 +96,17 @@ def _remarks(summary: Summary) -> list[str]:
     found = notes(summary.distributions)
     if summary.samples == 0:
         found.append("There are no rows, so there is nothing to draw.")
-    elif summary.label_note:
+    elif summary.labels is None and summary.label_note:
         found.append(f"The labels were not used, so there are no scores. {summary.label_note}")
     elif summary.labels is None:
         found.append(
             "There are no labels: accuracy and calibration cannot be computed, classes are those of the largest entry."
         )
+    else:
+        if summary.labelled < summary.samples:
+            found.append(f"Scores are over the {summary.labelled:,} rows that have a label, of {summary.samples:,}.")
+        if summary.label_note:
+            found.append(f"Not all labels were used: {summary.label_note}.")
     return found
 
 
@@ -170,6 +175,8 @@ def _provenance(summary: Summary, other: Summary | None) -> Html:
 
 def _facts(summary: Summary) -> Html:
     rows: list[list[Any]] = [["samples", f"{summary.samples:,}"], ["classes", f"{summary.classes:,}"]]
+    if summary.labels is not None and summary.labelled < summary.samples:
+        rows.append(["rows with a label", f"{summary.labelled:,}"])
     path = getattr(summary.distributions, "path", None)
     rows = [["store", path.name], *rows] if path else rows
     rows += [[name, value] for name, value in facts(summary.distributions).items()]

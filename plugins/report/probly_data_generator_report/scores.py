@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.labels import ClassIndices
+from probly.data_generator.metrics import label_probabilities
 from probly.data_generator.rows import FloatRows
 
 Numbers = npt.NDArray[np.float64]
@@ -41,22 +42,7 @@ def surprises(rows: FloatRows, labels: ClassIndices) -> Numbers:
         >>> surprises(np.array([[0.5, 0.5], [1.0, 0.0]], np.float32), np.array([1, 0])).round(4) + 0.0
         array([0.6931, 0.    ])
     """
-    likelihoods = rows[np.arange(len(rows)), labels].astype(np.float64)
-    return -np.log(np.maximum(likelihoods, SMALLEST))
-
-
-def brier_scores(rows: FloatRows, labels: ClassIndices) -> Numbers:
-    """Return the squared distance between each row and its one-hot label, ``sum p^2 - 2 p(label) + 1``, in [0, 2].
-
-    Source: Brier (1950), https://doi.org/10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2.
-
-    Examples:
-        >>> brier_scores(np.array([[1.0, 0.0], [0.5, 0.5]], np.float32), np.array([1, 0]))
-        array([2. , 0.5])
-    """
-    hits = rows[np.arange(len(rows)), labels].astype(np.float64)
-    found: Numbers = np.einsum("ij,ij->i", rows, rows).astype(np.float64) - 2.0 * hits + 1.0
-    return found
+    return -np.log(np.maximum(label_probabilities(rows, labels), SMALLEST))
 
 
 @dataclass
@@ -108,11 +94,17 @@ class Histogram:
 def bin_numbers(values: Numbers, edges: Numbers) -> Counts:
     """Return the bin of each value: bin ``m`` is ``(edges[m], edges[m + 1]]``.
 
+    Rows are float32, so a value is at an edge when it is the float32 of the edge: 6 of 10 votes, which float32 makes
+    0.60000002, are not above 0.6.
+
     Examples:
         >>> bin_numbers(np.array([0.0, 0.5, 0.6, 1.0]), np.array([0.0, 0.5, 1.0]))
         array([0, 0, 1, 1])
+        >>> bin_numbers(np.float32([0.6, 0.7]).astype(float), np.linspace(0, 1, 11))
+        array([5, 6])
     """
-    found: Counts = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, len(edges) - 2).astype(np.int64)
+    places = np.searchsorted(edges.astype(np.float32), values.astype(np.float32), side="left")
+    found: Counts = np.clip(places - 1, 0, len(edges) - 2).astype(np.int64)
     return found
 
 

@@ -8,14 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.distributions import Distributions, row_blocks
-from probly.data_generator.labels import ClassIndices, class_indices
+from probly.data_generator.label_values import UNLABELLED, label_values
+from probly.data_generator.labels import OTHER, ClassIndices, class_columns
+from probly.data_generator.metrics import brier_scores
 from probly.data_generator.rows import FloatRows
 from probly_data_generator_report.counting import Leaders, Sample, SoftMass
 from probly_data_generator_report.scores import (
     Counts,
     Histogram,
     Reliability,
-    brier_scores,
     entropies,
     surprises,
 )
@@ -32,13 +33,13 @@ class Summary:
 
     Attributes:
         distributions: What was summarised.
-        labels: The column of each row's label, or None.
-        label_note: Why stored labels were not used, or None.
+        labels: The column of each row's label, below 0 for a row without one of the classes, or None.
+        label_note: Why labels, or some of them, were not used, or None.
         entropy: In nats, over [0, log classes].
         confidence: The largest entry of each row.
         predicted: How many rows have their largest entry in each column.
         mass: Soft mass by label, or by the largest entry without labels.
-        scores: Means over all rows; None where they need labels, or there are no rows.
+        scores: Means over all rows, or over those with a label where they need one; None where there are none.
         reliability: None without labels.
         uncertain: The samples with the largest entropies, largest first.
         unexpected: The samples with the smallest probabilities of their labels, smallest first.
@@ -61,6 +62,11 @@ class Summary:
     def samples(self) -> int:
         """The number of rows."""
         return len(self.distributions)
+
+    @property
+    def labelled(self) -> int:
+        """The number of rows that have a label, over which the scores are taken that need one."""
+        return 0 if self.labels is None else int(np.count_nonzero(self.labels != UNLABELLED))
 
     @property
     def classes(self) -> int:
@@ -86,8 +92,8 @@ class Summary:
     @property
     def scores(self) -> dict[str, float | None]:
         """The means by name, in the order in which a report lists them."""
-        labelled = self.labels is not None and self.samples > 0
-        sums = {name: self._sums[name] / self.samples if labelled else None for name in self._sums}
+        labelled = self.labelled
+        sums = {name: self._sums[name] / labelled if labelled else None for name in self._sums}
         error = self.reliability.expected_calibration_error if labelled and self.reliability else None
         return {
             **sums,
@@ -118,17 +124,26 @@ class Summary:
         self.entropy.add(entropy)
         self.confidence.add(confidence)
         self.predicted += np.bincount(best, minlength=self.classes)
-        self.mass.add(rows, best if labels is None else labels)
         self.leaders[0].add(entropy, indices, rows, labels)
+        grouped, groups = _of_classes(rows, best if labels is None else labels)
+        self.mass.add(grouped, groups)
         if self.triangle is not None:
-            self.triangle.add(rows, best if labels is None else labels)
+            self.triangle.add(grouped, groups)
         if labels is not None and self.reliability is not None:
-            surprise, hits = surprises(rows, labels), best == labels
-            self.reliability.add(confidence, hits)
-            self.leaders[1].add(surprise, indices, rows, labels)
+            given = np.flatnonzero(labels != UNLABELLED)
+            rows, labels = rows[given], labels[given]
+            surprise, hits = surprises(rows, labels), best[given] == labels
+            self.reliability.add(confidence[given], hits)
+            self.leaders[1].add(surprise, indices[given], rows, labels)
             means = {"accuracy": hits, "negative_log_likelihood": surprise, "brier_score": brier_scores(rows, labels)}
             for name, values in means.items():
                 self._sums[name] += float(values.sum())
+
+
+def _of_classes(rows: FloatRows, labels: ClassIndices) -> tuple[FloatRows, ClassIndices]:
+    """Return the rows whose label is one of the columns, with their labels."""
+    known = labels >= 0
+    return (rows, labels) if known.all() else (rows[known], labels[known])
 
 
 Source = Summary | Mapping[Any, Any]
@@ -144,7 +159,7 @@ def summarise(
         distributions: A Distributions (an open store is read block by block), any mapping from index to row, or a
             Summary, which is returned as it is.
         labels: One label per row in the order of ``distributions.indices``: column indices, class names or one-hot
-            rows. By default those that the distributions carry.
+            rows; -1, None or NaN for a row without one. By default those that the distributions carry.
         bins: The number of bins of the reliability diagram.
         samples: How many of the most uncertain samples to keep.
 
@@ -188,26 +203,18 @@ def _empty(whole: Distributions, columns: ClassIndices | None, note: str | None,
 
 
 def _columns(whole: Distributions, given: npt.ArrayLike | None) -> tuple[ClassIndices | None, str | None]:
-    """Return the label of each row as its column, or None and why; only labels that were given are refused."""
-    labels = whole.labels if given is None else np.asarray(given)
+    """Return the label of each row as its column, or None, and what kept labels from being used.
+
+    Of labels that were given, not a single one may be none of the classes; those that are stored may have strays.
+    """
+    labels = whole.labels if given is None else label_values(given)
     if labels is None or not len(whole):
         return None, None
-    try:
-        return _checked_columns(whole, labels), None
-    except ValueError as error:
-        if given is not None:
-            raise
-        return None, str(error)
-
-
-def _checked_columns(whole: Distributions, labels: npt.NDArray[Any]) -> ClassIndices:
     if labels.ndim == 0 or len(labels) != len(whole):
         message = f"labels: expected {len(whole)}, one per row, got the shape {labels.shape}"
         raise ValueError(message)
-    columns = class_indices(labels, whole.num_classes, whole.class_names)
-    if columns is None:
-        message = (
-            f"labels: expected class indices or class names, got {labels.dtype} such as {labels[:1].tolist()[0]!r}"
-        )
+    columns, note = class_columns(labels, whole.num_classes, whole.class_names, whole.classes)
+    if given is not None and note is not None and (columns is None or (columns != OTHER).all()):
+        message = f"labels: expected class indices or class names; {note}"
         raise ValueError(message)
-    return columns
+    return columns, note

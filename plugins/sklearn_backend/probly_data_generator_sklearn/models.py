@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from sklearn.base import BaseEstimator, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from probly.data_generator.hookspecs import HOST
+from probly.data_generator.label_values import class_name, plain_classes
 from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly.data_generator.toolkit.options import checked_options
 from probly.data_generator.toolkit.tables import declared_columns
@@ -39,6 +39,11 @@ class SklearnModel(NamedTuple):
     def is_current(self) -> bool:
         """Return whether the columns are called as when they were read: an estimator may be fitted anew."""
         return self.scores is None or self.class_names == class_names(self.source)
+
+    @property
+    def classes(self) -> list[Any] | None:
+        """What the labels of each column are."""
+        return None if self.scores is None else plain_classes(getattr(self.source, "classes_", None))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -145,11 +150,5 @@ def class_names(source: Any) -> list[str] | None:
         >>> class_names(SimpleNamespace(classes_=np.array([3.0, 7.0])))
         ['3', '7']
     """
-    classes = getattr(source, "classes_", None)
-    if classes is None or any(np.ndim(part) for part in classes):
-        return None
-    return [_class_name(label) for label in np.asarray(classes).tolist()]
-
-
-def _class_name(label: Any) -> str:
-    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+    classes = plain_classes(getattr(source, "classes_", None))
+    return None if classes is None else [class_name(one) for one in classes]

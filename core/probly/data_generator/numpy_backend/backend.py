@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from probly.data_generator.hookspecs import HOST, hookimpl
+from probly.data_generator.label_values import class_name, plain_classes
 from probly.data_generator.toolkit.calling import call_with
 from probly.data_generator.toolkit.digest import digest_state
 from probly.data_generator.toolkit.importing import import_model
@@ -33,6 +34,16 @@ class NumpyModel(NamedTuple):
     source: Any
     class_names: list[str] | None
     device: str = "cpu"
+
+    @property
+    def classes(self) -> list[Any] | None:
+        """What the labels of each column are, where the model says so."""
+        return None if self.function is self.source else plain_classes(getattr(self.source, "classes_", None))
+
+    @property
+    def output_mode(self) -> str | None:
+        """What the scores are: those of ``predict_proba`` are never softmaxed."""
+        return None if self.function is self.source else "probs"
 
     def is_current(self) -> bool:
         """Return whether the classes are those that were read: a model may be fitted after its generator was made."""
@@ -60,8 +71,8 @@ def load_model(source: Any, device: str | None) -> NumpyModel:
 
 
 def _class_names(source: Any, function: Any) -> list[str] | None:
-    classes = getattr(source, "classes_", None) if function is not source else None
-    return None if classes is None else [str(name) for name in classes]
+    classes = plain_classes(getattr(source, "classes_", None)) if function is not source else None
+    return None if classes is None else [class_name(one) for one in classes]
 
 
 @hookimpl
@@ -72,6 +83,12 @@ def forward(model: NumpyModel, inputs: Any, batch_size: int | None) -> Any:
         return pick_scores(outputs)  # None is no answer of a hook: this says that it is none of a model, either
     if batch_size is None or not (isinstance(outputs, list | tuple) or hasattr(outputs, "__array__")):
         return outputs
+    if model.output_mode and isinstance(outputs, list) and outputs and np.ndim(outputs[0]) == 2:
+        message = (
+            f"Model must return one array; predict_proba returned a list of {len(outputs)}, one per output of a "
+            "multi-output classifier; take one of them with output_transform=lambda outputs: outputs[0]"
+        )
+        raise TypeError(message)
     try:
         array = np.asarray(outputs)
         # An array of objects may hold nothing but numbers, as one of a table with columns of several kinds does.

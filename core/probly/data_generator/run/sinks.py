@@ -2,12 +2,13 @@
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from probly.data_generator.distributions import NORMALISED_ROWS, Distributions
 from probly.data_generator.errors import AlignmentError
+from probly.data_generator.label_values import are_text, join_labels, label_values
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.toolkit.samples import LABELS, Indices
 
@@ -17,27 +18,11 @@ NORMALISED = "normalised"
 
 
 class Sink(Protocol):
-class Stored(NamedTuple):
-    """What a sink has of a batch.
-
-    Attributes:
-        positions: Which rows of the batch, ascending.
-        rows: float32, shape ``(len(positions), classes)``.
-        tolerance: How far each entry may be from the one that was written, because of how it is kept; one number, or
-            an array of the shape of ``rows``.
-    """
-
-    positions: Indices
-    rows: FloatRows
-    tolerance: Any
-
-
     """What takes the rows of one run; it knows nothing of the run, and the run nothing of it but this.
 
     Attributes:
         first_needed: The first row that it lacks: a dataset need not read those before.
         decided: The output mode that an earlier run on it decided for ``"auto"``, or None.
-        first_stored: The first row that it has from an earlier run, or None.
         safe_rows: The rows that no crash can take away, for the progress.
     """
 
@@ -46,10 +31,6 @@ class Stored(NamedTuple):
         """The first row that it lacks."""
 
     @property
-    @property
-    def first_stored(self) -> int | None:
-        """The first row that it has from an earlier run."""
-
     def decided(self) -> str | None:
         """The output mode that an earlier run decided."""
 
@@ -65,15 +46,6 @@ class Stored(NamedTuple):
         """
 
     def begin(self, classes: int, meta: Mapping[str, Any], mode: str, length: int | None) -> None:
-    def stored(self, indices: Indices) -> Stored | None:
-        """Return what it has of a batch from an earlier run, or None; the probe compares it with the model's rows now.
-
-        Called before anything else, where ``first_stored`` says that there is something.
-
-        Args:
-            indices: The dataset indices of the batch, in any order.
-        """
-
         """Prepare for rows of so many classes; called once, before the first rows, or before ``finish`` without any.
 
         Args:
@@ -97,6 +69,21 @@ class Stored(NamedTuple):
         """Return the distributions of all rows."""
 
 
+def usable_labels(labels: Any, rows: int) -> Any:
+    """Return the labels of a batch as an array; None for those that serve no metric, such as boxes and dicts.
+
+    Examples:
+        >>> usable_labels(np.array(["cat", None], object), 2), usable_labels([{"box": 1}], 1)
+        (array(['cat', None], dtype=object), None)
+    """
+    if not isinstance(labels, list) and not (isinstance(labels, np.ndarray) and labels.ndim):
+        return None
+    if len(labels) != rows:
+        return None
+    values = label_values(labels)
+    return values if values.dtype.kind != "O" or are_text(values) else None
+
+
 class MemorySink:
     """Arrays that are filled in order of arrival and sorted once at the end.
 
@@ -114,14 +101,13 @@ class MemorySink:
         self.meta: Mapping[str, Any] = {}
         self.rows: FloatRows = np.empty((0, 0), np.float32)
         self.indices: Indices = np.empty(0, np.int64)
-        self.labels: list[Any] | None = []
+        self.labels: list[Any] | None = []  # None from the first batch on whose labels are of no use
         self.normalised: list[Indices] = []
 
     def needs(self, indices: Indices) -> bool:  # noqa: ARG002
         """Return True: it has none before the run."""
         return True
 
-    first_stored: int | None = None
     def begin(self, classes: int, meta: Mapping[str, Any], mode: str, length: int | None) -> None:  # noqa: ARG002
         """Make room. A dataset may announce any length; a wrong one costs time, never rows."""
         self.meta = meta
@@ -134,10 +120,6 @@ class MemorySink:
 
     def write(self, indices: Indices, rows: FloatRows, columns: Mapping[str, Any]) -> None:
         """Append the rows of a batch."""
-    def stored(self, indices: Indices) -> Stored | None:  # noqa: ARG002
-        """Return None: it begins anew with each run."""
-        return None
-
         stop = self.count + len(rows)
         if stop > len(self.rows):
             self._grow(stop)
@@ -156,19 +138,18 @@ class MemorySink:
         self.indices = np.resize(self.indices[: self.count], capacity)
 
     def _add_labels(self, labels: Any, rows: int) -> None:
-        # Labels serve the metrics; what is no array with one entry per row (boxes, dicts) is none.
-        usable = isinstance(labels, np.ndarray) and labels.ndim > 0 and len(labels) == rows and labels.dtype.kind != "O"
-        if self.labels and usable and labels.shape[1:] != self.labels[0].shape[1:]:
-            usable = False
-        if self.labels is None or not usable:
+        if self.labels is None:
+            return
+        usable = usable_labels(labels, rows)
+        if labels is not None and usable is None:
             self.labels = None
         else:
-            self.labels.append(labels)
+            self.labels.append(rows if usable is None else usable)
 
     def finish(self) -> Distributions:
         """Return the distributions of all rows, in the order of their indices."""
         rows, indices = self.rows[: self.count], self.indices[: self.count]
-        labels = np.concatenate(self.labels) if self.labels else None
+        labels = join_labels(self.labels or [])
         if self.count > 1 and not (indices[1:] > indices[:-1]).all():
             indices, first = np.unique(indices, return_index=True)
             if len(first) < self.count:

@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from probly.data_generator.label_values import label_values
 from probly.data_generator.toolkit.tables import array_of_column, is_column, is_table, take_table_rows
+
+SCALARS = (bool, int, float, str, bytes, type(None))
 
 
 class Samples(list[Any]):
@@ -318,8 +321,10 @@ def collate_labels(labels: Sequence[Any]) -> Any:
         >>> collate_labels([{"box": 1}, None])
         [{'box': 1}, None]
     """
-    if labels and any(all(isinstance(label, kind) for label in labels) for kind in (str, bytes)):
-        return np.asarray(labels)  # short, unlike the texts that are inputs
+    kinds = set(map(type, labels))
+    simple = all(kind in SCALARS or issubclass(kind, np.generic) for kind in kinds)
+    if simple and (len(kinds) > 1 or kinds & {str, bytes, np.str_, np.bytes_}):
+        return label_values(labels)  # NumPy would make text of numbers, and of NaN
     try:
         return collate(labels)
     except (TypeError, ValueError):

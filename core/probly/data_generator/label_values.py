@@ -1,0 +1,166 @@
+"""Labels as one array, whatever they came as: text, bytes, numbers, and rows without one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Labels = npt.NDArray[Any]
+
+UNLABELLED = -1
+"""What stands for "no label" among whole numbers."""
+ROOM = 2**25
+"""The bytes that text of a fixed width may take however short most of it is."""
+
+
+def label_values(labels: Any, room: int | None = None) -> Labels:
+    """Return labels as one array, without turning a number into text or losing one that is missing.
+
+    Bytes are text, in UTF-8. Missing ones (None, NaN, pandas' NA) are None among text, NaN among floats and -1 among
+    whole numbers. Text without missing ones has a fixed width.
+
+    Args:
+        labels: One per row: an array, or a list of anything.
+        room: The bytes that text of a fixed width may take; where a few long ones would need more, it stays objects.
+            By default far more than the text itself.
+
+    Examples:
+        >>> label_values([b"cat", "horse"]), label_values([2, None]), label_values(["cat", None])
+        (array(['cat', 'horse'], dtype='<U5'), array([ 2, -1]), array(['cat', None], dtype=object))
+        >>> label_values(["cat", 1])
+        array(['cat', 1], dtype=object)
+    """
+    if isinstance(labels, np.ndarray) and labels.dtype.kind not in "OST":
+        return labels
+    if isinstance(labels, np.ndarray) and labels.ndim != 1:
+        return labels if labels.dtype.kind == "O" else _decoded(labels)
+    values = [_plain(label) for label in (labels.tolist() if isinstance(labels, np.ndarray) else labels)]
+    kinds = {str if isinstance(value, str) else type(value) for value in values}
+    if str in kinds:
+        return _text(values, room)
+    return _numbers(values, kinds) if kinds & {bool, int, float} else _others(values)
+
+
+def _text(values: list[Any], room: int | None) -> Labels:
+    given = [value for value in values if value is not None and value == value]  # noqa: PLR0124  # NaN
+    if not all(isinstance(value, str) for value in given):
+        return _objects(values)
+    lengths = list(map(len, given))
+    allowed = ROOM + 64 * sum(lengths) if room is None else room
+    if len(given) < len(values) or 4 * len(values) * max(lengths) > allowed:
+        return _objects([value if isinstance(value, str) else None for value in values])
+    return np.asarray(values, dtype=np.str_)
+
+
+def _numbers(values: list[Any], kinds: set[type]) -> Labels:
+    if not kinds <= {bool, int, float, type(None)}:
+        return _objects(values)
+    missing = np.nan if float in kinds else UNLABELLED
+    found = np.asarray([missing if value is None else value for value in values])
+    return found if found.dtype.kind in "biuf" and (found.dtype.kind == "f") == (float in kinds) else _objects(values)
+
+
+def _plain(label: Any) -> Any:
+    if isinstance(label, bytes):
+        return label.decode(errors="backslashreplace")
+    if isinstance(label, np.generic):
+        return _plain(label.item())
+    if type(label).__name__ in ("NAType", "NaTType"):
+        return None
+    return label
+
+
+def _decoded(labels: Labels) -> Labels:
+    flat = np.asarray([_plain(label) for label in labels.ravel().tolist()], dtype=np.str_)
+    return flat.reshape(labels.shape)
+
+
+def _others(values: list[Any]) -> Labels:
+    """Return what are arrays of one shape stacked, and anything else as objects, one per row."""
+    if values and all(isinstance(value, np.ndarray | list | tuple) for value in values):
+        try:
+            stacked = np.asarray(values)
+        except ValueError:  # other lengths
+            return _objects(values)
+        if stacked.dtype.kind in "biuf":
+            return stacked
+    return _objects(values)
+
+
+def _objects(values: Sequence[Any]) -> Labels:
+    found = np.empty(len(values), dtype=object)
+    found[:] = values
+    return found
+
+
+def are_text(labels: Labels) -> bool:
+    """Return whether labels are text, of a fixed width or with missing ones.
+
+    Examples:
+        >>> are_text(np.array(["a", None], object)), are_text(np.array(["a"])), are_text(np.array([1, "a"], object))
+        (True, True, False)
+    """
+    if labels.dtype.kind == "O":
+        return labels.ndim == 1 and all(label is None or isinstance(label, str) for label in labels)
+    return labels.dtype.kind == "U"
+
+
+def join_labels(parts: Sequence[Labels | int]) -> Labels | None:
+    """Return the labels of consecutive batches as one array, or None where they do not fit together, or there are none.
+
+    Args:
+        parts: The labels of each batch, as ``label_values`` returns them; for one without labels, its number of rows.
+
+    Examples:
+        >>> join_labels([np.array([1, 2]), 1])
+        array([ 1,  2, -1])
+        >>> join_labels([np.array(["a"]), np.array(["b", None], object)])
+        array(['a', 'b', None], dtype=object)
+        >>> join_labels([np.array([1, 2]), np.array(["a"])]) is None
+        True
+    """
+    given = [part for part in parts if not isinstance(part, int)]
+    if not given or len({part.shape[1:] for part in given}) > 1:
+        return None
+    if len(given) == len(parts) and all(part.dtype.kind in "biuf" for part in given):
+        return np.concatenate(given)
+    if given[0].ndim > 1:
+        return (
+            None if len(given) < len(parts) or {part.dtype.kind for part in given} != {"U"} else np.concatenate(given)
+        )
+    if len(given) == len(parts) and all(part.dtype.kind == "U" for part in given):
+        return np.concatenate(given)
+    values: list[Any] = []
+    for part in parts:
+        values += [None] * part if isinstance(part, int) else part.tolist()
+    joined = label_values(values)
+    return joined if joined.dtype.kind != "O" or are_text(joined) else None
+
+
+def class_name(label: Any) -> str:
+    """Return the name of a class as text; a whole number has the same one as an int and as a float.
+
+    Examples:
+        >>> class_name(3.0), class_name(2.5), class_name(b"cat"), class_name(np.int64(7))
+        ('3', '2.5', 'cat', '7')
+    """
+    value = _plain(label)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def plain_classes(classes: Any) -> list[Any] | None:
+    """Return the classes of a model in the order of its columns as plain values, or None where it has several outputs.
+
+    Examples:
+        >>> plain_classes(np.array([3.0, 7.0])), plain_classes(np.array([b"no", b"yes"])), plain_classes(None)
+        ([3.0, 7.0], ['no', 'yes'], None)
+        >>> plain_classes([np.array([0, 1]), np.array([0, 1])]) is None
+        True
+    """
+    if classes is None or isinstance(classes, str) or not hasattr(classes, "__len__"):
+        return None
+    values = classes.tolist() if hasattr(classes, "tolist") else list(classes)
+    if any(np.ndim(value) for value in values):
+        return None
+    return [_plain(value) for value in values]
