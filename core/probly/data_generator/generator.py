@@ -1,7 +1,9 @@
 """FirstOrderDataGenerator: from a model and a dataset to distributions."""
 
+import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,9 +19,10 @@ from probly.data_generator.formats.shared import key_array
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.run.class_names import Columns, dataset_class_names, known_columns
 from probly.data_generator.run.device import Device
-from probly.data_generator.run.identity import run_identity
+from probly.data_generator.run.identity import not_seen, remember_model, run_identity, warn_not_seen
 from probly.data_generator.run.loop import enter_at, run_batches
 from probly.data_generator.run.progress import Callback, check_progress, tracked
+from probly.data_generator.run.probe import Probe, read_once
 from probly.data_generator.run.provenance import RunRecord, run_metadata
 from probly.data_generator.run.scores import ScoreReader, check_output_mode, is_half
 from probly.data_generator.run.sinks import MemorySink, Sink
@@ -183,6 +186,7 @@ class FirstOrderDataGenerator:
         keys: Sequence[str] | Sequence[int] | None = None,
         representation: str | None = None,
     ) -> Distributions:
+        probe: bool = True,
         """Run the model over a dataset or a loader and return one checked distribution per sample.
 
         Args:
@@ -200,6 +204,8 @@ class FirstOrderDataGenerator:
                 names; ``Store.sample_keys`` returns them.
             representation: The name of ``encoding`` in version 0.1.
 
+            probe: Compute one batch again, the first that a store has rows of, before it is continued or returned, and
+                compare: it notices another model or another preprocessing where nothing else can. False to do without.
         Returns:
             The rows with labels, where all samples carry one that stacks with the others (boxes and other nests do
             not), and metadata. Empty for an empty dataset. With ``out``, a ``store.Store``: the same, read from the
@@ -208,7 +214,8 @@ class FirstOrderDataGenerator:
         Raises:
             InvalidOutputError: The model returned something that is not one distribution per input.
             AlignmentError: The index of a row cannot be known, or a store's rows do not come in dataset order.
-            StoreError: The store was begun by another run, another writer is at work on it, or the disk failed.
+            StoreError: The store was begun by another run, or its rows are no longer what the model computes; another
+                writer is at work on it, or the disk failed.
             NotInstalledError: ``out`` names a format whose distribution is not installed.
         """
         check_progress(progress)
@@ -230,10 +237,18 @@ class FirstOrderDataGenerator:
             }
             open_sink = choosing.streaming(Path(out))
             identity = run_identity(record, self.backend, self.model, model, dataset_or_loader, sample_keys)
-            with open_sink(Path(out), identity, options) as stream:
-                if isinstance(stream, Distributions):  # complete
-                    return stream
-                distributions, length = self._run(dataset_or_loader, model, record, stream, progress)
+            unseen = not_seen(identity)
+            record = replace(record, not_seen=unseen)
+            warn_not_seen(out, unseen, probe=probe)
+            try:
+                with open_sink(Path(out), identity, options) as stream:
+                    where = out if probe else None
+                    if isinstance(stream, Distributions):  # complete
+                        self._check_complete(dataset_or_loader, model, stream, where)
+                        return stream
+                    distributions, length = self._run(dataset_or_loader, model, record, stream, progress, where)
+            finally:
+                remember_model(self.backend, self.model, model, identity["model"]["digest"])
         if length is not None and len(distributions) != length:
             message = (
                 f"generated {len(distributions)} distributions, but dataset length is {length}; look for drop_last, "
@@ -243,16 +258,35 @@ class FirstOrderDataGenerator:
         return distributions
 
     def _run(
-        self, dataset: Any, model: Any, record: RunRecord, sink: Sink, progress: bool | Callback
+    def _check_complete(self, dataset: Any, model: Any, stream: Distributions, where: Any) -> None:
+        """Compare the first rows of a complete store with what the model makes of the dataset now."""
+        if where is None:
+            return
+        batches = self._batches(dataset, model, 0)
+        try:
+            self._probed(dataset, model, stream, where, batches, stream.meta.get("output_mode"))
+        finally:
+            if hasattr(batches, "close"):
+                batches.close()
+
+    def _probed(
+        self, dataset: Any, model: Any, stream: Sink | Distributions, where: Any, batches: Iterator[Batch], decided: Any
+    ) -> Iterator[Batch]:
+        reader = self._reader(model, decided)
+        device = Device(self.backend, model, self._transform(reader))
+        again = None if read_once(dataset) else functools.partial(self._batches, dataset, model)
+        return Probe(where, stream, device, reader, self.batch_size).check(batches, again)
+
+        self, dataset: Any, model: Any, record: RunRecord, sink: Sink, progress: bool | Callback, where: Any = None
     ) -> tuple[Distributions, int | None]:
-        """Run the model over what a sink lacks; return all rows, and the number that the dataset announces."""
+        """Run the model over what a sink lacks; return all rows, and the number that the dataset announces.
+
+        ``where`` is the path of a store that is to be probed first.
+        """
         start = sink.first_needed // self.batch_size * self.batch_size
         batches = self._batches(dataset, model, start)
         length: int | None = getattr(batches, "length", None)
-        reader = self._reader(model)
-        if sink.decided in ("logits", "probs") and reader.mode == "auto":
-            reader.mode, reader.decided = sink.decided, True
-        transform = None if reader.temperature is not None else self.output_transform
+        reader = self._reader(model, sink.decided)
         begun = False
 
         def begin(classes: int, mode: str) -> None:
@@ -264,8 +298,11 @@ class FirstOrderDataGenerator:
 
         with tracked(length, progress, lambda: sink.safe_rows) as tracker:
             try:
-                device = Device(self.backend, model, transform)
-                entered = enter_at(start, self.batch_size, batches, device, tracker)
+                checked = batches
+                if where is not None:
+                    checked = self._probed(dataset, model, sink, where, batches, sink.decided)
+                device = Device(self.backend, model, self._transform(reader))
+                entered = enter_at(start, self.batch_size, checked, device, tracker)
                 run_batches(entered, device, reader, sink, begin, tracker)
             finally:
                 if hasattr(batches, "close"):  # stops the workers of a loader at once, also on Ctrl-C
@@ -289,7 +326,17 @@ class FirstOrderDataGenerator:
         )
         return batches
 
-    def _reader(self, model: Any) -> ScoreReader:
+    def _transform(self, reader: ScoreReader) -> Callable[[Any], Any] | None:
+        return None if reader.temperature is not None else self.output_transform
+
+    def _reader(self, model: Any, decided: Any = None) -> ScoreReader:
+        """Return what makes rows of scores; ``decided`` is what an earlier run on a store took them for."""
+        reader = self._new_reader(model)
+        if decided in ("logits", "probs") and reader.mode == "auto":
+            reader.mode, reader.decided = decided, True
+        return reader
+
+    def _new_reader(self, model: Any) -> ScoreReader:
         transform = self.output_transform
         if transform is not None and not isinstance(transform, Temperature):
             return ScoreReader("probs", transformed=True)

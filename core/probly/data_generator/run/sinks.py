@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,11 +17,27 @@ NORMALISED = "normalised"
 """The column, of batches that have some, that marks the rows that were divided by their sum."""
 
 
+class Stored(NamedTuple):
+    """What a sink has of a batch.
+
+    Attributes:
+        positions: Which rows of the batch, ascending.
+        rows: float32, shape ``(len(positions), classes)``.
+        tolerance: How far each entry may be from the one that was written, because of how it is kept; one number, or
+            an array of the shape of ``rows``.
+    """
+
+    positions: Indices
+    rows: FloatRows
+    tolerance: Any
+
+
 class Sink(Protocol):
     """What takes the rows of one run; it knows nothing of the run, and the run nothing of it but this.
 
     Attributes:
         first_needed: The first row that it lacks: a dataset need not read those before.
+        first_stored: The first row that it has from an earlier run, or None.
         decided: The output mode that an earlier run on it decided for ``"auto"``, or None.
         safe_rows: The rows that no crash can take away, for the progress.
     """
@@ -29,6 +45,10 @@ class Sink(Protocol):
     @property
     def first_needed(self) -> int:
         """The first row that it lacks."""
+
+    @property
+    def first_stored(self) -> int | None:
+        """The first row that it has from an earlier run."""
 
     @property
     def decided(self) -> str | None:
@@ -43,6 +63,15 @@ class Sink(Protocol):
 
         Raises:
             AlignmentError: The batch cannot be taken in this order.
+        """
+
+    def stored(self, indices: Indices) -> Stored | None:
+        """Return what it has of a batch from an earlier run, or None; the probe compares it with the model's rows now.
+
+        Called before anything else, where ``first_stored`` says that there is something.
+
+        Args:
+            indices: The dataset indices of the batch, in any order.
         """
 
     def begin(self, classes: int, meta: Mapping[str, Any], mode: str, length: int | None) -> None:
@@ -92,6 +121,7 @@ class MemorySink:
     """
 
     first_needed = 0
+    first_stored: int | None = None
     decided: str | None = None
     safe_rows = 0
 
@@ -103,6 +133,10 @@ class MemorySink:
         self.indices: Indices = np.empty(0, np.int64)
         self.labels: list[Any] | None = []  # None from the first batch on whose labels are of no use
         self.normalised: list[Indices] = []
+
+    def stored(self, indices: Indices) -> Stored | None:  # noqa: ARG002
+        """Return None: it begins anew with each run."""
+        return None
 
     def needs(self, indices: Indices) -> bool:  # noqa: ARG002
         """Return True: it has none before the run."""
