@@ -10,6 +10,7 @@ import torch
 from probly.data_generator.toolkit.nests import map_leaves
 from probly.data_generator.toolkit.outputs import call_padded
 from probly_data_generator_torch.calling import call
+from probly_data_generator_torch.dtypes import dtype_note
 from probly_data_generator_torch.exported import Sizes, call_in_sizes, repeat_last
 from probly_data_generator_torch.modes import evaluating
 
@@ -72,8 +73,14 @@ class TorchModel:
         ``no_grad`` and not ``inference_mode``: a module may keep a tensor, and one of inference mode could never take
         part in training again.
         """
-        with torch.no_grad(), self._evaluating(), self._casting():
-            return self._call(inputs, batch_size)
+        try:
+            with torch.no_grad(), self._evaluating(), self._casting():
+                return self._call(inputs, batch_size)
+        except Exception as error:
+            note = dtype_note(error, inputs, self.module)
+            if note is not None:
+                error.add_note(note)
+            raise
 
     def _evaluating(self) -> contextlib.AbstractContextManager[None]:
         if self.module is None or self.sizes is not None:
