@@ -21,8 +21,8 @@ from probly.data_generator.run.class_names import Columns, dataset_class_names, 
 from probly.data_generator.run.device import Device
 from probly.data_generator.run.identity import not_seen, remember_model, run_identity, warn_not_seen
 from probly.data_generator.run.loop import enter_at, run_batches
-from probly.data_generator.run.progress import Callback, check_progress, tracked
 from probly.data_generator.run.probe import Probe, read_once
+from probly.data_generator.run.progress import Callback, check_progress, tracked
 from probly.data_generator.run.provenance import RunRecord, run_metadata
 from probly.data_generator.run.scores import ScoreReader, check_output_mode, is_half
 from probly.data_generator.run.sinks import MemorySink, Sink
@@ -185,8 +185,8 @@ class FirstOrderDataGenerator:
         shard_seconds: float = 30,
         keys: Sequence[str] | Sequence[int] | None = None,
         representation: str | None = None,
-    ) -> Distributions:
         probe: bool = True,
+    ) -> Distributions:
         """Run the model over a dataset or a loader and return one checked distribution per sample.
 
         Args:
@@ -203,9 +203,9 @@ class FirstOrderDataGenerator:
             keys: What a store keeps beside its rows, one text or integer per sample in dataset order, such as file
                 names; ``Store.sample_keys`` returns them.
             representation: The name of ``encoding`` in version 0.1.
-
             probe: Compute one batch again, the first that a store has rows of, before it is continued or returned, and
                 compare: it notices another model or another preprocessing where nothing else can. False to do without.
+
         Returns:
             The rows with labels, where all samples carry one that stacks with the others (boxes and other nests do
             not), and metadata. Empty for an empty dataset. With ``out``, a ``store.Store``: the same, read from the
@@ -257,7 +257,6 @@ class FirstOrderDataGenerator:
             warnings.warn(message, stacklevel=2)
         return distributions
 
-    def _run(
     def _check_complete(self, dataset: Any, model: Any, stream: Distributions, where: Any) -> None:
         """Compare the first rows of a complete store with what the model makes of the dataset now."""
         if where is None:
@@ -277,6 +276,7 @@ class FirstOrderDataGenerator:
         again = None if read_once(dataset) else functools.partial(self._batches, dataset, model)
         return Probe(where, stream, device, reader, self.batch_size).check(batches, again)
 
+    def _run(
         self, dataset: Any, model: Any, record: RunRecord, sink: Sink, progress: bool | Callback, where: Any = None
     ) -> tuple[Distributions, int | None]:
         """Run the model over what a sink lacks; return all rows, and the number that the dataset announces.
@@ -355,12 +355,16 @@ class FirstOrderDataGenerator:
             str(model.device),
             self.model_name,
             # Who vouches for a file changes no row of it.
-            {name: value for name, value in (getattr(model, "options", None) or {}).items() if name != TRUST},
+            self._recorded_options(model),
             self.output_mode,
             self.output_transform,
             self.input_getter,
             self._class_names(model),
+            label_getter=self.label_getter,
         )
+
+    def _recorded_options(self, model: Any) -> dict[str, Any]:
+        chosen = {name: value for name, value in (getattr(model, "options", None) or {}).items() if name != TRUST}
 
     def _class_names(self, model: Any) -> Sequence[str] | None:
         return self._of_columns(model, "class_names") if self.class_names is None else self.class_names
