@@ -14,6 +14,11 @@ from probly.data_generator.toolkit.tables import is_table
 from probly_data_generator_torch.devices import resolve_device
 from probly_data_generator_torch.transfers import copied_on_cuda, fetched, sent_to_cuda
 
+PICTURES = (
+    "the samples hold PIL images, which are no tensors yet; give the dataset a transform, such as "
+    "torchvision.transforms.ToTensor(), or make tensors of them in input_getter"
+)
+"""What is said of pictures that nobody made tensors of."""
 PAIRS = (tuple, list)
 """The types of a sample that hold an input and a label."""
 
@@ -51,14 +56,7 @@ def to_tensor(leaf: Any, device: torch.device) -> Any:
     inputs as they were.
     """
     if isinstance(leaf, torch.Tensor):
-        if leaf.layout is not torch.strided or leaf.is_nested:
-            return leaf.to(device, copy=True)
-        if device.type == "cuda" and leaf.is_cpu:
-            return sent_to_cuda(leaf, device)
-        if device.type == "cuda" and leaf.device == device:
-            return copied_on_cuda(leaf)
-        # Copies to the host must have arrived when they are read; others wait in a queue.
-        return leaf.to(device, non_blocking=device.type != "cpu", copy=True)
+        return _copied(leaf, device)
     if hasattr(leaf, "to") and not hasattr(leaf, "__array__"):
         return _moved(leaf, device)
     leaf = _numbers_of(leaf)
@@ -67,6 +65,17 @@ def to_tensor(leaf: Any, device: torch.device) -> Any:
     if device.type == "cpu":
         return torch.from_numpy(_plain_copy(leaf))
     return to_tensor(torch.from_numpy(plain(leaf)), device)
+
+
+def _copied(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        return tensor.to(device, copy=True)
+    if device.type == "cuda" and tensor.is_cpu:
+        return sent_to_cuda(tensor, device)
+    if device.type == "cuda" and tensor.device == device:
+        return copied_on_cuda(tensor)
+    # Copies to the host must have arrived when they are read; others wait in a queue.
+    return tensor.to(device, non_blocking=device.type != "cpu", copy=True)
 
 
 def _moved(leaf: Any, device: torch.device) -> Any:
@@ -119,10 +128,7 @@ def stack_samples(samples: Any) -> Any:
         return default_collate([map_leaves(plain, _with_tensors(sample)) for sample in samples])
     except TypeError as error:
         if any(type(leaf).__module__.startswith("PIL.") for sample in samples for leaf in leaves(sample)):
-            message = (
-                "the samples hold PIL images, which are no tensors yet; give the dataset a transform, such as "
-                "torchvision.transforms.ToTensor(), or set input_getter to one of its samples"
-            )
+            message = PICTURES
             raise TypeError(message) from error
         raise
 

@@ -18,7 +18,7 @@ from probly.data_generator.toolkit.samples import (
     label_columns,
     rows_before,
 )
-from probly_data_generator_torch.arrays import PAIRS, plain, stack_samples, to_numpy
+from probly_data_generator_torch.arrays import PAIRS, PICTURES, plain, stack_samples, to_numpy
 from probly_data_generator_torch.rowwise import rowwise
 from probly_data_generator_torch.workers import fetched_by_workers
 
@@ -56,9 +56,10 @@ def torch_batches(
         if found is not None:
             return _sliced(*found, batch_size, start, stop)
     if num_workers and isinstance(dataset, Dataset) and not batched:
-        return fetched_by_workers(
+        fetched = fetched_by_workers(
             dataset, batch_size, input_getter, index_getter, start, stop, num_workers, label_getter
         )
+        return Batches(explained(fetched), fetched.length)
     length = None
     dataset = rowwise(dataset)
     if isinstance(dataset, IterableDataset) and not batched:
@@ -77,7 +78,20 @@ def torch_batches(
         pairs=PAIRS,
         stack=stack_samples,
     )
-    return batches if length is None else Batches(batches, length)
+    return Batches(explained(batches), batches.length if length is None else length)
+
+
+def explained(batches: Batches) -> Iterator[Batch]:
+    """Yield the batches of a loader or dataset; where it meets pictures that are no tensors, say what to do."""
+    try:
+        yield from batches
+    except TypeError as error:
+        if "found <class 'PIL." in str(error):  # the words of torch's default_collate, also from a worker
+            message = PICTURES
+            raise TypeError(message) from error
+        raise
+    finally:
+        batches.close()
 
 
 def tensors_behind(dataset: Any) -> tuple[tuple[torch.Tensor, ...], torch.Tensor | None] | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.toolkit.loaders import length_of_loader, loader_batches
-from probly.data_generator.toolkit.nests import collate, collate_labels, columns, count_rows, take_rows
+from probly.data_generator.toolkit.nests import collate, collate_labels, columns, count_rows, leaves, take_rows
 from probly.data_generator.toolkit.order import check_order
 from probly.data_generator.toolkit.parts import Getter, split_sample
 from probly.data_generator.toolkit.pipelines import is_graph, source_rows
@@ -171,6 +171,8 @@ class _SamplePicker:
         try:
             return self.stack(inputs)
         except Exception as error:
+            if any(hasattr(leaf, "getbands") for leaf in leaves(list(inputs))):  # pictures, which have no shape yet
+                raise
             shapes = sorted({tuple(value.shape) for value in inputs if hasattr(value, "shape")})
             seen = f" of the shapes {', '.join(map(str, shapes))}" if len(shapes) > 1 else ""
             error.add_note(
