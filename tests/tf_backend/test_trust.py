@@ -75,9 +75,9 @@ def with_saved_model_layer(folder, canary):
 
 CRAFTED = [
     (saved_model, "a SavedModel is a program"),
-    (keras_lambda, "run code that it holds"),
-    (h5_lambda, "run code that it holds"),
-    (with_saved_model_layer, "other files that it names"),
+    (keras_lambda, "run code or functions"),
+    (h5_lambda, "run code or functions"),
+    (with_saved_model_layer, "open other files"),
 ]
 
 
@@ -175,6 +175,57 @@ def test_custom_objects_of_h5_files_are_not_imported(tmp_path, monkeypatch):
     assert not canary.exists()
 
 
+def write_a_picture(layer, canary):
+    """Let a function of Keras, which its safe mode does not know, write a file."""
+    function = {"module": "keras.visualization", "class_name": "function", "config": "plot_image_gallery"}
+    pictures = {"class_name": "__numpy__", "config": {"value": np.zeros((1, 4, 4, 3)).tolist(), "dtype": "uint8"}}
+    layer.update({"module": "keras.layers", "class_name": "Lambda", "registered_name": None})
+    layer["config"] = {"name": "evil", "function": function, "arguments": {"path": str(canary), "rows": 1, "cols": 1}}
+    layer["inbound_nodes"] = [{"args": [], "kwargs": {"inputs": pictures}}]
+
+
+def call_without_saying_function(layer, canary):
+    write_a_picture(layer, canary)
+    layer["config"]["function"] = {"module": "keras.visualization", "class_name": "plot_image_gallery", "config": {}}
+
+
+def call_by_another_path(layer, canary):
+    write_a_picture(layer, canary)
+    function = {"module": "keras", "class_name": "function", "config": "visualization.plot_image_gallery"}
+    layer["config"]["function"] = function
+
+
+@pytest.mark.parametrize("change", [write_a_picture, call_without_saying_function, call_by_another_path])
+def test_functions_of_keras_that_do_more_than_compute_want_trust(tmp_path, change):
+    canary, inputs = tmp_path / "canary.png", keras.Input((5,))
+    keras.Model(inputs, keras.layers.Dense(3, name="evil")(inputs)).save(tmp_path / "good.keras")
+    path = with_config(tmp_path / "good.keras", tmp_path / "bad.keras", lambda layer: change(layer, canary))
+    with pytest.raises(ValueError, match=rf"bad\.keras: .*functions that it names.*{HOW}"):
+        FirstOrderDataGenerator(path)
+    assert not canary.exists()
+    with contextlib.suppress(Exception):
+        FirstOrderDataGenerator(path, options=TRUSTED)
+    assert canary.exists()
+
+
+def test_functions_of_keras_that_compute_need_no_trust(tmp_path):
+    layers = keras.layers
+    stack = [
+        keras.Input((5,)),
+        layers.Lambda(keras.activations.softsign),
+        layers.Dense(4, activation=keras.activations.softplus, kernel_initializer=keras.initializers.orthogonal),
+        layers.Dense(3, activation="gelu", kernel_regularizer="l2", kernel_constraint="non_neg"),
+        layers.Activation(keras.ops.tanh),
+    ]
+    model = keras.Sequential(stack)
+    for name in ("model.keras", "model.h5"):
+        if name.endswith("h5"):
+            model = keras.Sequential([stack[0], *stack[2:4]])
+        model.save(tmp_path / name)
+        expected = reference.softmax(np.asarray(model(INPUTS)))
+        check(run(tmp_path / name, INPUTS, output_mode="logits"), expected)
+
+
 @pytest.mark.filterwarnings("ignore:Skipping:UserWarning")  # Keras says so
 def test_foreign_members_of_a_keras_file_are_written_nowhere(tmp_path):
     (tmp_path / "folder").mkdir()
@@ -222,7 +273,7 @@ def test_weights_of_another_file_are_not_read(tmp_path, kind):
             layout = h5py.VirtualLayout((5, 16), "f4")
             layout[:] = h5py.VirtualSource(tmp_path / "secret.h5", "kernel", (5, 16))
             file.create_virtual_dataset(kernel, layout)
-    with pytest.raises(ValueError, match=rf"bad\.h5: .*other files that it names.*{HOW}"):
+    with pytest.raises(ValueError, match=rf"bad\.h5: .*open other files.*{HOW}"):
         FirstOrderDataGenerator(tmp_path / "bad.h5")
 
 

@@ -14,14 +14,13 @@ from typing import Any
 import tensorflow as tf
 
 from probly.data_generator.toolkit.trust import untrusted
+from probly_data_generator_tensorflow.unsafe import asks_for_more
 
 Shapes = dict[str, tuple[int | None, ...]]
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 SAVED_MODEL = "a SavedModel is a program, which can read and write files when it is opened and when it runs"
-UNSAFE = (
-    "Keras would run code that it holds, or open other files that it names (Lambda, TFSMLayer, a vocabulary, links)"
-)
+UNSAFE = "Keras would run code or functions that it names, or open other files (Lambda, TFSMLayer, a vocabulary, links)"
 LEGACY = "Keras 2 (tf_keras) runs Python code that its files hold or name"
 
 
@@ -51,7 +50,7 @@ def keras_model(path: Path, *, trust: bool = False) -> Any:
     _check_format(path)
     if not trust and tf.keras.Model.__module__.startswith("tf_keras."):
         raise untrusted(path, LEGACY)
-    if not trust and path.suffix != ".keras" and _names_other_files(path):
+    if not trust and asks_for_more(path):
         raise untrusted(path, UNSAFE)
     try:
         return tf.keras.models.load_model(path, compile=False, safe_mode=not trust)
@@ -72,20 +71,6 @@ def _check_format(path: Path) -> None:
     if not fits(path):
         message = f"{path}: is no Keras model, or is damaged: expected a {expected} file"
         raise ValueError(message)
-
-
-def _names_other_files(path: Path) -> bool:
-    """Return whether an HDF5 file has parts in other files; Keras looks for them from 3.15 on."""
-    import h5py
-
-    def linked(_: str, link: Any) -> bool | None:
-        return True if isinstance(link, h5py.ExternalLink) else None  # None: look on
-
-    def stored(_: str, part: Any) -> bool | None:
-        return True if isinstance(part, h5py.Dataset) and (part.external or part.is_virtual) else None
-
-    with h5py.File(path, "r") as file:
-        return bool(file.visititems_links(linked) or file.visititems(stored))
 
 
 def saved_model(path: Path, *, trust: bool = False) -> tuple[Any, Callable[[Any], Any], Shapes | None]:
