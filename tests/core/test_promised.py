@@ -128,6 +128,18 @@ def test_input_getter_of_the_output_loader(name, distributions):
     np.testing.assert_array_equal(collected(loader)[0], INPUTS * 2)
 
 
+def test_label_getter_of_the_output_loader(name, distributions):
+    triples = [(value, 7, int(label)) for value, label in zip(INPUTS, LABELS, strict=True)]
+    getters = {"input_getter": lambda sample: sample[0], "label_getter": lambda sample: sample[2]}
+    loader = promised(name).output_dataloader(triples, dict(distributions), batch_size=8, **getters)
+    inputs, labels, rows = collected(loader)
+    np.testing.assert_array_equal(inputs, INPUTS)
+    np.testing.assert_array_equal(labels, LABELS)
+    np.testing.assert_array_equal(rows, distributions.probabilities)
+    with pytest.raises(ValueError, match=r"3 parts .*input_getter.*label_getter"):
+        promised(name).FirstOrderDataset(triples, distributions)[0]
+
+
 def test_a_missing_distribution_is_noticed_before_the_first_epoch(name, distributions):
     partial = {index: row for index, row in distributions.items() if index != 11}
     with pytest.raises(KeyError, match=r"No distribution for index 11 \(1 of 30"):

@@ -27,6 +27,7 @@ from probly.data_generator.run.provenance import RunRecord, run_metadata
 from probly.data_generator.run.scores import ScoreReader, check_output_mode, is_half
 from probly.data_generator.run.sinks import MemorySink, Sink
 from probly.data_generator.temperature import Temperature
+from probly.data_generator.toolkit.casting import check_dtype
 from probly.data_generator.toolkit.outputs import pick_scores
 from probly.data_generator.toolkit.parts import split_sample
 from probly.data_generator.toolkit.samples import Batch, check_batch_size
@@ -53,6 +54,7 @@ class FirstOrderDataGenerator:
         index_getter: Picks the dataset index from a sample or a batch, where order and sampler do not tell.
         label_getter: Picks the label from a sample or a batch; by default the second element of a pair, or ``"label"``
             or ``"labels"`` of a mapping.
+        input_dtype: The name of a dtype that inputs are cast to, such as ``"float32"``; recorded with the options.
         class_names: One name per column, recorded in the metadata.
         options: What only the backend knows, by name, such as ``{"autocast": "bfloat16"}``; see its README. Files that
             run code when they are opened want ``{"trust": True}``.
@@ -93,6 +95,7 @@ class FirstOrderDataGenerator:
         batched: bool | None = None,
         index_getter: Callable[[Any], Any] | None = None,
         label_getter: Callable[[Any], Any] | None = None,
+        input_dtype: str | None = None,
         class_names: Sequence[str] | None = None,
         options: Mapping[str, Any] | None = None,
         wrappers: Sequence[Any] = (),
@@ -103,6 +106,7 @@ class FirstOrderDataGenerator:
         self.input_getter = input_getter
         self.index_getter = index_getter
         self.label_getter = label_getter
+        self.input_dtype = check_dtype(input_dtype)
         self.batched = batched
         self.model = model
         self.model_name = model_name
@@ -272,7 +276,7 @@ class FirstOrderDataGenerator:
         self, dataset: Any, model: Any, stream: Sink | Distributions, where: Any, batches: Iterator[Batch], decided: Any
     ) -> Iterator[Batch]:
         reader = self._reader(model, decided)
-        device = Device(self.backend, model, self._transform(reader))
+        device = Device(self.backend, model, self._transform(reader), input_dtype=self.input_dtype)
         again = None if read_once(dataset) else functools.partial(self._batches, dataset, model)
         return Probe(where, stream, device, reader, self.batch_size).check(batches, again)
 
@@ -301,7 +305,7 @@ class FirstOrderDataGenerator:
                 checked = batches
                 if where is not None:
                     checked = self._probed(dataset, model, sink, where, batches, sink.decided)
-                device = Device(self.backend, model, self._transform(reader))
+                device = Device(self.backend, model, self._transform(reader), input_dtype=self.input_dtype)
                 entered = enter_at(start, self.batch_size, checked, device, tracker)
                 run_batches(entered, device, reader, sink, begin, tracker)
             finally:
@@ -365,6 +369,7 @@ class FirstOrderDataGenerator:
 
     def _recorded_options(self, model: Any) -> dict[str, Any]:
         chosen = {name: value for name, value in (getattr(model, "options", None) or {}).items() if name != TRUST}
+        return chosen if self.input_dtype is None else {**chosen, "input_dtype": self.input_dtype}
 
     def _class_names(self, model: Any) -> Sequence[str] | None:
         return self._of_columns(model, "class_names") if self.class_names is None else self.class_names

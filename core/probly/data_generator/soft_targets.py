@@ -18,7 +18,9 @@ class FirstOrderDataset:
     Args:
         base_dataset: Arrays, or a sequence of samples.
         distributions: A Distributions, or any mapping from dataset index to row.
-        input_getter: Picks the input from a sample; by default the first element of a tuple, else the whole sample.
+        input_getter: Picks the input from a sample; by default the first element of a pair, else the whole sample.
+        label_getter: Picks the label from a sample; by default the second element of a pair, or ``"label"`` or
+            ``"labels"`` of a mapping.
 
     Examples:
         >>> base = [("a", 0), ("b", 1)]
@@ -28,10 +30,17 @@ class FirstOrderDataset:
 
     pairs: tuple[type, ...] = (tuple,)
 
-    def __init__(self, base_dataset: Any, distributions: Mapping[int, Any], input_getter: Getter | None = None) -> None:
+    def __init__(
+        self,
+        base_dataset: Any,
+        distributions: Mapping[int, Any],
+        input_getter: Getter | None = None,
+        label_getter: Getter | None = None,
+    ) -> None:
         self.base_dataset = base_dataset
         self.distributions = Distributions.from_mapping(distributions)
         self.input_getter = input_getter
+        self.label_getter = label_getter
         self._arrays = columns(base_dataset)
 
     def __len__(self) -> int:
@@ -58,7 +67,7 @@ class FirstOrderDataset:
             samples = fetch(self.base_dataset, indices)
         else:
             samples = [take_rows(self._arrays, index) for index in indices]
-        pieces = (split_sample(sample, self.input_getter, self.pairs) for sample in samples)
+        pieces = (split_sample(sample, self.input_getter, self.pairs, self.label_getter) for sample in samples)
         return [
             (value, row) if label is None else (value, label, row)
             for (value, label), row in zip(pieces, rows, strict=True)
@@ -100,6 +109,7 @@ def output_dataloader(
     num_workers: int = 0,
     pin_memory: bool = False,
     input_getter: Getter | None = None,
+    label_getter: Getter | None = None,
     seed: int | None = None,
 ) -> SimpleDataLoader:
     """Return a loader of (inputs, labels, distributions) batches as NumPy arrays.
@@ -112,6 +122,7 @@ def output_dataloader(
         num_workers: Accepted for the sake of one signature on all backends, with a warning.
         pin_memory: Likewise.
         input_getter: See FirstOrderDataset.
+        label_getter: See FirstOrderDataset.
         seed: Makes the orders reproducible.
 
     Raises:
@@ -124,6 +135,6 @@ def output_dataloader(
         (2, 1) [0 1] float32
     """
     warn_ignored(num_workers, pin_memory, "SimpleDataLoader reads in this process")
-    dataset = FirstOrderDataset(base_dataset, distributions, input_getter)
+    dataset = FirstOrderDataset(base_dataset, distributions, input_getter, label_getter)
     check_covered(dataset)
     return SimpleDataLoader(dataset, batch_size, shuffle, seed=seed)

@@ -20,7 +20,9 @@ class FirstOrderDataset(soft_targets.FirstOrderDataset):
     Args:
         base_dataset: Arrays, or a sequence of samples.
         distributions: A Distributions, or any mapping from dataset index to row.
-        input_getter: Picks the input from a sample; by default the first element of a tuple, else the whole sample.
+        input_getter: Picks the input from a sample; by default the first element of a pair, else the whole sample.
+        label_getter: Picks the label from a sample; by default the second element of a pair, or ``"label"`` or
+            ``"labels"`` of a mapping.
 
     Examples:
         >>> base = [("a", 0), ("b", 1)]
@@ -78,6 +80,7 @@ def output_dataloader(
     num_workers: int = 0,
     pin_memory: bool = False,
     input_getter: Getter | None = None,
+    label_getter: Getter | None = None,
     seed: int | None = None,
     device: str | None = None,
 ) -> JaxDataLoader:
@@ -91,6 +94,7 @@ def output_dataloader(
         num_workers: Accepted for the sake of one signature on all backends, with a warning.
         pin_memory: Likewise.
         input_getter: See FirstOrderDataset.
+        label_getter: See FirstOrderDataset.
         seed: Makes the orders reproducible.
         device: A device name, or None for the best one available.
 
@@ -106,7 +110,7 @@ def output_dataloader(
     """
     soft_targets.warn_ignored(num_workers, pin_memory, "JaxDataLoader reads in this process")
     # NumPy rows until the batch is whole: one copy to the device per batch instead of one per sample.
-    base = host_views(base_dataset) if input_getter is None else base_dataset
-    dataset = soft_targets.FirstOrderDataset(base, distributions, input_getter)
+    base = host_views(base_dataset) if input_getter is None and label_getter is None else base_dataset
+    dataset = soft_targets.FirstOrderDataset(base, distributions, input_getter, label_getter)
     soft_targets.check_covered(dataset)
     return JaxDataLoader(dataset, batch_size, shuffle, seed=seed, device=device)

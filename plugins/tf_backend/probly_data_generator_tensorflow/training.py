@@ -24,7 +24,9 @@ class FirstOrderDataset(core.FirstOrderDataset):
         base_dataset: Tensors, arrays, a sequence of samples, or a tf.data.Dataset of samples (not of batches). The
             latter has no random access and is read into memory; ``output_dataloader`` streams it.
         distributions: A Distributions, or any mapping from dataset index to row.
-        input_getter: Picks the input from a sample; by default the first element of a tuple.
+        input_getter: Picks the input from a sample; by default the first element of a pair.
+        label_getter: Picks the label from a sample; by default the second element of a pair, or ``"label"`` or
+            ``"labels"`` of a mapping.
 
     Raises:
         AlignmentError: A tf.data pipeline shuffles, or yields fewer elements than there are distributions.
@@ -35,13 +37,19 @@ class FirstOrderDataset(core.FirstOrderDataset):
         array([0.75, 0.25], dtype=float32)
     """
 
-    def __init__(self, base_dataset: Any, distributions: Mapping[int, Any], input_getter: Getter | None = None) -> None:
+    def __init__(
+        self,
+        base_dataset: Any,
+        distributions: Mapping[int, Any],
+        input_getter: Getter | None = None,
+        label_getter: Getter | None = None,
+    ) -> None:
         distributions = Distributions.from_mapping(distributions)
         if isinstance(base_dataset, tf.data.Dataset):
             check_order(base_dataset)
             base_dataset = list(base_dataset)
             _check_samples(len(base_dataset), distributions)
-        super().__init__(base_dataset, distributions, input_getter)
+        super().__init__(base_dataset, distributions, input_getter, label_getter)
 
     def convert(self, rows: FloatRows) -> tf.Tensor:
         """Return distributions as a float32 tensor."""
@@ -57,6 +65,7 @@ def output_dataloader(
     num_workers: int = 0,
     pin_memory: bool = False,
     input_getter: Getter | None = None,
+    label_getter: Getter | None = None,
     seed: int | None = None,
 ) -> tf.data.Dataset:
     """Return a tf.data.Dataset of (inputs, labels, distributions) batches.
@@ -70,6 +79,7 @@ def output_dataloader(
         num_workers: Accepted for the sake of one signature on all backends, with a warning.
         pin_memory: Likewise.
         input_getter: See FirstOrderDataset; for a tf.data.Dataset it is traced, like the function of ``map``.
+        label_getter: Likewise.
         seed: Makes the orders reproducible.
 
     Raises:
@@ -86,11 +96,12 @@ def output_dataloader(
     batch_size = check_batch_size(batch_size)
     checked = Distributions.from_mapping(distributions)
     if isinstance(base_dataset, tf.data.Dataset):
-        samples = _streamed(base_dataset, checked, input_getter)
-    elif input_getter is None and _in_memory(columns(base_dataset)):
+        samples = _streamed(base_dataset, checked, input_getter, label_getter)
+    elif input_getter is None and label_getter is None and _in_memory(columns(base_dataset)):
         samples = _sliced(columns(base_dataset), checked)
     else:
-        return _generated(core.FirstOrderDataset(base_dataset, checked, input_getter), batch_size, shuffle, seed)
+        dataset = core.FirstOrderDataset(base_dataset, checked, input_getter, label_getter)
+        return _generated(dataset, batch_size, shuffle, seed)
     if shuffle:
         samples = samples.shuffle(max(1, len(samples)), seed=seed, reshuffle_each_iteration=True)
     return samples.batch(batch_size).prefetch(tf.data.AUTOTUNE)
@@ -106,7 +117,9 @@ def _check_samples(samples: int, distributions: Distributions) -> None:
         raise AlignmentError(message)
 
 
-def _streamed(dataset: tf.data.Dataset, distributions: Distributions, input_getter: Getter | None) -> tf.data.Dataset:
+def _streamed(
+    dataset: tf.data.Dataset, distributions: Distributions, input_getter: Getter | None, label_getter: Getter | None
+) -> tf.data.Dataset:
     check_order(dataset)
     count = int(dataset.cardinality())
     if count < 0:
@@ -116,7 +129,7 @@ def _streamed(dataset: tf.data.Dataset, distributions: Distributions, input_gett
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]  # TensorFlow has no types
     def parts(sample: Any, row: tf.Tensor) -> tuple[Any, ...]:
-        inputs, label = split_sample(sample, input_getter)
+        inputs, label = split_sample(sample, input_getter, label_getter=label_getter)
         return (inputs, row) if label is None else (inputs, label, row)
 
     paired = tf.data.Dataset.zip((dataset, rows)).map(parts, num_parallel_calls=tf.data.AUTOTUNE)

@@ -18,7 +18,9 @@ class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):
     Args:
         base_dataset: A map-style Dataset, or tensors.
         distributions: A Distributions, or any mapping from dataset index to row.
-        input_getter: Picks the input from a sample; by default the first element of a tuple or list.
+        input_getter: Picks the input from a sample; by default the first element of a pair, a tuple or a list.
+        label_getter: Picks the label from a sample; by default the second element of a pair, or ``"label"`` or
+            ``"labels"`` of a mapping.
 
     Raises:
         TypeError: ``base_dataset`` has no indices, as an IterableDataset.
@@ -31,7 +33,13 @@ class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):
 
     pairs = PAIRS
 
-    def __init__(self, base_dataset: Any, distributions: Mapping[int, Any], input_getter: Getter | None = None) -> None:
+    def __init__(
+        self,
+        base_dataset: Any,
+        distributions: Mapping[int, Any],
+        input_getter: Getter | None = None,
+        label_getter: Getter | None = None,
+    ) -> None:
         indexed = hasattr(base_dataset, "__len__") and hasattr(base_dataset, "__getitem__")
         if isinstance(base_dataset, IterableDataset) or not indexed:
             message = (
@@ -39,7 +47,7 @@ class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):
                 f"{type(base_dataset).__name__}; an iterable dataset can be collected first: list(dataset)"
             )
             raise TypeError(message)
-        super().__init__(base_dataset, distributions, input_getter)
+        super().__init__(base_dataset, distributions, input_getter, label_getter)
 
     def convert(self, rows: FloatRows) -> torch.Tensor:
         """Return distributions as a float32 tensor."""
@@ -55,6 +63,7 @@ def output_dataloader(
     num_workers: int = 0,
     pin_memory: bool = False,
     input_getter: Getter | None = None,
+    label_getter: Getter | None = None,
 ) -> "DataLoader[Any]":
     """Return a torch DataLoader of (inputs, labels, distributions) batches.
 
@@ -66,6 +75,7 @@ def output_dataloader(
         num_workers: Processes that read samples; 0 reads in this one.
         pin_memory: Whether to return tensors in page-locked memory, for faster copies to an accelerator.
         input_getter: See FirstOrderDataset.
+        label_getter: See FirstOrderDataset.
 
     Raises:
         KeyError: A sample has no distribution.
@@ -76,7 +86,7 @@ def output_dataloader(
         >>> [tuple(part.shape) for part in next(iter(loader))]
         [(2, 3), (2,), (2, 2)]
     """
-    dataset = FirstOrderDataset(base_dataset, distributions, input_getter)
+    dataset = FirstOrderDataset(base_dataset, distributions, input_getter, label_getter)
     core.check_covered(dataset)
     return DataLoader(
         dataset,

@@ -11,6 +11,7 @@ from probly.data_generator.discovery.loading import Backend
 from probly.data_generator.errors import BrokenBackendError, InvalidOutputError
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.run.scores import Scores, check_scores, is_half
+from probly.data_generator.toolkit.casting import cast_inputs
 from probly.data_generator.toolkit.nests import take_rows
 from probly.data_generator.toolkit.outputs import pick_scores
 from probly.data_generator.toolkit.samples import Batch
@@ -44,6 +45,7 @@ class Device:
         transform: The user's ``output_transform``, or None.
         largest: The rows of the largest batch so far; compiled backends pad to it.
         limit: The rows that fit on the device, once it has run out of memory.
+        input_dtype: What the inputs are cast to on the device, or None for as they are.
     """
 
     backend: Backend
@@ -51,6 +53,7 @@ class Device:
     transform: Callable[[Any], Any] | None = None
     largest: int = 0
     limit: int | None = None
+    input_dtype: str | None = None
 
     def where(self, number: int) -> str:
         """Name a batch in messages."""
@@ -76,6 +79,8 @@ class Device:
         """Return the scores of one batch or part, on the device, in memory that nothing else writes to."""
         device = self.model.device
         on_device = self.moved(inputs, device)
+        if self.input_dtype is not None:
+            on_device = cast_inputs(on_device, self.input_dtype)
         # What is padded must be cut again, and only the scores can be: output_transform reads all that there is.
         padded = min(self.largest, self.limit or self.largest) if self.transform is None else None
         outputs = self.backend.hook.forward(model=self.model, inputs=on_device, batch_size=padded)

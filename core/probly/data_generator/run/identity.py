@@ -58,6 +58,7 @@ def run_identity(
         "output_mode": record.output_mode,
         "output_transform": describe_function(record.output_transform),
         "input_getter": describe_function(record.input_getter),
+        **({} if record.label_getter is None else {"label_getter": describe_function(record.label_getter)}),
         "keys": None if keys is None else f"{len(keys)} {digest([('', keys)])}",
     }
 

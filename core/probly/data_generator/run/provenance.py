@@ -23,6 +23,7 @@ class RunRecord:
         output_transform: The user's function, or None.
         input_getter: The user's function, or None.
         class_names: The name of each column, if they are known.
+        label_getter: The user's function, or None.
         not_seen: ``"model"`` and ``"dataset"``, where nothing tells them from others; see ``run.identity``.
     """
 
@@ -37,6 +38,7 @@ class RunRecord:
     input_getter: Callable[[Any], Any] | None
     class_names: Sequence[Any] | None
     not_seen: Sequence[str] = ()
+    label_getter: Callable[[Any], Any] | None = None
 
     @property
     def model_options(self) -> dict[str, Any]:
