@@ -1,6 +1,10 @@
 """A model that keeps a state from batch to batch begins each run with the same, and has it back afterwards."""
 
 import io
+import json
+import os
+import subprocess
+import sys
 import threading
 import warnings
 
@@ -161,3 +165,16 @@ def test_a_tensor_too_large_for_a_copy_is_said_to_be_another(monkeypatch):
     monkeypatch.setattr("probly_data_generator_torch.state._LARGEST", 2)
     with pytest.warns(UserWarning, match=r"could not be given back: Buffers wrote to a tensor of the shape \(3,\)"):
         run(Buffers())
+
+
+def test_a_stateful_keras_model_on_torch():
+    program = [sys.executable, "-W", "ignore", "-m", "tests.torch_backend.keras_state"]
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    done = subprocess.run(program, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert json.loads(done.stdout) == {
+        "backend": "torch",
+        "same": True,
+        "left": 0.0,
+        "miss": pytest.approx(0, abs=1e-6),
+    }

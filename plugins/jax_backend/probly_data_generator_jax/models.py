@@ -91,21 +91,44 @@ def _split_nnx(module: Any) -> tuple[Function, Any]:
 
 
 def _split_linen(module: Any) -> tuple[Function, Any]:
+    import flax.errors
+
     if module.scope is None:
         message = f"{type(module).__name__} is a flax.linen module without weights; pass module.bind(variables)"
         raise TypeError(message)
     unbound, variables = module.unbind()
+    mutable = module.scope.mutable  # what the user has bound it with, or False
 
     def function(weights: Any, inputs: Any) -> Any:
-        return call_with(functools.partial(unbound.apply, weights), inputs, unbound)
+        # What a batch leaves in a collection is dropped: the next one begins with that of the bound module again.
+        called = call_with(functools.partial(unbound.apply, weights, mutable=mutable), inputs, unbound)
+        return called if mutable is False else called[0]
 
-    return function, variables
+    def explained(weights: Any, inputs: Any) -> Any:
+        try:
+            return function(weights, inputs)
+        except flax.errors.ModifyScopeVariableError as error:
+            error.add_note(
+                "the module keeps a state: bind it with module.bind(variables, mutable=[...]) and the names of its "
+                "collections, then each batch begins with the state of these variables"
+            )
+            raise
+
+    return explained, variables
 
 
 def _split_equinox(module: Any) -> tuple[Function, Any]:
     import equinox
 
     mapped: Any = type(equinox.filter_vmap(_identity))
+    nodes = jax.tree.leaves(module, is_leaf=lambda node: isinstance(node, equinox.nn.State | equinox.nn.StateIndex))
+    kinds = set(map(type, nodes))
+    if equinox.nn.StateIndex in kinds and equinox.nn.State not in kinds:
+        message = (
+            f"{type(module).__name__} keeps its state in an equinox.nn.State of its own; pass "
+            "equinox.Partial(model, state=state), with the name that its __call__ gives to it"
+        )
+        raise TypeError(message)
     copy = equinox.nn.inference_mode(module)
     weights, static = equinox.partition(copy, equinox.is_array)
     inner = module.func if isinstance(module, equinox.Partial) else module
@@ -113,7 +136,10 @@ def _split_equinox(module: Any) -> tuple[Function, Any]:
 
     def function(weights: Any, inputs: Any) -> Any:
         model = equinox.combine(weights, static)
-        return call_with(jax.vmap(model, axis_name="batch") if per_sample else model, inputs, model)
+        outputs = call_with(jax.vmap(model, axis_name="batch") if per_sample else model, inputs, model)
+        # A model with a state returns the next one, too, and begins every batch with the one that it was given.
+        has_state = isinstance(outputs, tuple) and len(outputs) == 2 and isinstance(outputs[1], equinox.nn.State)
+        return outputs[0] if has_state else outputs
 
     return function, weights
 

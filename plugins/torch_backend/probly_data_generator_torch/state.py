@@ -2,7 +2,7 @@
 
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import torch
@@ -62,7 +62,7 @@ class _Kept:
 
 def _attributes(part: torch.nn.Module) -> dict[str, Any]:
     if isinstance(part, torch.jit.ScriptModule):  # its attributes, buffers among them, are not in its __dict__
-        names = getattr(getattr(part, "_concrete_type", None), "get_attributes", dict)()
+        names: Any = getattr(getattr(part, "_concrete_type", None), "get_attributes", dict)()
         return {name: getattr(part, name) for name in names if name not in _INTERNAL}
     return {name: value for name, value in vars(part).items() if name not in _INTERNAL}
 
@@ -91,12 +91,15 @@ def _holds_tensors(value: Any) -> bool:
     return next(_tensors(value), None) is not None
 
 
-def _own(part: torch.nn.Module) -> Iterable[torch.Tensor]:
-    """Return the tensors of a Keras layer that are not trained: its states are parameters for torch."""
-    variables = getattr(part, "_non_trainable_variables", None)
-    if not any(kind.__module__.partition(".")[0] == "keras" for kind in type(part).__mro__) or not variables:
-        return ()
-    return [variable.value for variable in variables if isinstance(variable.value, torch.Tensor)]
+def _own(part: torch.nn.Module) -> list[torch.Tensor]:
+    """Return the tensors of a Keras model that are not trained; its layers are no modules, states no variables."""
+    if not any(kind.__module__.partition(".")[0] == "keras" for kind in type(part).__mro__):
+        return []
+    layers: Any = getattr(part, "_flatten_layers", tuple)()
+    states = [layer.states for layer in layers if getattr(layer, "stateful", False) is True]
+    variables = [*getattr(part, "non_trainable_variables", ()), *(state for nest in states for state in nest or ())]
+    values = (getattr(variable, "value", None) for variable in variables)
+    return [value for value in values if isinstance(value, torch.Tensor)]
 
 
 def _version(tensor: torch.Tensor) -> int:
@@ -118,7 +121,7 @@ def _same_size_but_other(before: Any, now: Any) -> bool:
 
 def _refill(container: Any, parts: Any) -> None:
     container.clear()
-    if isinstance(container, Mapping):
+    if isinstance(container, dict):
         container.update(parts)
     else:
         container.extend(parts)
