@@ -49,6 +49,37 @@ def test_maps_of_a_session_that_does_not_show_its_graph_are_sorted():
     assert distributions.class_names is None
 
 
+def one_output_per_class(labels, prefix, order):
+    """Return a model that ends as exporters let it that are asked for a column, and so an output, per class."""
+    nodes = [
+        ("Softmax", "x", "scores", {}),
+        ("ArgMax", "scores", "position", {"axis": 1, "keepdims": 0}),
+        ("ArrayFeatureExtractor", "classes position", "found", {"domain": "ai.onnx.ml"}),
+        ("Reshape", "found flat", "output_label", {}),
+        *(
+            ("ArrayFeatureExtractor", f"scores at{place}", f"{prefix}{label}", {"domain": "ai.onnx.ml"})
+            for place, label in enumerate(labels)
+        ),
+    ]
+    text = isinstance(labels[0], str)
+    weights = {"classes": np.array(labels, object if text else np.int64), "flat": np.array([-1])}
+    weights |= {f"at{place}": np.array([place]) for place in range(len(labels))}
+    outputs = {"output_label": (TensorProto.STRING if text else TensorProto.INT64, ["N"])}
+    outputs |= {f"{prefix}{labels[place]}": (FLOAT, ["N", 1]) for place in order}
+    return model_of(nodes, {"x": (FLOAT, ["N", 5])}, outputs, weights, domains=[("ai.onnx.ml", 3)])
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [3, 1, 4, 0, 2]])
+@pytest.mark.parametrize(("labels", "prefix"), [(list("dbcea"), "s"), ([30, -1, 7, 2, 10], "i")])
+def test_one_output_per_class_is_a_column_in_the_models_order_of_classes(labels, prefix, order):
+    model = one_output_per_class(labels, prefix, order)
+    distributions = run(model, INPUTS)
+    check(distributions, reference.softmax(INPUTS))
+    assert distributions.class_names == [str(label) for label in labels]
+    with pytest.raises(ValueError, match="is the column of one class; leave output out"):
+        run(model, INPUTS, options={"output": f"{prefix}{labels[1]}"})
+
+
 @pytest.mark.parametrize("row", [{"a": 1.0}, {"a": 0.5, "b": 0.25, "c": 0.25}, {"a": 0.5, "c": 0.5}])
 def test_a_map_with_other_classes_is_refused(row):
     with pytest.raises(ValueError, match=r"a row has .*\['a', 'b'\]; set output_transform"):

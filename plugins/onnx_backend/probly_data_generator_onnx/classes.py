@@ -49,6 +49,28 @@ def _plain(label: Any) -> Any:
     return label.decode() if isinstance(label, bytes) else label
 
 
+def column_outputs(names: Sequence[str], labels: Sequence[Any] | None) -> list[str] | None:
+    """Return the outputs that are one column each, in the order of the classes, or None where there are none.
+
+    Exporters that are asked for one output per class name each after its class, behind a letter for its type.
+
+    Args:
+        names: The names of the outputs that hold numbers.
+        labels: The class of each column, where known.
+
+    Examples:
+        >>> column_outputs(["sno", "syes", "output_label"], ["yes", "no"])
+        ['syes', 'sno']
+        >>> column_outputs(["probabilities"], ["yes", "no"]) is None
+        True
+    """
+    for prefix in ("s", "i", ""):
+        wanted = [f"{prefix}{label}" for label in labels or ()]
+        if len(wanted) > 1 and set(wanted) <= set(names):
+            return wanted
+    return None
+
+
 def map_columns(maps: Sequence[dict[Any, float]], labels: Sequence[Any] | None) -> Any:
     """Return maps from class to probability as an array with a column per class.
 

@@ -37,8 +37,17 @@ def outputs_of(model: "OnnxModel", inputs: Any, batch_size: int | None) -> Any:
         ValueError: The model has several outputs, and which one holds the scores is not known.
         TypeError: The output holds class labels.
     """
+    columns = model.columns or []
     if model.output is not None:
+        if model.output in columns and batch_size is not None:
+            message = (
+                f"the output {model.output!r} is the column of one class; leave output out, and all of them, "
+                f"{', '.join(columns)}, become the columns of a row"
+            )
+            raise ValueError(message)
         names = [model.output]
+    elif columns and batch_size is not None:
+        names = columns
     elif batch_size is None:
         names = [output.name for output in model.outputs]
     else:
@@ -49,6 +58,8 @@ def outputs_of(model: "OnnxModel", inputs: Any, batch_size: int | None) -> Any:
     answers = run(arrays) if size is None else run_in_parts(run, arrays, size)
     if batch_size is None:
         return answers[0] if len(names) == 1 else dict(zip(names, answers, strict=True))
+    if len(names) > 1:
+        return np.stack([answer.reshape(len(answer), -1)[:, 0] for answer in answers], axis=1)
     (scores,) = answers
     if isinstance(scores, list):
         return map_columns(scores, model.labels)

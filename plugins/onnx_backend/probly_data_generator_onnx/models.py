@@ -11,9 +11,10 @@ from typing import Any
 import onnx
 import onnxruntime
 
+from probly.data_generator.label_values import class_name
 from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly.data_generator.toolkit.options import checked_options
-from probly_data_generator_onnx.classes import class_labels
+from probly_data_generator_onnx.classes import class_labels, column_outputs
 from probly_data_generator_onnx.devices import (
     Device,
     best_devices,
@@ -65,6 +66,8 @@ class OnnxModel:
         self.outputs = self.session.get_outputs()
         types = [value.type for value in (*self.inputs, *self.outputs)]
         self.bfloat16 = "tensor(bfloat16)" in types
+        numbers = [value.name for value in self.outputs if value.type in ("tensor(float)", "tensor(double)")]
+        self.columns = column_outputs(numbers, self.labels)
 
     def is_current(self) -> bool:
         """Return whether the session still has what is in the live model."""
@@ -78,7 +81,12 @@ class OnnxModel:
     @property
     def class_names(self) -> list[str] | None:
         """The name of each column, where the model has it."""
-        return None if self.labels is None else [str(label) for label in self.labels]
+        return None if self.labels is None else [class_name(label) for label in self.labels]
+
+    @property
+    def classes(self) -> list[Any] | None:
+        """What the labels of each column are, where the model has it."""
+        return self.labels
 
     @property
     def channels(self) -> str | None:
