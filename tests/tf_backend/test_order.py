@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from probly.data_generator import AlignmentError
+from probly.data_generator import AlignmentError, FirstOrderDataGenerator
 from tests.tf_backend.mlp import EXPECTED, check, keras_model, run, samples
 
 
@@ -57,6 +57,35 @@ ORDERED = {
 @pytest.mark.parametrize("kind", ORDERED)
 def test_pipelines_with_order_are_not(kind):
     check(run(keras_model(), ORDERED[kind]()))
+
+
+@pytest.mark.parametrize("backend", ["jax", "numpy"])
+@pytest.mark.parametrize("wrap", [lambda dataset: dataset, iter, lambda dataset: dataset.as_numpy_iterator()])
+def test_so_they_are_on_every_backend(backend, wrap):
+    indexed = tf.data.Dataset.from_tensor_slices((EXPECTED, np.arange(50)))
+    generator = FirstOrderDataGenerator(lambda batch: batch, output_mode="probs", backend=backend)
+    with pytest.raises(AlignmentError, match=r"no defined order \(ShuffleDataset\), so its rows.*index_getter"):
+        generator.generate_distributions(wrap(indexed.shuffle(50, seed=1)), progress=False)
+    generator.index_getter = lambda sample: int(sample[1])
+    check(generator.generate_distributions(wrap(indexed.shuffle(50, seed=1)), progress=False))
+    generator.index_getter = None
+    check(generator.generate_distributions(wrap(indexed.cache()), progress=False))
+
+
+@pytest.mark.parametrize("backend", ["jax", "numpy"])
+def test_so_are_endless_ones_and_what_is_dropped_is_reported(backend):
+    rows = tf.data.Dataset.from_tensor_slices(EXPECTED)
+    generator = FirstOrderDataGenerator(lambda batch: batch, output_mode="probs", backend=backend, batched=True)
+    for batched in (True, None):
+        generator.batched = batched
+        with pytest.raises(ValueError, match=r"RepeatDataset never ends; leave out repeat\(\)"):
+            generator.generate_distributions(rows.batch(8).repeat(), progress=False)
+    generator.batched = True
+    with pytest.warns(UserWarning, match="generated 48 distributions, but dataset length is 50"):
+        generator.generate_distributions(rows.batch(8, drop_remainder=True), progress=False)
+    generator.batched = False
+    with pytest.warns(UserWarning, match="generated 100 distributions, but dataset length is 50"):
+        generator.generate_distributions(rows.repeat(2), progress=False)
 
 
 def test_endless_pipelines_are_refused():
