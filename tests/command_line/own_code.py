@@ -27,6 +27,11 @@ def mean(inputs):  # the mean of a picture decides among three classes
     return np.stack([means, 1 - means, 0 * means], axis=1)
 
 
+def bright(inputs):  # the same without a memory, so that it is the same model again
+    means = inputs.reshape(len(inputs), -1).mean(axis=1)
+    return np.stack([means, 1 - means, 0 * means], axis=1)
+
+
 def tiny(image):
     return np.asarray(image.convert("L").resize((2, 2)), np.float64) / 255
 

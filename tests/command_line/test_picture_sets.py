@@ -15,7 +15,7 @@ from probly_data_generator_command_line.data.settings import DataSettings, Pictu
 from probly_data_generator_command_line.errors import InputError
 from tests.command_line.own_code import generate
 
-LINE = "generate --backend numpy --model mine:mean --channels last --out out.fod --data"
+LINE = "generate --backend numpy --model mine:bright --channels last --out out.fod --data"
 CLASSES = datasets.ClassLabel(names=["cat", "dog", "owl"])
 PLAIN = DataSettings(pictures=PictureSettings(channels="last"))
 SKIPPING = DataSettings(pictures=PictureSettings(channels="last"), skip_damaged=True)
@@ -60,7 +60,7 @@ def firsts(path="out.fod"):
 def test_pictures_without_classes_have_no_labels(mine, place, names):
     for number in (2, 0, 1):
         write(mine.folder / f"test/{place}{number}.png", 50 * number)
-    said = generate(mine, f"test --channels last{names}", "mean")["data"]
+    said = generate(mine, f"test --channels last{names}", "bright")["data"]
     store = open_store("out.fod")
     assert store.labels is None
     assert store.sample_keys.tolist() == [f"{place}{number}.png" for number in range(3)]
@@ -73,7 +73,7 @@ def test_pictures_without_classes_have_no_labels(mine, place, names):
 def test_a_single_subfolder_that_is_called_like_a_class_is_one(mine):
     write(mine.folder / "test/dog/0.png", 7)
     write(mine.folder / "test/loose.png", 7)
-    said = generate(mine, "test --channels last --class-names cat,dog,owl", "mean")["data"]
+    said = generate(mine, "test --channels last --class-names cat,dog,owl", "bright")["data"]
     assert open_store("out.fod").labels.tolist() == [1]
     assert said["left out"] == "1 files that are no pictures, hidden, or in no subfolder"
 
@@ -82,7 +82,8 @@ def test_folders_beside_loose_pictures_may_hold_none(mine):
     write(mine.folder / "test/0.png", 7)
     (mine.folder / "test/notes").mkdir()
     (mine.folder / "test/notes/a.txt").write_text("")
-    assert generate(mine, "test --channels last", "mean")["data"]["left out"] == "1 files that are no pictures, hidden"
+    said = generate(mine, "test --channels last", "bright")["data"]
+    assert said["left out"] == "1 files that are no pictures, hidden"
     assert firsts() == [7]
 
 

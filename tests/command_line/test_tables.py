@@ -222,3 +222,13 @@ def test_the_first_gap_among_numbers_is_named(tmp_path):
     pq.write_table(pa.table({"a": [1.0, None, None]}), tmp_path / "data.parquet")
     with pytest.raises(InputError, match="column 'a' lacks 2 values, the first in row 1"):
         load_data(str(tmp_path / "data.parquet"), DataSettings())
+
+
+def test_a_report_knows_the_columns_that_the_rows_were_made_from(knowing):
+    FRAME.assign(note="text").to_parquet("data.parquet")
+    knowing.run(f"{LINE} own:knowing")
+    knowing.run("report out.fod --data data.parquet")
+    assert knowing.err == ""
+    FRAME.assign(a=FRAME.b).to_parquet("data.parquet")
+    knowing.run("report out.fod --data data.parquet")
+    assert "its inputs are not the arrays that the rows were made from" in knowing.err

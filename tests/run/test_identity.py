@@ -1,5 +1,6 @@
 """How a dataset is told from another one, and what that can miss."""
 
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from probly.data_generator.discovery.listing import find_backend
 from probly.data_generator.discovery.loading import load_backend
+from probly.data_generator.generator import FirstOrderDataGenerator
 from probly.data_generator.run.identity import SAMPLES, describe_dataset
 from probly.data_generator.toolkit import digest
 from tests.store.stores import Images
@@ -87,3 +89,39 @@ def test_the_digest_of_a_large_array_tells_every_byte(monkeypatch, extra):
         assert digest.digest([("x", changed)]) != before
     swapped = data.reshape(-1, 1).copy()
     assert digest.digest([("x", swapped)]) != before
+
+
+class Failing:
+    """A dataset of which one sample cannot be read, at all or the first times."""
+
+    def __init__(self, times):
+        self.times = times
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        if index == 1 and self.times:
+            self.times -= 1
+            raise OSError("damaged")
+        return np.full(2, 0.5)
+
+
+class Model:
+    def predict_proba(self, rows):
+        return rows
+
+
+def test_a_dataset_whose_samples_fail_is_reported_by_its_own_error(tmp_path):
+    generator = FirstOrderDataGenerator(Model(), backend="numpy")
+    with pytest.raises(OSError, match="damaged"), warnings.catch_warnings(record=True) as caught:
+        generator.generate_distributions(Failing(9), out=tmp_path / "a.fod", progress=False)
+    assert caught == []
+    with pytest.warns(UserWarning, match="the samples of the dataset cannot be seen"):
+        generator.generate_distributions(Failing(1), out=tmp_path / "b.fod", progress=False)
+
+
+def test_of_a_dataset_without_samples_all_is_seen(tmp_path):
+    generator = FirstOrderDataGenerator(Model(), backend="numpy")
+    for _ in range(2):
+        assert len(generator.generate_distributions([], out=tmp_path / "a.fod", progress=False)) == 0

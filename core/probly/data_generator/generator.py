@@ -1,6 +1,5 @@
 """FirstOrderDataGenerator: from a model and a dataset to distributions."""
 
-import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,9 +18,9 @@ from probly.data_generator.formats.shared import key_array
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.run.class_names import Columns, dataset_class_names, known_columns
 from probly.data_generator.run.device import Device
-from probly.data_generator.run.identity import not_seen, remember_model, run_identity, warn_not_seen
+from probly.data_generator.run.identity import fails_itself, not_seen, remember_model, run_identity, warn_not_seen
 from probly.data_generator.run.loop import enter_at, run_batches
-from probly.data_generator.run.probe import Probe, read_once
+from probly.data_generator.run.probe import Probe
 from probly.data_generator.run.progress import Callback, check_progress, tracked
 from probly.data_generator.run.provenance import RunRecord, run_metadata
 from probly.data_generator.run.scores import ScoreReader, check_output_mode, is_half
@@ -243,14 +242,18 @@ class FirstOrderDataGenerator:
             identity = run_identity(record, self.backend, self.model, model, dataset_or_loader, sample_keys)
             unseen = not_seen(identity)
             record = replace(record, not_seen=unseen)
-            warn_not_seen(out, unseen, probe=probe)
+            late = [part for part in unseen if fails_itself(part, identity)]
+            warn_not_seen(out, [part for part in unseen if part not in late], probe=probe)
             try:
                 with open_sink(Path(out), identity, options) as stream:
-                    where = out if probe else None
                     if isinstance(stream, Distributions):  # complete
-                        self._check_complete(dataset_or_loader, model, stream, where)
+                        if probe:
+                            decided = stream.meta.get("output_mode")
+                            self._probe(dataset_or_loader, model, stream, decided, out).check_alone()
                         return stream
+                    where = out if probe else None
                     distributions, length = self._run(dataset_or_loader, model, record, stream, progress, where)
+                warn_not_seen(out, late, probe=probe)
             finally:
                 remember_model(self.backend, self.model, model, identity["model"]["digest"])
         if length is not None and len(distributions) != length:
@@ -304,7 +307,7 @@ class FirstOrderDataGenerator:
             try:
                 checked = batches
                 if where is not None:
-                    checked = self._probed(dataset, model, sink, where, batches, sink.decided)
+                    checked = self._probe(dataset, model, sink, sink.decided, where).check(batches)
                 device = Device(self.backend, model, self._transform(reader), input_dtype=self.input_dtype)
                 entered = enter_at(start, self.batch_size, checked, device, tracker)
                 run_batches(entered, device, reader, sink, begin, tracker)

@@ -26,6 +26,8 @@ _CHANGED_BY_RUNS: dict[str, str] = {}
 """What the digests of live models were before the runs of this process that changed them."""
 SAMPLES = 32
 """How many samples of a dataset that is no array are looked at."""
+FAILING = "not read, its samples raise errors"
+"""What is said of such a dataset; where the run fails, too, nothing else is to be said."""
 
 
 def run_identity(
@@ -110,6 +112,11 @@ def not_seen(identity: Mapping[str, Any]) -> list[str]:
     return found if "sha256:" in str(dataset) else [*found, "dataset"]
 
 
+def fails_itself(part: str, identity: Mapping[str, Any]) -> bool:
+    """Return whether a part was not seen because reading it failed, which is for the run to report."""
+    return part == "dataset" and identity["dataset"].get("content") == FAILING
+
+
 def warn_not_seen(where: Any, parts: Sequence[str], *, probe: bool) -> None:
     """Say once per run what guards a store where its model or its data cannot be seen."""
     remedies = {
@@ -192,12 +199,14 @@ def _evenly(length: int, count: int) -> list[int]:
 
 def _describe_samples(dataset: Any) -> str:
     length = announced_length(dataset)
+    if length == 0:
+        return f"no samples {digest(())}"
     if not length or not hasattr(dataset, "__getitem__") or isinstance(dataset, Mapping):
         return "not read"
     try:
         first, second = (_digest_samples(dataset, length) for _ in range(2))
     except Exception:  # noqa: BLE001  # the run itself will report what is wrong, with its place
-        return "not read"
+        return FAILING
     return f"{SAMPLES} samples {first}" if first == second else "random"
 
 

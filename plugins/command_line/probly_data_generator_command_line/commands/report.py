@@ -76,7 +76,10 @@ def report(
 
 def _pictures(data: str, settings: DataSettings, distributions: Distributions) -> Any:
     """Return the samples as they are, so that pictures look as they do in their files."""
-    loaded = load_data(data, settings)
+    store = as_store(distributions)
+    stored_data = None if store is None else store.spec.identity.get("dataset")
+    names = _columns(stored_data)
+    loaded = load_data(data, replace(settings, feature_names=names))
     rows = len(distributions)
     stored = getattr(distributions, "sample_keys", None)
     if stored is not None and loaded.length not in (None, rows):
@@ -86,10 +89,16 @@ def _pictures(data: str, settings: DataSettings, distributions: Distributions) -
         raise InputError(message)
     if stored is not None and loaded.keys is not None:
         _compare_keys(data, [str(key) for key in stored], [str(key) for key in loaded.keys])
-    store = as_store(distributions)
-    if store is not None:
-        _compare_arrays(data, store.spec.identity.get("dataset"), loaded.samples)
-    return loaded.samples
+    _compare_arrays(data, stored_data, loaded.samples)
+    return loaded.samples if names is None else None  # a data frame has no pictures
+
+
+def _columns(stored: Any) -> list[str] | None:
+    """Return the columns of the data frame that the rows were made from; None where it was none."""
+    described = _first(stored.get("content")) if isinstance(stored, Mapping) else None
+    parts = [str(key).partition(" ") for key in described] if isinstance(described, Mapping) else []
+    numbered = [place == str(number) and space for number, (place, space, _) in enumerate(parts)]
+    return [name for _, _, name in parts] if numbered and all(numbered) else None
 
 
 def _without_left_out(loaded: Data, stored: list[Any]) -> Data:
