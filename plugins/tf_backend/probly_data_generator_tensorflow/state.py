@@ -53,14 +53,21 @@ class Kept:
         self.written |= any("Assign" in node.op or "ResourceScatter" in node.op for node in (*definition.node, *inner))
 
     def end(self) -> None:
-        """Give every variable the value back that it had."""
+        """Give every variable the value back that it had.
+
+        Whole numbers only go with a state: one that counts calls may well be read after the run.
+        """
         values, self._active, self._values = self._values, False, {}
         if not self.written:
             return
         try:
-            for variable, value in values.values():
-                if not bool(tf.reduce_all(tf.equal(variable.read_value(), value))):
-                    variable.assign(value)
+            changed = [
+                pair for pair in values.values() if not bool(tf.reduce_all(tf.equal(pair[0].read_value(), pair[1])))
+            ]
+            if not any(value.dtype.is_floating or value.dtype.is_complex for _, value in changed):
+                return
+            for variable, value in changed:
+                variable.assign(value)
         except Exception as error:  # noqa: BLE001  # a run may end because the device does; its own error tells more
             message = f"the state of the model could not be given back ({type(error).__name__}: {error})"
             warnings.warn(message, stacklevel=2)
