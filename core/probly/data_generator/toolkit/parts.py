@@ -92,10 +92,20 @@ def parts_of(sample: Any, pairs: tuple[type, ...] = (tuple,)) -> Sequence[Any]:
     moves_itself = hasattr(sample, "_fields") and hasattr(sample, "to")  # a packed sequence, which is one object
     if not isinstance(sample, pairs) or isinstance(sample, Samples) or moves_itself:
         return (sample,)
-    same_kind = isinstance(sample, list) and any(
-        all(isinstance(part, kind) for part in sample) for kind in (str, int | float)
+    same_kind = isinstance(sample, list) and (
+        all(isinstance(part, str) for part in sample) or is_list_of_numbers(sample)
     )
     return (sample,) if same_kind else cast("Sequence[Any]", sample)
+
+
+def is_list_of_numbers(value: Any) -> bool:
+    """Return whether a value is a list of numbers, or of such lists.
+
+    Examples:
+        >>> is_list_of_numbers([[1, 2], [3]]), is_list_of_numbers([1, "a"])
+        (True, False)
+    """
+    return isinstance(value, list) and all(isinstance(one, int | float) or is_list_of_numbers(one) for one in value)
 
 
 def _is_index(part: Any, index: Any) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.toolkit.nests import Samples, collate_labels, common_rows, count_rows, is_array
 from probly.data_generator.toolkit.outputs import describe
-from probly.data_generator.toolkit.parts import Getter, parts_of, split_sample
+from probly.data_generator.toolkit.parts import Getter, is_list_of_numbers, parts_of, split_sample
 
 
 class Reader:
@@ -78,9 +78,8 @@ class Reader:
             return (Samples(inputs) if self.input_getter is None else inputs), labels
         index = None if self.index_getter is None else self.index_getter(batch)
         (inputs,), (labels,) = self.split([batch], [index])
-        texts = isinstance(inputs, list | tuple) and bool(inputs) and all(isinstance(part, str) for part in inputs)
         ragged = type(inputs) is list and len(inputs) == rows != common_rows(inputs)
-        return (Samples(inputs) if texts or ragged else inputs), labels
+        return (Samples(inputs) if ragged else _with_samples(inputs)), labels
 
     def _is_list_of_samples(self, batch: Any, rows: int | None) -> bool:
         if list not in self.pairs or parts_of(batch, self.pairs) is not batch:
@@ -105,6 +104,17 @@ class Reader:
                 )
                 warnings.warn(message, stacklevel=2)
         return [None] * len(labels) if self._label_is_input else labels
+
+
+def _with_samples(nest: Any) -> Any:
+    """Return the inputs of a batch with the lists among them that have an entry per row marked: texts, lists."""
+    if type(nest) is dict:
+        return {name: _with_samples(part) for name, part in nest.items()}
+    if type(nest) not in (list, tuple) or not nest:
+        return nest
+    if all(isinstance(part, str) for part in nest) or (type(nest) is list and all(map(is_list_of_numbers, nest))):
+        return Samples(nest)
+    return tuple(map(_with_samples, nest)) if type(nest) is tuple else nest
 
 
 def _contains(nest: Any, wanted: Any) -> bool:
@@ -201,10 +211,7 @@ def check_is_sample(value: Any, label: Any, kind: str) -> None:
         AlignmentError: The message names ``batched``.
     """
     rows = None if isinstance(label, Mapping | str) or label is None else rows_of_labels(label)
-    seen = common_rows(value)
-    if seen is None and isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
-        seen = len(value)
-    if rows is None or rows != seen:
+    if rows is None or rows != common_rows(_with_samples(value)):
         return
     message = (
         f"an item of the {kind} has {rows} labels for an input of {rows} rows ({describe(value)}), so it may be a "
