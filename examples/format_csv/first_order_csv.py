@@ -27,6 +27,8 @@ def write(path, distributions, meta):
     """Write a file whole or not at all; every number is written so that it reads back exactly."""
     labels = simple_labels(path, distributions.labels)
     kind = None if labels is None else TEXT if labels.dtype.kind == "U" and labels.ndim == 1 else labels.dtype.name
+    if kind == "object":  # text, and rows without a label
+        kind = "str or null"
     first = encode_meta(path, {"rows": len(distributions), "labels": kind, "meta": meta})
     names = distributions.class_names or []
     if len(names) != distributions.num_classes:
@@ -38,9 +40,14 @@ def write(path, distributions, meta):
             columns = [distributions.indices[part].tolist()]
             if kind:
                 values = labels[part].tolist()
-                columns.append(values if kind == TEXT else [json.dumps(value, allow_nan=False) for value in values])
+                columns.append(values if kind == TEXT else [_cell(value) for value in values])
             # As Python's floats: float32 has fewer digits, which a reader of float64 may round to a neighbour.
             file.write(_table([*start, *row] for *start, row in zip(*columns, rows.tolist(), strict=True)))
+
+
+def _cell(label):
+    missing = isinstance(label, float) and np.isnan(label)  # stands for "no label", as None does
+    return json.dumps(None if missing else label, allow_nan=False)
 
 
 def _table(lines):

@@ -226,13 +226,23 @@ class FormatTests:
         assert same(load(path)[0], SMALL)
         assert os.listdir(tmp_path) == [path.name]
 
+    @pytest.mark.parametrize(
+        "labels", [["a", None, "c", ""], [0.0, np.nan, 2.5, 3.0], [0, None, 2, 3], [b"a", b"b", b"", b"d"]]
+    )
+    def test_rows_without_a_label_stay_such(self, tmp_path, labels):
+        given = Distributions(ROWS, labels=labels)
+        save(tmp_path / f"a{self.suffix}", given)
+        found = load(tmp_path / f"a{self.suffix}")[0].labels
+        assert found.dtype.kind == given.labels.dtype.kind
+        np.testing.assert_array_equal(found, given.labels)
+
 
 class BinaryTests(FormatTests):
     """The tests of a format that is no text."""
 
     @pytest.mark.parametrize(
         "labels",
-        [np.array([1, "a", 2, 3], object), np.array([None, 1, 2, 3]), np.ones(4, complex), np.array([b"a"] * 4)],
+        [np.array([1, "a", 2, 3], object), np.array([{"box": 1}] * 4), np.ones(4, complex)],
     )
     def test_other_labels_are_refused(self, tmp_path, labels):
         with pytest.raises(TypeError, match=r"expected labels that are numbers or text, got .*; nothing written"):

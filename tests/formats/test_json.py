@@ -212,8 +212,20 @@ def test_orjson_writes_the_rows_where_it_is_installed(tmp_path, monkeypatch):
 
 def test_orjson_cannot_turn_a_label_into_null(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
-        save(tmp_path / "a.json", Distributions([[1.0], [1.0]], labels=[0.5, np.nan]))
+        save(tmp_path / "a.json", Distributions([[1.0], [1.0]], labels=[0.5, np.inf]))
     assert os.listdir(tmp_path) == []
+
+
+def test_few_decimals_are_no_reason_to_refuse_a_file(tmp_path):
+    rows = {"0": [0.33, 0.33, 0.33], "1": [0.25, 0.5, 0.25]}
+    (tmp_path / "a.json").write_text(json.dumps({"distributions": rows}))
+    found = load(tmp_path / "a.json")[0]
+    np.testing.assert_allclose(found.probabilities, [[1 / 3] * 3, [0.25, 0.5, 0.25]], rtol=0, atol=1e-7)
+    assert found.meta == {"normalised_rows": 1}
+    for wrong in ([0.33, 0.33, 0.2], [0.3300001, 0.33, 0.33], [0, 0, 0]):
+        (tmp_path / "a.json").write_text(json.dumps({"distributions": {"0": wrong, "1": [0.25, 0.5, 0.25]}}))
+        with pytest.raises(StoreError, match="the row of index 0 is no distribution"):
+            load(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("meta", [{}, {"meta": {"framework": "pytorch", "dataset": "CIFAR-10", "batch_size": 64}}])

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as npst
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from probly.data_generator import Distributions, StoreError
+from probly.data_generator import Distributions, FirstOrderDataGenerator, StoreError
 from probly.data_generator.formats.shared import key_array
 from probly.data_generator.store import load, open_store, save
 from probly_data_generator_store import fod, layout
@@ -158,11 +158,46 @@ def test_unknown_representations(tmp_path, name):
 def test_labels_that_fit_no_tensor(tmp_path, labels):
     if labels.dtype.kind == "U" and label_tensor(labels) is not None:
         return
-    save(tmp_path / "a.fod", Distributions([[1.0]], labels=labels))
-    assert load(tmp_path / "a.fod")[0].labels is None
-    with pytest.raises(TypeError, match="fit no tensor; nothing written"):
-        save(tmp_path / "a.safetensors", Distributions([[1.0]], labels=labels))
-    assert os.listdir(tmp_path) == ["a.fod"]
+    for suffix in ("fod", "safetensors"):
+        with pytest.raises(TypeError, match="nothing written"):
+            save(tmp_path / f"a.{suffix}", Distributions([[1.0]], labels=labels))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", ["json", "npz", "parquet", "safetensors", "fod"])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array(["a", "bc", "d", "e"], object),
+        np.array([b"a", b"bc", b"d", b"e"]),
+        ["a", None, "c", ""],
+        ["a", np.nan, "c", "d"],
+        [0.0, np.nan, 2.0, 3.5],
+        [0, None, 2, 3],
+        [None] * 4,
+    ],
+)
+def test_every_format_keeps_the_same_labels(tmp_path, suffix, labels):
+    given = Distributions(np.eye(4), labels=labels)
+    save(tmp_path / f"a.{suffix}", given)
+    found = load(tmp_path / f"a.{suffix}")[0].labels
+    kinds = {"U": "U", "S": "U"}
+    assert kinds.get(found.dtype.kind, found.dtype.kind) == given.labels.dtype.kind
+    np.testing.assert_array_equal(found, given.labels)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("a", None), (None, "b"), (3, None), (None, 4), (0.5, None), ("a", "bcd")]
+)
+@pytest.mark.parametrize("megabytes", [64, 1e-6])
+def test_rows_without_a_label_stay_such_in_a_run_to_a_store(tmp_path, first, second, megabytes):
+    samples = [(row, first if index < 2 else second) for index, row in enumerate(np.eye(4))]
+    made = FirstOrderDataGenerator(lambda batch: batch, backend="numpy", batch_size=2)
+    found = made.generate_distributions(samples, progress=False, out=tmp_path / "a.fod", shard_megabytes=megabytes)
+    memory = made.generate_distributions(samples, progress=False)
+    assert memory.labels is not None
+    np.testing.assert_array_equal(found.labels, memory.labels)
+    assert found.labels.dtype.kind == memory.labels.dtype.kind
 
 
 def test_an_existing_store_is_not_written_over(tmp_path):

@@ -94,7 +94,6 @@ FIXED = pa.FixedSizeListArray.from_arrays(pa.array(ROWS.reshape(-1)), 3)
         ({"probabilities": FIXED, "label": [b"a"] * 4}, "label: got the type"),
         ({"probabilities": FIXED, "index": [0, 1, 1, 2]}, "index 1 has more than one"),
         ({"probabilities": FIXED, "index": [0, 1, None, 2]}, "expected no nulls"),
-        ({"probabilities": FIXED, "label": ["a", None, "b", "c"]}, "expected no nulls"),
         ({"probabilities": [[0.5, 0.5], None]}, "expected no nulls"),
         ({"probabilities": [[0.5, None]]}, "expected no nulls"),
         ({"probabilities": [[0.5, 0.5], [1.0]]}, r"lists of one length, got the lengths \[1, 2\]"),

@@ -78,7 +78,9 @@ def _decoded(labels: Labels) -> Labels:
 
 def _others(values: list[Any]) -> Labels:
     """Return what are arrays of one shape stacked, and anything else as objects, one per row."""
-    if values and all(isinstance(value, np.ndarray | list | tuple) for value in values):
+    if not values:
+        return np.asarray(values)
+    if all(isinstance(value, np.ndarray | list | tuple) for value in values):
         try:
             stacked = np.asarray(values)
         except ValueError:  # other lengths

@@ -10,6 +10,7 @@ from typing import Any
 
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
+from probly.data_generator.formats.shared import simple_labels
 from probly_data_generator_store import files
 from probly_data_generator_store.reader import Store, open_store
 from probly_data_generator_store.spec import MANIFEST, refuse_differences
@@ -38,14 +39,16 @@ def write(
 
     Raises:
         FileExistsError: Something is there.
+        TypeError: The labels are neither numbers nor text.
     """
+    labels = simple_labels(path, distributions.labels)
     if path.exists():
         message = f"{path}: exists; remove it first, or choose another path"
         raise FileExistsError(message)
     files.make_directories(path.parent)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     try:
-        _fill(temporary, distributions, meta, encoding, megabytes)
+        _fill(temporary, distributions, labels, meta, encoding, megabytes)
         temporary.chmod(path.parent.stat().st_mode & 0o777)
         files.rename(temporary, path)
     except BaseException:
@@ -54,9 +57,11 @@ def write(
     files.sync_directory(path.parent)
 
 
-def _fill(path: Path, distributions: Distributions, meta: Mapping[str, Any], encoding: str, megabytes: float) -> None:
+def _fill(
+    path: Path, distributions: Distributions, labels: Any, meta: Mapping[str, Any], encoding: str, megabytes: float
+) -> None:
     rows = len(distributions)
-    indices, labels = distributions.indices, distributions.labels
+    indices = distributions.indices
     keyed = bool(rows) and int(indices[-1]) != rows - 1
     with StoreWriter(path, {"saved": True}, encoding, Limits(megabytes, float("inf"))) as writer:
         writer.begin(distributions.num_classes, meta, rows=rows, decided=None, keyed=keyed)

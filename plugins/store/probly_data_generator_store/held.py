@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probly_data_generator_store.shards import Range, label_tensor
+from probly.data_generator.formats.shared import split_missing
+from probly.data_generator.label_values import join_labels
+from probly.data_generator.run.sinks import usable_labels
+from probly_data_generator_store.shards import LABELLED, Range, label_tensor
 
 Array = npt.NDArray[Any]
 
@@ -31,7 +34,7 @@ class Held:
         self.start = 0
         self.count = 0
         self._buffers: dict[str, Array] = {}
-        self._labels: dict[int, Array] | None = {}
+        self._labels: dict[int, Array | int] | None = {}  # of each batch by its first row; the rows of one without any
 
     @property
     def rows(self) -> Range:
@@ -62,15 +65,15 @@ class Held:
         return buffer
 
     def _add_labels(self, labels: Any, rows: int) -> None:
-        # As in memory: labels that are no array with one entry per row, in one batch, are none.
-        usable = isinstance(labels, np.ndarray) and labels.ndim > 0 and len(labels) == rows
-        usable = usable and label_tensor(labels) is not None
-        if self._labels and usable:
-            usable = labels.shape[1:] == next(iter(self._labels.values())).shape[1:]
-        if self._labels is None or not usable:
+        # As in memory: labels that are no array with one entry per row, in one batch, are none; a batch without any
+        # has rows without a label.
+        if self._labels is None:
+            return
+        usable = usable_labels(labels, rows)
+        if labels is not None and (usable is None or label_tensor(split_missing(usable)[0]) is None):
             self._labels = None
         else:
-            self._labels[self.count] = labels.copy()
+            self._labels[self.count] = rows if usable is None else usable.copy()
 
     def first_tensor(self) -> Any:
         """Return the bytes of the first tensor, the one that is written before the shard is closed."""
@@ -81,7 +84,12 @@ class Held:
         """Return the tensors of a shard, and the dtype of labels that are text."""
         tensors = {name: buffer[: self.count] for name, buffer in self._buffers.items()}
         parts = [labels for first, labels in (self._labels or {}).items() if first < self.count]
-        found = label_tensor(np.concatenate(parts)) if parts else None
+        whole = join_labels(parts)
+        if whole is None:
+            return tensors, None
+        texts, labelled = split_missing(whole)
+        found = label_tensor(texts)
         if found is None:
             return tensors, None
-        return {**tensors, "labels": found[0]}, found[1]
+        missing = {} if labelled is None else {LABELLED: labelled}
+        return {**tensors, "labels": found[0], **missing}, found[1]

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import StoreError
+from probly.data_generator.label_values import join_labels
 from probly.data_generator.rows import FloatRows
 from probly_data_generator_store.encodings import encoding_of
 from probly_data_generator_store.shards import Range, Shard, read_shard
@@ -106,15 +106,17 @@ class MappedShards:
         return self.encoding.decode(self.shard(number).tensors, rows, self.spec.classes)
 
     def column(self, name: str) -> npt.NDArray[Any] | None:
-        """Return what stands beside the rows under a name, as a copy; None if not every shard has it."""
-        parts: list[npt.NDArray[Any]] = []
-        for number in range(len(self)):
+        """Return what stands beside the rows under a name, as a copy; None if not every shard has it.
+
+        Of labels, a shard that has none holds rows without one.
+        """
+        parts: list[npt.NDArray[Any] | int] = []
+        for number, rows in enumerate(self.ranges):
             part = self.shard(number).column(name)
-            if part is None or (parts and part.shape[1:] != parts[0].shape[1:]):
+            if part is None and name != "labels":
                 return None
-            parts.append(part.copy())
-        if not parts:
-            return None
-        joined = np.concatenate(parts)
-        joined.flags.writeable = False
+            parts.append(rows.stop - rows.start if part is None else part.copy())
+        joined = join_labels(parts)
+        if joined is not None:
+            joined.flags.writeable = False
         return joined

@@ -1,7 +1,8 @@
 """NumPy's archive: ``np.load(path)["probabilities"]``.
 
-``probabilities`` (float32), ``indices`` (int64), ``labels`` where known, and ``meta``, JSON in UTF-8 as uint8. Nothing
-in it is a pickle. It is read without NumPy's own reader, which takes sizes on trust and checks no short member's sum.
+``probabilities`` (float32), ``indices`` (int64), ``labels`` where known, ``labelled`` (bool) for text that some
+rows lack, and ``meta``, JSON in UTF-8 as uint8. Nothing in it is a pickle. It is read without NumPy's own reader,
+which takes sizes on trust and checks no short member's sum.
 """
 
 import math
@@ -18,10 +19,19 @@ import numpy as np
 
 from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.formats.atomic import replacing
-from probly.data_generator.formats.shared import Array, check_size, decode_meta, encode_meta, reading, simple_labels
+from probly.data_generator.formats.shared import (
+    Array,
+    check_size,
+    decode_meta,
+    encode_meta,
+    join_missing,
+    reading,
+    simple_labels,
+    split_missing,
+)
 
 NUMBERS_AT_ONCE = 2**20
-NAMES = ("probabilities", "indices", "labels", "meta")
+NAMES = ("probabilities", "indices", "labels", "labelled", "meta")
 HEADER = re.compile(
     rb"\{'descr': '([<>|=]?(?:b1|[iu][1248]|f[248]|U[0-9]{1,8}))', 'fortran_order': (True|False), "
     rb"'shape': \(([0-9, ]*)\),? *\}\s*"
@@ -40,7 +50,8 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
     arrays: dict[str, Array] = {"indices": distributions.indices, "meta": text}
     labels = simple_labels(path, distributions.labels)
     if labels is not None:
-        arrays["labels"] = labels
+        arrays["labels"], labelled = split_missing(labels)
+        arrays |= {} if labelled is None else {"labelled": labelled}
     rows = (block for _, block in row_blocks(distributions, NUMBERS_AT_ONCE))
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         _add(archive, "probabilities", np.dtype("f4"), (len(distributions), distributions.num_classes), rows)
@@ -142,7 +153,7 @@ def _array(content: Array) -> Array:
 
 
 def _distributions(arrays: Mapping[str, Array]) -> Distributions:
-    rows, indices, labels, meta = (arrays.get(name) for name in NAMES)
+    rows, indices, labels, labelled, meta = (arrays.get(name) for name in NAMES)
     assert rows is not None
     _expect("probabilities", rows, "fiu", 2)
     if indices is not None:
@@ -152,6 +163,7 @@ def _distributions(arrays: Mapping[str, Array]) -> Distributions:
         raise ValueError(message)
     if labels is not None:
         _check_labels(labels)
+    labels = join_missing(labels, labelled)
     return Distributions(rows, indices, labels, {} if meta is None else decode_meta(meta.tobytes()))
 
 

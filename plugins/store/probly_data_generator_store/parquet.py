@@ -49,7 +49,9 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
     examples: dict[str, Array] = {"index": indices, "probabilities": distributions.gather([])}
     if labels is not None:
         examples["label"] = labels
-    fields = [pa.field(name, _type(pa, name, values), nullable=False) for name, values in examples.items()]
+    fields = [
+        pa.field(name, _type(pa, name, values), nullable=values.dtype.kind == "O") for name, values in examples.items()
+    ]
     text = encode_meta(path, meta)
     schema = pa.schema(fields, {META: text, META_SUM: str(zlib.crc32(text)).encode()})
     # Dictionaries would not help probabilities, and would let a small file decode to a huge one; see check_size.
@@ -64,7 +66,7 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
 
 def _type(pa: Any, name: str, values: Array) -> Any:
     """Return the Arrow type of one row: a number or text, in a list per further axis."""
-    kind = pa.string() if values.dtype.kind == "U" else pa.from_numpy_dtype(values.dtype)
+    kind = pa.string() if values.dtype.kind in "UO" else pa.from_numpy_dtype(values.dtype)
     element = "probability" if name == "probabilities" else "element"
     for width in reversed(values.shape[1:]):
         # pyarrow 26 divides by a fixed size, 0 included, and crashes; -1 stands for any size.
@@ -102,7 +104,7 @@ def read(path: Path) -> Distributions:
         meta = _meta(metadata.metadata or {}, needed=OURS in leaves)
         columns = _columns(pa, parquet, file_bytes)
         labels = columns.get("label")
-        if labels is not None and labels.dtype == object:
+        if labels is not None and labels.dtype == object:  # text, or numbers of which some are missing
             labels = label_array(labels.tolist(), room(file_bytes))
         return Distributions(columns["probabilities"], columns.get("index"), labels, meta)
 
@@ -166,7 +168,9 @@ def _columns(pa: Any, parquet: Any, file_bytes: int) -> dict[str, Array]:
     for batch in batches:
         batch.validate(full=True)  # an index beyond its dictionary, or below it, would give a wrong label
         for name in schema.names:
-            block = _dense(pa, batch.column(name))
+            block = _labels_of(pa, batch.column(name)) if name == "label" else _dense(pa, batch.column(name))
+            if name in found and found[name].dtype != block.dtype:  # the first that is missing, or none in this block
+                found[name] = found[name].astype(object)
             if name not in found:
                 check_size(total * block[:1].nbytes, file_bytes)
                 found[name] = np.empty((total, *block.shape[1:]), block.dtype)
@@ -176,6 +180,13 @@ def _columns(pa: Any, parquet: Any, file_bytes: int) -> dict[str, Array]:
         message = f"expected {total} rows, got {filled}"
         raise ValueError(message)
     return found
+
+
+def _labels_of(pa: Any, column: Any) -> Array:
+    """Return labels; a null is a row without one, and makes objects of the block."""
+    if column.null_count and not _is_list(pa.types, column.type):
+        return np.asarray(column.to_pylist(), dtype=object)
+    return _dense(pa, column)
 
 
 def _dense(pa: Any, column: Any) -> Array:

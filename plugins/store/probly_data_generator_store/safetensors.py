@@ -9,9 +9,10 @@ import numpy as np
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.atomic import replacing
-from probly.data_generator.formats.shared import decode_meta, encode_meta
+from probly.data_generator.formats.shared import decode_meta, encode_meta, join_missing, split_missing
+from probly.data_generator.label_values import are_text
 from probly_data_generator_store import layout
-from probly_data_generator_store.shards import TEXT, label_tensor
+from probly_data_generator_store.shards import LABELLED, TEXT, label_tensor
 
 
 def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> None:
@@ -27,11 +28,14 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
         "keys": np.ascontiguousarray(distributions.indices, "<i8"),
     }
     if distributions.labels is not None:
-        labels = label_tensor(distributions.labels)
+        given = distributions.labels
+        texts, labelled = split_missing(given) if are_text(given) else (given, None)
+        labels = label_tensor(texts)
         if labels is None:
-            message = f"{path}: labels of the dtype {distributions.labels.dtype} fit no tensor; nothing written"
+            message = f"{path}: labels of the dtype {given.dtype} fit no tensor; nothing written"
             raise TypeError(message)
         tensors["labels"], text = labels
+        tensors |= {} if labelled is None else {LABELLED: labelled}
         metadata |= {} if text is None else {"labels_dtype": text}
     with replacing(path) as file:
         for piece in layout.pieces(tensors, metadata):
@@ -61,6 +65,7 @@ def read(path: Path) -> Distributions:
                 message = f"labels: expected a dtype of text, got {text[:20]!r}"
                 raise ValueError(message)  # noqa: TRY301
             labels = np.frombuffer(np.ascontiguousarray(labels), text)
+        labels = join_missing(labels, tensors.get(LABELLED))
         return Distributions(tensors["probs"], tensors["keys"], labels, meta)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         message = f"{path}: not a file of distributions: {error}"

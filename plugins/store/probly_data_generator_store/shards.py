@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import StoreError
+from probly.data_generator.formats.shared import join_missing
 from probly_data_generator_store import layout
 from probly_data_generator_store.encodings import Encoding
 from probly_data_generator_store.spec import SHARDS, Spec
@@ -16,6 +17,8 @@ from probly_data_generator_store.spec import SHARDS, Spec
 NAME = re.compile(r"([0-9]{12,18})-([0-9]{12,18})\.safetensors")
 COLUMNS = ("labels", "sample_keys")
 """Tensors beside the rows that hold numbers or text."""
+LABELLED = "labelled"
+"""The tensor that says which rows have a label, where the labels are text and some rows have none."""
 TEXT = re.compile(r"[<|][US][1-9][0-9]{0,6}")
 
 
@@ -88,9 +91,9 @@ class Shard(NamedTuple):
     def column(self, name: str) -> npt.NDArray[Any] | None:
         """Return what stands beside the rows under a name, or None."""
         values = self.tensors.get(name)
-        if values is None or name not in self.texts:
-            return values
-        return np.frombuffer(np.ascontiguousarray(values), dtype=self.texts[name])
+        if values is not None and name in self.texts:
+            values = np.frombuffer(np.ascontiguousarray(values), dtype=self.texts[name])
+        return join_missing(values, self.tensors.get(LABELLED)) if name == "labels" else values
 
 
 def read_shard(
@@ -131,6 +134,10 @@ def _check_extras(tensors: dict[str, npt.NDArray[Any]], rows: int, keyed: bool, 
         if text is not None and (values is None or not TEXT.fullmatch(text) or not _holds_text(values, text)):
             message = f"tensor {name!r}: expected text of the dtype {text[:20]!r}"
             raise ValueError(message)
+    labelled = tensors.get(LABELLED)
+    if labelled is not None and (labelled.dtype != np.bool_ or labelled.shape != (rows,) or "labels" not in texts):
+        message = f"tensor {LABELLED!r}: expected bool[{rows}] beside labels that are text"
+        raise ValueError(message)
     keys = tensors.get("keys")
     if keyed and (keys is None or keys.dtype != np.int64 or keys.shape != (rows,)):
         message = f"tensor 'keys': expected int64[{rows}]"

@@ -12,7 +12,7 @@ import numpy as np
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.rows import FloatRows
-from probly.data_generator.run.sinks import Stored
+from probly.data_generator.run.sinks import Stored, usable_labels
 from probly.data_generator.toolkit.samples import LABELS, Indices
 from probly_data_generator_store.reader import Store, open_partial, open_store
 from probly_data_generator_store.writer import StoreWriter
@@ -104,10 +104,11 @@ class StoreSink:
         """Write those rows of a batch that are missing; the writer copies them."""
         first = int(indices[0])
         labels: Any = columns.get(LABELS)
-        usable = isinstance(labels, np.ndarray) and labels.ndim > 0 and len(labels) == len(rows)
+        usable = usable_labels(labels, len(rows))
+        without: Any = None if labels is None else ()  # no label for any row, or labels that cannot be kept
         for start, stop in self.writer.missing(first, first + len(rows)):
             chosen = slice(start - first, stop - first)
-            self.writer.append(start, rows[chosen], labels[chosen] if usable else None)
+            self.writer.append(start, rows[chosen], without if usable is None else usable[chosen])
 
     def finish(self) -> Store:
         """Complete the store with the rows that the dataset had, and open it.

@@ -28,7 +28,7 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
         "indices": torch.tensor(distributions.indices),
         "distributions": torch.tensor(distributions.probabilities),
         # Text has no tensor.
-        "labels": None if labels is None else labels.tolist() if labels.dtype.kind == "U" else torch.tensor(labels),
+        "labels": None if labels is None else labels.tolist() if labels.dtype.kind in "UO" else torch.tensor(labels),
     }
     with replacing(path) as file:
         torch.save(content, file)

@@ -37,8 +37,18 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
         if labels is not None:
             file.write(b'}, "labels": {')
             parts = blocks(distributions, NUMBERS_AT_ONCE)
-            _write_entries(file, indices, ((part, labels[part]) for part in parts), _encode)
+            _write_entries(file, indices, ((part, _written(labels[part])) for part in parts), _encode)
         file.write(b"}}\n")
+
+
+def _written(labels: Array) -> Array:
+    """Return labels with None in place of NaN, which JSON does not know: both stand for a row without a label."""
+    missing = np.isnan(labels) if labels.dtype.kind == "f" else np.zeros(labels.shape, bool)
+    if not missing.any():
+        return labels
+    whole = labels.astype(object)
+    whole[missing] = None
+    return whole
 
 
 def _write_entries(file: BinaryIO, indices: Indices, values: Iterable[tuple[slice, Array]], encode: Encode) -> None:

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import StoreError
+from probly.data_generator.label_values import are_text, label_values
 
 Array = npt.NDArray[Any]
 
@@ -179,7 +180,7 @@ def _no_constant(name: str) -> None:
 
 
 def label_array(labels: Sequence[Any], room: int) -> Array:
-    """Return labels as an array without turning one type into another.
+    """Return labels as an array without turning one type into another; None is a row without a label.
 
     Args:
         labels: One per row.
@@ -190,11 +191,10 @@ def label_array(labels: Sequence[Any], room: int) -> Array:
         (array(['cat', 'horse'], dtype='<U5'), array(['cat', 1], dtype=object), array(['cat', 'horse'], dtype=object))
     """
     objects = np.asarray(labels, dtype=object)
-    lengths = [len(label) for label in objects.flat if isinstance(label, str)]
-    if not lengths:
-        return np.asarray(labels)
-    fits = 4 * len(lengths) * max(lengths) <= room
-    return np.asarray(labels) if fits and len(lengths) == objects.size else objects
+    if objects.ndim > 1 and any(isinstance(label, str) for label in objects.flat):
+        fits = all(isinstance(label, str) for label in objects.flat)
+        return np.asarray(labels) if fits else objects
+    return np.asarray(labels) if objects.ndim > 1 else label_values(labels, room)
 
 
 def key_array(keys: Sequence[Any]) -> npt.NDArray[Any]:
@@ -222,7 +222,9 @@ def _kind_of_key(kind: type) -> str:
 
 
 def simple_labels(path: Path, labels: Array | None) -> Array | None:
-    """Return labels as an array of numbers or fixed-width text, in this machine's byte order.
+    """Return labels as an array of numbers or text, in this machine's byte order.
+
+    Text is of a fixed width, or objects where some rows have no label (None); ``split_missing`` takes those apart.
 
     Args:
         path: The file, for the message.
@@ -237,12 +239,52 @@ def simple_labels(path: Path, labels: Array | None) -> Array | None:
     """
     if labels is None:
         return None
-    if labels.dtype.kind in "OT":  # what pandas and NumPy make of text
-        labels = label_array(labels.tolist(), sys.maxsize)
-    if labels.dtype.kind not in "biufU" or (labels.dtype.kind == "f" and labels.dtype.itemsize > 8):
-        message = f"{path}: expected labels that are numbers or text, got {labels.dtype}; nothing written"
+    labels = label_values(labels, sys.maxsize)
+    long = labels.dtype.kind == "f" and labels.dtype.itemsize > 8
+    if long or not (labels.dtype.kind in "biufU" or are_text(labels)):
+        kinds = sorted({type(label).__name__ for label in labels.flat}) if labels.dtype.kind == "O" else [labels.dtype]
+        message = (
+            f"{path}: expected labels that are numbers or text, got {', '.join(map(str, kinds))}; nothing written. "
+            "Leave them out with Distributions(d.probabilities, d.indices, meta=d.meta)"
+        )
         raise TypeError(message)
     return labels.astype(labels.dtype.newbyteorder("="), copy=False)
+
+
+def split_missing(labels: Array) -> tuple[Array, Array | None]:
+    """Return labels for a format whose text has a fixed width and no None: with "" in its place, and who has one.
+
+    Examples:
+        >>> split_missing(np.array(["cat", None], object))
+        (array(['cat', ''], dtype='<U3'), array([ True, False]))
+        >>> split_missing(np.array([1, 2]))
+        (array([1, 2]), None)
+    """
+    if labels.dtype.kind != "O":
+        return labels, None
+    labelled = np.asarray([label is not None for label in labels], dtype=bool)
+    texts = np.asarray(["" if label is None else label for label in labels], dtype=np.str_)
+    return texts, None if labelled.all() else labelled
+
+
+def join_missing(labels: Array | None, labelled: Array | None) -> Array | None:
+    """Return labels that ``split_missing`` took apart.
+
+    Raises:
+        ValueError: They do not belong together.
+
+    Examples:
+        >>> join_missing(np.array(["cat", ""]), np.array([True, False]))
+        array(['cat', None], dtype=object)
+    """
+    if labelled is None:
+        return labels
+    if labels is None or labels.dtype.kind != "U" or labelled.dtype != np.bool_ or labelled.shape != labels.shape:
+        message = "labelled: expected a truth value for each of the labels, which are text"
+        raise ValueError(message)
+    whole = labels.astype(object)
+    whole[~labelled] = None
+    return whole
 
 
 def optional_library(module: str, extra: str) -> Any:
