@@ -1,5 +1,6 @@
 """FirstOrderDataGenerator: from a model and a dataset to distributions."""
 
+import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -264,24 +265,11 @@ class FirstOrderDataGenerator:
             warnings.warn(message, stacklevel=2)
         return distributions
 
-    def _check_complete(self, dataset: Any, model: Any, stream: Distributions, where: Any) -> None:
-        """Compare the first rows of a complete store with what the model makes of the dataset now."""
-        if where is None:
-            return
-        batches = self._batches(dataset, model, 0)
-        try:
-            self._probed(dataset, model, stream, where, batches, stream.meta.get("output_mode"))
-        finally:
-            if hasattr(batches, "close"):
-                batches.close()
-
-    def _probed(
-        self, dataset: Any, model: Any, stream: Sink | Distributions, where: Any, batches: Iterator[Batch], decided: Any
-    ) -> Iterator[Batch]:
-        reader = self._reader(model, decided)
+    def _probe(self, dataset: Any, model: Any, stream: Sink | Distributions, decided: Any, where: Any) -> Probe:
+        reader = self._reader(model, decided)  # one of its own: a reader remembers the first batch of its run
         device = Device(self.backend, model, self._transform(reader), input_dtype=self.input_dtype)
-        again = None if read_once(dataset) else functools.partial(self._batches, dataset, model)
-        return Probe(where, stream, device, reader, self.batch_size).check(batches, again)
+        begin_at = functools.partial(self._batches, dataset, model)
+        return Probe(where, stream, device, reader, self.batch_size, dataset, begin_at)
 
     def _run(
         self, dataset: Any, model: Any, record: RunRecord, sink: Sink, progress: bool | Callback, where: Any = None

@@ -187,10 +187,12 @@ def is_out_of_memory(error: BaseException) -> bool:  # type: ignore[empty-body] 
 
 @hookspec(firstresult=True)
 def weight_digest(model: Any) -> str:  # type: ignore[empty-body]  # a specification has no body
-    """Return a digest of everything that was learned, or ``""`` where it cannot be seen (optional).
+    """Return a digest of everything that the model computes with; ``""`` where it cannot be seen (optional).
 
-    Called once per run that streams to a file, which refuses to be continued with other weights. The same weights give
-    the same digest in every process and on every device; ``toolkit.digest.digest`` makes one of named arrays.
+    Called before and after a run that streams to a file, which refuses to be continued with another model. The same
+    model has the same digest in every process and on every device. ``toolkit.digest.digest_state`` makes one of any
+    object, and ``toolkit.digest.digest`` of named arrays; a text that begins with ``"not seen"`` says that nothing that
+    was learned was seen: the run then warns that only the probe guards the store.
 
     Args:
         model: What ``load_model`` returned.

@@ -13,6 +13,7 @@ OPTIONS = {
     r"\binput_getter\b": "input_getter is --input-getter MODULE:FUNCTION",
     r"\blabel_getter\b": "label_getter is --label-getter MODULE:FUNCTION",
     r"\bindex_getter\b": "index_getter is --index-getter MODULE:FUNCTION",
+    r"\bprobe=": "probe=False is --no-probe",
     r"\bbatched=": "batched is --batched or --not-batched",
     r"\bdevice=": "device is --device",
     r"\bbackend=": "backend is --backend",

@@ -39,8 +39,8 @@ def explaining_stops(target: Path) -> Iterator[None]:
 
 
 def of_another_run(error: StoreError) -> bool:
-    """Return whether a store was refused because other weights, data or settings began it."""
-    return "begun by another run" in str(error)
+    """Return whether a store was refused because another model, other data or settings began it."""
+    return any(words in str(error) for words in ("begun by another run", "changed since the store was begun"))
 
 
 def _add_safe_rows(error: BaseException, target: Path) -> None:

@@ -5,6 +5,7 @@ It notices what no digest can see: preprocessing, code, hidden state, another ve
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any
 
@@ -32,22 +33,35 @@ class Probe:
         device: Runs the model.
         reader: Makes rows of what it returned; one of its own, since a reader remembers the first batch of its run.
         batch_size: The rows of a full batch.
+        dataset: What the batches come from.
+        begin_at: Returns an iterator over its batches that begins at a row.
     """
 
     def __init__(
-        self, where: Any, stream: Sink | Distributions, device: Device, reader: ScoreReader, batch_size: int
+        self,
+        where: Any,
+        stream: Sink | Distributions,
+        device: Device,
+        reader: ScoreReader,
+        batch_size: int,
+        dataset: Any,
+        begin_at: Callable[[int], Iterator[Batch]],
     ) -> None:
         self.where, self.stream, self.device, self.reader = where, stream, device, reader
-        self.batch_size = batch_size
+        self.batch_size, self.dataset, self.begin_at = batch_size, dataset, begin_at
         self.first = _first_stored(stream)
 
-    def check(self, batches: Iterator[Batch], again: Callable[[int], Iterator[Batch]] | None) -> Iterator[Batch]:
+    def check_alone(self) -> None:
+        """Compare a batch where there is no run to follow, because all rows are there; see ``check``."""
+        with closing(self.begin_at(0)) as batches:
+            self.check(batches)
+
+    def check(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Compare a batch with its stored rows, and return all batches, the one that was looked at included.
 
         Args:
-            batches: Those of the run; the first one is read.
-            again: Returns an iterator that begins at a row, for a first batch that is not stored; None where the
-                dataset can be read once only.
+            batches: Those of the run; the first one is read, and if the store has nothing of it, a later one from an
+                iterator of its own.
 
         Raises:
             StoreError: Rows differ.
@@ -59,13 +73,9 @@ class Probe:
         found = any(map(self._compare, head))
         if found:
             return chain(head, batches)
-        if again is not None:
-            other = again(self.first // self.batch_size * self.batch_size)
-            try:
+        if not read_once(self.dataset):
+            with closing(self.begin_at(self.first // self.batch_size * self.batch_size)) as other:
                 found = any(map(self._compare, _with_rows(other)))  # a loader begins anew, before the rows wanted
-            finally:
-                if hasattr(other, "close"):
-                    other.close()
         if not found:
             message = (
                 f"{self.where}: none of its rows could be computed again, because the dataset does not give them a "
@@ -110,6 +120,16 @@ class Probe:
             "less precisely than the first one, probe=False continues without this check"
         )
         raise StoreError(message)
+
+
+@contextmanager
+def closing(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
+    """Stop an iterator at the end of the block, and with it the workers of a loader, where it can be stopped."""
+    try:
+        yield batches
+    finally:
+        if hasattr(batches, "close"):
+            batches.close()
 
 
 def read_once(dataset: Any) -> bool:

@@ -170,6 +170,7 @@ def _run(
             progress=not quiet,
             keys=data.keys,
             shard_seconds=options["shard_seconds"],
+            probe=options["probe"],
         )
     except ValueError as error:
         if str(error).startswith("class_names:") and generator.class_names is data.class_names:

@@ -82,6 +82,9 @@ STORE_OPTIONS = (
         type=click.FloatRange(0, min_open=True),
         help="A crash costs no more work than this.",
     ),
+    click.option(
+        "--probe/--no-probe", default=True, show_default=True, help="Compute a batch again before a store is continued."
+    ),
     click.option("--quiet", is_flag=True, help="Print nothing but errors."),
 )
 
