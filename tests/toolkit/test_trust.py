@@ -1,7 +1,5 @@
 """The option for files that run code: where nobody needs it, and that it is no part of a run."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -37,6 +35,16 @@ def test_the_refusal_says_what_and_how():
     assert "--trust-model" in message
 
 
+class Recorded:
+    """A model that says of itself what options it got."""
+
+    def __init__(self, model, options):
+        self.model, self.options = model, options
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+
 class Records:
     """Stands around a backend that puts every option that it got into what it says of its model."""
 
@@ -46,7 +54,7 @@ class Records:
     @hookimpl(wrapper=True)
     def load_model(self):
         model = yield
-        return SimpleNamespace(**model._asdict(), options=self.options)
+        return Recorded(model, self.options)
 
 
 def run(out=None, **options):
