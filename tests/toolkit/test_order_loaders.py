@@ -1,5 +1,7 @@
 """Loaders that wrap loaders: the innermost sampler says which rows there are, or the run is refused."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,19 @@ class Delegates:
             yield current
             current = following
         yield current
+
+
+class Naive:
+    """Asks the loader that it wraps for everything, even while it is copied and has none yet."""
+
+    def __init__(self, loader):
+        self.wrapped = loader
+
+    def __getattr__(self, name):
+        return getattr(self.wrapped, name)
+
+    def __iter__(self):
+        return iter(self.wrapped)
 
 
 class Copies:
@@ -78,7 +93,7 @@ class Sized(Loader):
         return len(self.batch_sampler)
 
 
-WRAPPERS = [Delegates, Copies, Prefetches, lambda loader: Delegates(Copies(loader))]
+WRAPPERS = [Delegates, Naive, Copies, Prefetches, lambda loader: Delegates(Copies(loader))]
 
 
 @pytest.mark.parametrize("wrap", WRAPPERS)
@@ -119,6 +134,22 @@ def test_a_wrapper_that_hands_out_samples_is_a_stream():
     check(run(Samples(Sized([range(9), range(9, ROWS)]))))
     with pytest.raises(AlignmentError, match=r"no defined order \(RandomSampler\)"):
         run(Samples(Sized(RandomSampler(ORDER))))
+
+
+def test_a_wrapper_of_several_loaders():
+    class Several:
+        def __init__(self, *loaders):
+            self.first, self.second = loaders
+
+        def __iter__(self):
+            return itertools.chain(self.first, self.second)
+
+    class RandomSampler(list):
+        pass
+
+    check(run(Several(Sized([range(9)]), Sized([range(9, ROWS)])), batched=True))
+    with pytest.raises(AlignmentError, match=r"no defined order \(RandomSampler\)"):
+        run(Several(Sized([range(9)]), Sized(RandomSampler(ORDER))), batched=True)
 
 
 def test_a_wrapper_that_cuts_other_batches_is_refused():

@@ -25,7 +25,7 @@ _SHUFFLES: Final = re.compile(
     re.IGNORECASE,
 )
 """What classes and functions are called that hand on their samples in another order each time."""
-_KEEPS: Final = re.compile(r"[Uu]nshuffl|(?:No|Non|Not|Without)Shuffl|(?:no|non|not|without)_shuffl")
+_KEEPS: Final = re.compile(r"[Uu]nshuffl|[Ss]huffle_?[Nn]et|(?:No|Non|Not|Without)Shuffl|(?:no|non|not|without)_shuffl")
 _SETTINGS: Final = ("shuffle", "_shuffle", "shuffled", "shuffle_shards", "shuffle_files", "shardshuffle", "_shuffling")
 """Attributes that say so."""
 _SWITCHES: Final = ("shuffle", "_shuffle", "_enabled", "_shuffle_enabled", "enabled")

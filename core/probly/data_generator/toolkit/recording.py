@@ -28,11 +28,13 @@ def wrapped_loader(loader: Any) -> tuple[str, Any] | None:
         >>> wrapped_loader(Wrapper(Loader()))[0], wrapped_loader(Loader())
         ('_loader', None)
     """
-    for name, value in getattr(loader, "__dict__", {}).items():
+    found = {
+        id(value): (name, value)
+        for name, value in getattr(loader, "__dict__", {}).items()
         # A dataset may well be made of a loader, but then its samples are what that hands out. A sampler is none.
-        if name != "dataset" and "sampler" not in name and value is not loader and _is_read_from(value):
-            return name, value
-    return None
+        if name != "dataset" and "sampler" not in name and value is not loader and _is_read_from(value)
+    }
+    return next(iter(found.values())) if len(found) == 1 else None  # which of several is read is not seen
 
 
 def _is_read_from(value: Any) -> bool:
@@ -95,12 +97,25 @@ def in_order_of_arrival(chosen: Any) -> bool:
     return chosen is None or (isinstance(chosen, list) and bool(chosen) and chosen[0] is None)
 
 
+def _twin_of(loader: Any) -> Any:
+    """Return a shallow copy, also of a wrapper whose ``__getattr__`` would go round in circles while it is empty."""
+    kind = type(loader)
+    if hasattr(kind, "__copy__") or not hasattr(loader, "__dict__"):
+        return copy.copy(loader)
+    try:
+        twin = object.__new__(kind)
+    except TypeError:  # a built-in type with memory of its own
+        return copy.copy(loader)
+    vars(twin).update(vars(loader))
+    return twin
+
+
 def record_indices(loader: Any, stop: int | None = None) -> tuple[Any, deque[Any]]:
     """Return a twin of a loader and the queue to which its sampler's choices will be appended, batch by batch.
 
     The twin shares the dataset and all settings; the caller's loader, its workers and its iterator are not touched.
     """
-    twin = copy.copy(loader)
+    twin = _twin_of(loader)
     settings = vars(twin)
     wrapped = wrapped_loader(loader)
     if wrapped is not None:
