@@ -164,6 +164,21 @@ def test_labels_that_fit_no_tensor(tmp_path, labels):
     assert os.listdir(tmp_path) == []
 
 
+def test_rows_that_were_divided_by_their_sum_are_counted_over_all_shards_and_runs(tmp_path):
+    rows = np.tile(np.float32([[0.25, 0.75]]), (12, 1))
+    rows[[1, 5, 10]] = np.float32([[0.25, 0.75005]])
+    made = FirstOrderDataGenerator(lambda batch: batch, backend="numpy", batch_size=2)
+    store = made.generate_distributions(rows, progress=False, out=tmp_path / "a.fod", shard_megabytes=1e-6)
+    assert store.meta["normalised_rows"] == 3
+    sorted((tmp_path / "a.fod/shards").iterdir())[2].unlink()
+    again = made.generate_distributions(rows, progress=False, out=tmp_path / "a.fod", shard_megabytes=1e-6)
+    assert again.meta["normalised_rows"] == 3
+    save(tmp_path / "b.fod", again)
+    assert load(tmp_path / "b.fod")[1]["normalised_rows"] == 3
+    plain = made.generate_distributions(rows[:1], progress=False, out=tmp_path / "c.fod")
+    assert "normalised_rows" not in plain.meta
+
+
 @pytest.mark.parametrize("suffix", ["json", "npz", "parquet", "safetensors", "fod"])
 @pytest.mark.parametrize(
     "labels",

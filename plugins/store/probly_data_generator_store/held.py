@@ -34,6 +34,7 @@ class Held:
         self.start = 0
         self.count = 0
         self._buffers: dict[str, Array] = {}
+        self._normalised: dict[int, int] = {}
         self._labels: dict[int, Array | int] | None = {}  # of each batch by its first row; the rows of one without any
 
     @property
@@ -44,14 +45,20 @@ class Held:
     def drop(self) -> None:
         """Forget the rows."""
         self.count = 0
-        self._labels = {}
+        self._labels, self._normalised = {}, {}
 
-    def add(self, tensors: Mapping[str, Array], labels: Any, rows: int) -> None:
+    @property
+    def normalised(self) -> int:
+        """How many of the rows were divided by their sum."""
+        return sum(count for first, count in self._normalised.items() if first < self.count)
+
+    def add(self, tensors: Mapping[str, Array], labels: Any, rows: int, normalised: int = 0) -> None:
         """Take a copy of some rows; a model may hand out the same array again."""
         stop = self.count + rows
         for name, values in tensors.items():
             self._room(name, values, stop)[self.count : stop] = values
         self._add_labels(labels, rows)
+        self._normalised[self.count] = normalised
         self.count = stop
 
     def _room(self, name: str, values: Array, rows: int) -> Array:

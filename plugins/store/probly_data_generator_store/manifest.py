@@ -9,15 +9,31 @@ from probly_data_generator_store import files, layout
 from probly_data_generator_store.shards import Range
 from probly_data_generator_store.spec import MANIFEST, SHARDS, Spec, check_kind, seal, unseal
 
+NORMALISED = "normalised_rows"
+"""The entry of a shard and of the manifest that counts rows that were divided by their sum; none stands for 0."""
+
 
 def manifest_bytes(path: Path, store_id: str, rows: int, published: Iterable[Range]) -> bytes:
     """Return the content of the manifest of a store whose shards are all published."""
-    shards = []
+    shards, normalised = [], 0
     for shard in published:
         with files.reading(path / SHARDS / shard.file_name) as (handle, size):
-            checksum = layout.read_header(handle, size).metadata["data_checksum"]
-        shards.append([shard.start, shard.stop, size, checksum])
-    return seal({"store": store_id, "rows": rows, "shards": shards})
+            metadata = layout.read_header(handle, size).metadata
+        shards.append([shard.start, shard.stop, size, metadata["data_checksum"]])
+        normalised += int(metadata.get(NORMALISED, 0))
+    counted = {NORMALISED: normalised} if normalised else {}
+    return seal({"store": store_id, "rows": rows, "shards": shards, **counted})
+
+
+def normalised_rows(path: Path) -> int:
+    """Return how many rows of a complete store were divided by their sum when they were written.
+
+    Raises:
+        StoreError: The manifest is damaged.
+    """
+    count = unseal(path / MANIFEST).get(NORMALISED, 0)
+    check_kind(path / MANIFEST, NORMALISED, count, int)
+    return int(count)
 
 
 def listed_shards(path: Path, spec: Spec) -> dict[Range, str | None]:

@@ -10,12 +10,12 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from probly.data_generator.distributions import Distributions, whole_numbers
+from probly.data_generator.distributions import NORMALISED_ROWS, Distributions, whole_numbers
 from probly.data_generator.errors import StoreError
 from probly.data_generator.rows import FloatRows, find_bad_row
 from probly.data_generator.run.sinks import Stored
 from probly.data_generator.toolkit.samples import Indices
-from probly_data_generator_store.manifest import listed_shards
+from probly_data_generator_store.manifest import listed_shards, normalised_rows
 from probly_data_generator_store.mapped import MappedShards
 from probly_data_generator_store.shards import Range, list_shards
 from probly_data_generator_store.spec import MANIFEST, SPEC, Spec
@@ -297,7 +297,7 @@ def open_at(path: Path, *, partial: bool) -> Store:
     spec = Spec.read(path / SPEC)
     if os.path.lexists(path / MANIFEST):
         try:
-            return Store(path, spec, listed_shards(path, spec), complete=True)
+            return _complete(path, spec)
         except StoreError:
             if not partial:
                 raise
@@ -305,6 +305,14 @@ def open_at(path: Path, *, partial: bool) -> Store:
     if not partial:
         raise StoreError(_incomplete(path, spec, published))
     return Store(path, spec, dict.fromkeys(published), complete=False)
+
+
+def _complete(path: Path, spec: Spec) -> Store:
+    store = Store(path, spec, listed_shards(path, spec), complete=True)
+    count = normalised_rows(path)
+    if count:
+        store.meta[NORMALISED_ROWS] = count
+    return store
 
 
 def _incomplete(path: Path, spec: Spec, published: list[Range]) -> str:

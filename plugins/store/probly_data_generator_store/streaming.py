@@ -12,7 +12,7 @@ import numpy as np
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.rows import FloatRows
-from probly.data_generator.run.sinks import Stored, usable_labels
+from probly.data_generator.run.sinks import NORMALISED, Stored, usable_labels
 from probly.data_generator.toolkit.samples import LABELS, Indices
 from probly_data_generator_store.reader import Store, open_partial, open_store
 from probly_data_generator_store.writer import StoreWriter
@@ -108,7 +108,9 @@ class StoreSink:
         without: Any = None if labels is None else ()  # no label for any row, or labels that cannot be kept
         for start, stop in self.writer.missing(first, first + len(rows)):
             chosen = slice(start - first, stop - first)
-            self.writer.append(start, rows[chosen], without if usable is None else usable[chosen])
+            normalised = int(np.count_nonzero(columns[NORMALISED][chosen])) if NORMALISED in columns else 0
+            given = without if usable is None else usable[chosen]
+            self.writer.append(start, rows[chosen], given, normalised=normalised)
 
     def finish(self) -> Store:
         """Complete the store with the rows that the dataset had, and open it.

@@ -22,7 +22,7 @@ from probly_data_generator_store import files, layout
 from probly_data_generator_store.encodings import encoding_of
 from probly_data_generator_store.held import Held
 from probly_data_generator_store.lock import Lock
-from probly_data_generator_store.manifest import manifest_bytes
+from probly_data_generator_store.manifest import NORMALISED, manifest_bytes
 from probly_data_generator_store.publisher import Publisher
 from probly_data_generator_store.shards import Range, gaps, label_tensor, list_shards, read_shard
 from probly_data_generator_store.spec import MANIFEST, SHARDS, SPEC, Spec, refuse_differences
@@ -143,7 +143,12 @@ class StoreWriter:
         return gaps(sorted([*self.published, *held]), start, stop)
 
     def append(
-        self, start: int, rows: FloatRows, labels: Any = None, keys: npt.NDArray[np.int64] | None = None
+        self,
+        start: int,
+        rows: FloatRows,
+        labels: Any = None,
+        keys: npt.NDArray[np.int64] | None = None,
+        normalised: int = 0,
     ) -> None:
         """Take consecutive rows from ``start`` on; ``begin`` must have been called.
 
@@ -160,7 +165,7 @@ class StoreWriter:
         if not self.held.count:
             self.held.start, self._since = start, clock()
         tensors = self.encoding.encode(rows)
-        self.held.add(tensors if keys is None else {**tensors, "keys": keys}, labels, len(rows))
+        self.held.add(tensors if keys is None else {**tensors, "keys": keys}, labels, len(rows), normalised)
         if self.held.count >= self.held.capacity or clock() - self._since >= self.limits.seconds:
             self.flush()
         else:
@@ -180,6 +185,8 @@ class StoreWriter:
         metadata = {"store": self.spec.id, "start": str(rows.start), "stop": str(rows.stop)}
         if text is not None:
             metadata["labels_dtype"] = text
+        if self.held.normalised:
+            metadata[NORMALISED] = str(self.held.normalised)
         if self.sample_keys is not None:
             tensors["sample_keys"], text = self._keys_of(rows)
             metadata |= {} if text is None else {"sample_keys_dtype": text}
