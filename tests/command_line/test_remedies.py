@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from probly.data_generator.store import open_store
 from probly_data_generator_command_line.commands.generate_options import DATA_OPTIONS, MODEL_OPTIONS, STORE_OPTIONS
 from probly_data_generator_command_line.remedies import OPTIONS, here
-from tests.command_line.own_code import ROWS, check_rows
+from tests.command_line.own_code import ROWS, check_rows, seen
 
 LINE = "generate --backend numpy --model demo.model:build --data demo/test.npz --out a.fod"
 OWN = """
@@ -103,3 +104,18 @@ def test_batches_are_said_to_be_some(mine):
     (mine.folder / "own.py").write_text(OWN)
     mine.run("generate --backend numpy --model mine:model --out out.fod --data own:batches --batched")
     np.testing.assert_allclose(open_store("out.fod").probabilities, ROWS, atol=1e-7)
+
+
+def test_a_dtype_is_checked_and_reaches_own_code_and_pictures(mine):
+    np.save("rows.npy", ROWS)
+    (mine.folder / "own.py").write_text(OWN)
+    line = "generate --backend numpy --model mine:model --out out.fod"
+    assert "such as 'float32', got 'flaot'; here, input_dtype is" in mine.fails(
+        f"{line} --data rows.npy --input-dtype flaot"
+    )
+    mine.run(f"{line} --data own:batches --batched --input-dtype float32")
+    assert seen().dtype == np.float32
+    (mine.folder / "test").mkdir()
+    Image.fromarray(np.zeros((2, 3, 3), np.uint8)).save("test/0.png")
+    mine.run(f"{line.replace('model --out', 'mean --out')} --fresh --data test --channels last --input-dtype float64")
+    assert seen().dtype == np.float64

@@ -29,8 +29,8 @@ class Recurrent(torch.nn.Module):
         return self.last(self.cells(inputs[:, None])[0][:, -1])
 
 
-def run(model, inputs):
-    return FirstOrderDataGenerator(model, backend="torch").generate_distributions(inputs, progress=False)
+def run(model, inputs, **settings):
+    return FirstOrderDataGenerator(model, backend="torch", **settings).generate_distributions(inputs, progress=False)
 
 
 def notes(model, inputs):
@@ -56,9 +56,10 @@ def test_what_is_to_be_cast_is_said_and_helps(make, inputs, given, wanted):
     model = make()
     [note] = notes(model, inputs)
     assert note.startswith(f"the inputs are {given}, but the model ")
-    assert f"array.astype('{wanted}') or tensor.to(torch.{wanted}), on the command line --input-dtype {wanted}" in note
+    assert f"set input_dtype='{wanted}', or cast them in the dataset, array.astype('{wanted}') or tensor.to(" in note
     rows = run(model, inputs.astype(wanted))
     assert len(rows) == 6
+    np.testing.assert_array_equal(run(model, inputs, input_dtype=wanted), rows)
     np.testing.assert_array_equal(run(model, torch.tensor(inputs).to(getattr(torch, wanted))), rows)
     if "or cast the model" in note:
         assert f"model.to(torch.{given})" in note
@@ -87,7 +88,11 @@ def test_other_errors_are_left_alone(inputs):
 
 def test_the_command_line_says_its_option_and_it_helps(shell):
     np.savez("data.npz", inputs=INPUTS)
-    (shell.folder / "own.py").write_text("import torch\n\n\ndef build():\n    return torch.nn.Linear(3, 2)\n")
-    line = "generate --backend torch --model own:build --data data.npz --out out.fod"
-    assert "on the command line --input-dtype float32" in shell.fails(line, code=3)
-    shell.run(f"{line} --input-dtype float32 --fresh")
+    (shell.folder / "own.py").write_text(
+        "import numpy as np\nimport torch\n\n\ndef build():\n    return torch.nn.Linear(3, 2)\n\n\n"
+        "def rows():\n    return list(np.load('data.npz')['inputs'])\n"
+    )
+    for data in ("data.npz", "own:rows"):
+        line = f"generate --backend torch --model own:build --data {data} --fresh --out out.fod"
+        assert "; here, input_dtype is --input-dtype" in shell.fails(line, code=3)
+        shell.run(f"{line} --input-dtype float32")

@@ -41,8 +41,8 @@ def dtype_note(error: BaseException, inputs: Any, module: torch.nn.Module | None
     castable = wanted is not torch.int64 and len(given) == 1 and "float" in given[0]
     other = f", or cast the model, model.to(torch.{given[0]})" if castable else ""
     return (
-        f"the inputs are {', '.join(given)}, but the model {into}: cast them in the dataset, array.astype({name!r}) or "
-        f"tensor.to(torch.{name}), on the command line --input-dtype {name} for files{other}"
+        f"the inputs are {', '.join(given)}, but the model {into}: set input_dtype={name!r}, or cast them in the "
+        f"dataset, array.astype({name!r}) or tensor.to(torch.{name}){other}"
     )
 
 

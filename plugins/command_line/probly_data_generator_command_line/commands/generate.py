@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from probly.data_generator.errors import StoreError
 from probly.data_generator.generator import FirstOrderDataGenerator
 from probly.data_generator.temperature import Temperature
+from probly.data_generator.toolkit.casting import check_dtype
 from probly.data_generator.toolkit.importing import import_model
 from probly.data_generator.toolkit.trust import TRUST
 from probly_data_generator_command_line.arguments import json_option, key_values, subcommand
@@ -122,6 +123,7 @@ def _check_early(options: dict[str, Any]) -> None:
     if options["temperature"] is not None and options["output_mode"].lower() == "probs":
         message = "--temperature divides logits, which a model with --output-mode probs does not return"
         raise InputError(message)
+    options["input_dtype"] = check_dtype(options["input_dtype"])
     check_source(options["data"], "--data")
     check_source(options["model"], "--model")
     if options["weights"] is not None and not options["weights"].exists():
@@ -162,6 +164,7 @@ def _run(
 ) -> "Store":
     # What the columns mean: said by the user or known by the model, else the names that the labels count.
     generator.class_names = _columns(options, generator) or data.class_names
+    generator.input_dtype = data.cast
     try:
         store = generator.generate_distributions(
             data.samples,

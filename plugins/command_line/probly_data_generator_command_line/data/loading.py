@@ -48,7 +48,7 @@ def load_data(text: str, settings: DataSettings) -> Data:
             what = "None" if samples is None else "a function or class that needs arguments"
             message = f"--data {text}: expected a dataset, or a function without arguments that makes one, got {what}"
             raise InputError(message)
-        return Data(samples, {"data": f"{text}, a {type(samples).__name__} of your own code"})
+        return Data(samples, {"data": f"{text}, a {type(samples).__name__} of your own code"}, cast=settings.dtype)
     if path.is_dir():
         return _folder(path, settings)
     suffix = path.suffix.lower()
@@ -75,6 +75,6 @@ def _folder(path: Path, settings: DataSettings) -> Data:
 
 
 def _refuse_keys(text: str, settings: DataSettings) -> None:
-    if settings.inputs_key or settings.labels_key or settings.dtype:
-        message = f"--data {text}: has no arrays to choose from; leave out --inputs-key, --labels-key and --input-dtype"
+    if settings.inputs_key or settings.labels_key:
+        message = f"--data {text}: has no arrays to choose from; leave out --inputs-key and --labels-key"
         raise InputError(message)

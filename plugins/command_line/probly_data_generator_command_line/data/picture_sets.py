@@ -198,4 +198,5 @@ def prepared(data: Data, settings: DataSettings) -> Data:
     size = pictures.check_sizes() if pictures.of_one_size else None
     if size is not None:
         description["all of them"] = size
-    return replace(data, samples=pictures, description=description, keys=keys, skipped=list(problems.values()))
+    skipped = list(problems.values())
+    return replace(data, samples=pictures, description=description, keys=keys, skipped=skipped, cast=settings.dtype)

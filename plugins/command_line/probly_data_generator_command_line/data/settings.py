@@ -77,6 +77,7 @@ class Data:
         class_names: The names that the labels count, or None.
         keys: The name of each sample or, where rows were left out, the number that it has in the data; or None.
         skipped: What is wrong with each picture that was left out.
+        cast: What inputs are still to be cast to, or None.
     """
 
     samples: Any
@@ -84,6 +85,7 @@ class Data:
     class_names: list[str] | None = None
     keys: list[str] | list[int] | None = None
     skipped: list[str] = field(default_factory=list)
+    cast: str | None = None
 
     @property
     def length(self) -> int | None:
