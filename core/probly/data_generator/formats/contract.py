@@ -51,7 +51,8 @@ class StreamingFormat(Format, Protocol):
 
         Called by ``generate_distributions(..., out=path)``. What the sink has from an earlier run is asked for first
         (``first_stored``, ``stored``), as are the rows of complete distributions, and compared with what the model
-        computes for one batch; distributions that round their rows have these two as well. The block may end in any way; what was written stays.
+        computes for one batch; distributions that round their rows have these two as well. The block may end in any
+        way; what was written stays.
 
         Args:
             path: Where.

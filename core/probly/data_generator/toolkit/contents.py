@@ -40,7 +40,7 @@ class Contents:
 
     Attributes:
         seen: Whether anything was met that may have been learned: an array, or an object with a state.
-        code: Whether a function of the user's own was met.
+        code: Whether a function of the user's own was met, or one with arguments of the user's.
         unseen: The types of the objects that could not be looked into.
     """
 
@@ -135,6 +135,7 @@ class Contents:
     def _function_parts(self, function: Any) -> list[Any]:
         """Return what a function computes with: its code if it is the user's own, and the objects that it refers to."""
         if isinstance(function, functools.partial):
+            self.code = self.code or bool(function.args or function.keywords)
             return [function.func, function.args, function.keywords]
         if isinstance(function, MethodType):
             return [function.__func__, function.__self__]
