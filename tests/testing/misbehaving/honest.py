@@ -16,8 +16,9 @@ class Honest:
         return honest.load_model(source, device)
 
     @hookimpl
-    def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched, start, stop):
-        return defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, None)
+    def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched, start, stop, label_getter):
+        getters = input_getter, index_getter
+        return defaults.iterate_batches(dataset, batch_size, *getters, batched, start, stop, label_getter)
 
     @hookimpl
     def to_device(self, data, device):

@@ -62,6 +62,12 @@ class IgnoresIndexGetter(Honest):
         return defaults.iterate_batches(dataset, batch_size, input_getter, None, batched, start, stop, None)
 
 
+class IgnoresLabelGetter(Honest):
+    @hookimpl
+    def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched, start, stop, label_getter):
+        return defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, None)
+
+
 class CountsFromTheStart(Honest):
     """Begins late, but counts from 0."""
 
@@ -91,7 +97,9 @@ class ReadsPastStop(Honest):
 
     @hookimpl
     def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched, start, stop):
-        for batch in defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, None, None):
+        for batch in defaults.iterate_batches(
+            dataset, batch_size, input_getter, index_getter, batched, start, None, None
+        ):
             rows = len(batch.indices) if stop is None else int(np.count_nonzero(batch.indices < stop))
             if not rows:
                 return
@@ -122,7 +130,9 @@ class RestoresAtTheEnd(Honest):
     def iterate_batches(self, dataset, batch_size, input_getter, index_getter, batched, model, start, stop):
         def batches():
             model.source.weights.first[:] *= 2
-            yield from defaults.iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, None)
+            yield from defaults.iterate_batches(
+                dataset, batch_size, input_getter, index_getter, batched, start, stop, None
+            )
             model.source.weights.first[:] /= 2
 
         return batches()
@@ -155,6 +165,7 @@ BACKENDS = {
     ),
     "no-getter": (IgnoresInputGetter(), "test_input_getter_picks_the_input_of_a_sample_and_of_a_batch", ()),
     "no-index-getter": (IgnoresIndexGetter(), "test_index_getter_says_where_a_row_belongs", ()),
+    "no-label-getter": (IgnoresLabelGetter(), "test_label_getter_picks_the_label_of_a_sample_and_of_a_batch", ()),
     "counts-from-start": (CountsFromTheStart(), STARTS, ("dataset", None)),
     "no-stop": (IgnoresStop(), STARTS, ("arrays", 8)),
     "stops-late": (StopsAtBatches(), STARTS, ("loader", 7)),
