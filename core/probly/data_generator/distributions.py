@@ -132,8 +132,9 @@ class Distributions(Mapping[int, FloatRows]):
     def classes(self) -> list[Any] | None:
         """What the labels of each column are, where the model says so."""
         known = self.meta.get("classes")
-        simple = isinstance(known, list) and all(isinstance(one, str | int | float) for one in known)
-        return list(known) if simple and len(known) == self.num_classes else None
+        if not isinstance(known, list) or len(known) != self.num_classes:  # a file may hold anything
+            return None
+        return list(known) if all(isinstance(one, str | int | float) for one in known) else None
 
     @property
     def num_classes(self) -> int:

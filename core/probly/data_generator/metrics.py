@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.distributions import Distributions, row_blocks
-from probly.data_generator.labels import UNLABELLED, ClassIndices, class_columns, class_indices
+from probly.data_generator.label_values import UNLABELLED
+from probly.data_generator.labels import ClassIndices, class_columns, class_indices
 from probly.data_generator.rows import FloatRows
 
 __all__ = [

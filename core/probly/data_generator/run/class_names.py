@@ -67,7 +67,7 @@ def known_columns(
     strong = names is not None and (given is not None or _are_names(names, classes))
     if not strong and len(dataset) == num_classes:
         return Columns([str(name) for name in dataset], values)
-    if strong and values is None and list(dataset) != names:
+    if strong and list(dataset) != names:
         who = "the user" if given is not None else "the model"
         _contradict(
             (who, names or []),
