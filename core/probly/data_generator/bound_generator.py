@@ -49,7 +49,7 @@ class BaseDataGenerator:
 
         Returns:
             ``{"info": {"framework", "dataset_size", "batch_size", ...}, "metrics": {"accuracy", ...},
-            "class_distribution": {"predicted", "ground_truth"}, "confidence": {"mean", "std"}}``; what needs labels is
+            "labels": {"labelled", "note"}, "class_distribution": {"predicted", "ground_truth"}, "confidence": {"mean", "std"}}``; what needs labels is
             None where the dataset has none.
         """
         distributions = self.generate_distributions(progress=progress)

@@ -50,8 +50,9 @@ def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> A
 
     Returns:
         Any object with an attribute ``device`` (the resolved device name, recorded in the metadata). Recorded, too, if
-        it has them: ``class_names`` (a list of str, or None) and ``options`` (a dict of those that may change the
-        rows; a store is continued with the same ones only). ``output_mode``, ``"logits"`` or ``"probs"``, says what its
+        it has them: ``class_names`` (a list of str, or None), ``classes`` (what the labels of each column are, where
+        they are the model's own values, such as 3 and 7, and not positions) and ``options`` (a dict of those that may
+        change the rows; a store is continued with the same ones only). ``output_mode``, ``"logits"`` or ``"probs"``, says what its
         scores are where that is known whatever their values; the user is then refused the other one. ``is_current``, a
         function without arguments, says before the first run whether the live model still has the weights that were
         copied from it; without it, none were copied. The command line reads ``channels``, ``"first"`` or ``"last"``:

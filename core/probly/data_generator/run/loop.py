@@ -103,7 +103,7 @@ def _hand_on(block: "Block", waiting: Dispatched | None, device: Device, error: 
 def _host(device: Device, column: Any) -> Any:
     """Return a column of a batch as NumPy's, in memory of its own."""
     if not isinstance(column, np.ndarray):
-        column = device.backend.hook.to_device(data=column, device=HOST)
+        column = device.moved(column, HOST)
     objects = isinstance(column, np.ndarray) and column.dtype.kind == "O" and column.ndim > 0
     if (isinstance(column, list | tuple) or objects) and len(column):
         column = collate_labels(list(column))  # text in a table is an array of objects
@@ -183,7 +183,9 @@ class Block:
                 assert self.classes is not None
                 self.begin(self.classes, self.reader.mode)
                 self._begun = True
-            marks = {} if normalised is None or not normalised[start:stop].any() else {NORMALISED: normalised[start:stop]}
+            marks = (
+                {} if normalised is None or not normalised[start:stop].any() else {NORMALISED: normalised[start:stop]}
+            )
             self.sink.write(indices, rows[start:stop], {**columns, **marks})
             self.tracker.update(stop - start)
             start = stop
