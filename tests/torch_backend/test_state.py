@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from probly.data_generator import FirstOrderDataGenerator
+from probly.data_generator.discovery.listing import find_backend
+from probly.data_generator.discovery.loading import load_backend
 from probly_data_generator_torch.state import _KEPT, begin, end
 
 INPUTS = torch.arange(24, dtype=torch.float32).reshape(8, 3) / 10
@@ -165,6 +167,35 @@ def test_a_tensor_too_large_for_a_copy_is_said_to_be_another(monkeypatch):
     monkeypatch.setattr("probly_data_generator_torch.state._LARGEST", 2)
     with pytest.warns(UserWarning, match=r"could not be given back: Buffers wrote to a tensor of the shape \(3,\)"):
         run(Buffers())
+
+
+class Caching(torch.nn.Module):
+    """Makes a tensor with the first batch, and keeps it for good: that is no state."""
+
+    def __init__(self):
+        super().__init__()
+        self.mask, self.calls = None, 0
+
+    def forward(self, inputs):
+        self.calls += 1
+        if self.mask is None:
+            self.mask = torch.ones(3)
+        return inputs * self.mask
+
+
+@pytest.mark.parametrize("kind", ["buffers", "lazy", "lists", "caching"])
+def test_a_run_that_does_not_begin_with_the_first_row_says_that_there_is_a_state(kind):
+    model = (MODELS | {"caching": Caching})[kind]().eval()
+    hook = load_backend(find_backend("torch")).hook
+    loaded = hook.load_model(source=model, device="cpu", options={})
+    nothing = dict.fromkeys(("input_getter", "label_getter", "index_getter", "batched", "stop"))
+    batches = hook.iterate_batches(dataset=INPUTS, batch_size=2, model=loaded, start=2, **nothing)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for batch in batches:
+            hook.forward(model=loaded, inputs=batch.inputs, batch_size=2)
+    found = [str(one.message) for one in said if "keeps a state" in str(one.message)]
+    assert len(found) == (kind != "caching")
 
 
 def test_a_stateful_keras_model_on_torch():

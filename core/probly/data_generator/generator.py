@@ -260,7 +260,7 @@ class FirstOrderDataGenerator:
         if length is not None and len(distributions) != length:
             message = (
                 f"generated {len(distributions)} distributions, but dataset length is {length}; look for drop_last, "
-                "a sampler that leaves samples out, or a wrong __len__"
+                "drop_remainder, repeat, a sampler that leaves samples out, or a wrong __len__"
             )
             warnings.warn(message, stacklevel=2)
         return distributions

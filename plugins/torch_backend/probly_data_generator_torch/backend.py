@@ -48,7 +48,7 @@ def iterate_batches(
     batches = torch_batches(
         dataset, batch_size, input_getter, index_getter, batched, start, stop, model.num_workers, label_getter
     )
-    return held(model.parts, batches)
+    return held(model.parts, batches, start)
 
 
 @hookimpl

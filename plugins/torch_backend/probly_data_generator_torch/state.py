@@ -27,29 +27,36 @@ class _Kept:
         found = [*_tensors(list(self.attributes.values())), *_tensors(list(self.buffers.values())), *_own(part)]
         self.tensors = [(tensor, _version(tensor), _copy(tensor)) for tensor in found]
 
+    def differs(self, part: torch.nn.Module) -> bool:
+        """Return whether a tensor was written to, or is another one now."""
+        now, buffers = _attributes(part), _buffers(part)
+        other = {name for name in now.keys() | self.attributes if now.get(name) is not self.attributes.get(name)}
+        return (
+            any(_version(tensor) != version for tensor, version, _ in self.tensors)
+            or any(_same_size_but_other(before, now.get(name)) for name, before in self.parts.items())
+            or any(_holds_tensors([now.get(name), self.attributes.get(name)]) for name in other)
+            or any(buffers.get(name) is not self.buffers.get(name) for name in buffers.keys() | self.buffers)
+        )
+
     def give_back(self, part: torch.nn.Module) -> str | None:
         """Put everything back if a tensor is another one now; return what could not be, or None.
 
         Numbers and the like only go with it: one that counts calls may well be read after the run.
         """
-        now, buffers = _attributes(part), _buffers(part)
-        written = [one for one in self.tensors if _version(one[0]) != one[1]]
-        in_parts = [name for name, before in self.parts.items() if _same_size_but_other(before, now.get(name))]
-        others = {name for name in now.keys() | self.attributes if now.get(name) is not self.attributes.get(name)}
-        state = {name for name in others if _holds_tensors(now.get(name)) or _holds_tensors(self.attributes.get(name))}
-        rebound = buffers.keys() != self.buffers.keys() or any(buffers[n] is not self.buffers[n] for n in buffers)
-        if not (written or in_parts or state or rebound):
+        if not self.differs(part):
             return None
+        now = _attributes(part)
+        written = [one for one in self.tensors if _version(one[0]) != one[1]]
+        others = {name for name in now.keys() | self.attributes if now.get(name) is not self.attributes.get(name)}
         for name in others:
             if name in self.attributes:
                 _set(part, name, self.attributes[name])
-            elif name in state:
+            elif _holds_tensors(now[name]):
                 del vars(part)[name]
-        if rebound:
-            part._buffers.clear()  # noqa: SLF001
-            part._buffers.update(self.buffers)  # noqa: SLF001
-        for name in in_parts:
-            _refill(self.attributes[name], self.parts[name])
+        _set_buffers(part, self.buffers)
+        for name, before in self.parts.items():
+            if _same_size_but_other(before, self.attributes[name]):
+                _refill(self.attributes[name], before)
         with torch.no_grad():
             for tensor, _, copied in written:
                 if copied is not None:
@@ -77,6 +84,12 @@ def _set(part: torch.nn.Module, name: str, value: Any) -> None:
 def _buffers(part: torch.nn.Module) -> dict[str, torch.Tensor | None]:
     # named_buffers() leaves out those that are None.
     return {} if isinstance(part, torch.jit.ScriptModule) else dict(part._buffers)  # noqa: SLF001
+
+
+def _set_buffers(part: torch.nn.Module, buffers: dict[str, torch.Tensor | None]) -> None:
+    if not isinstance(part, torch.jit.ScriptModule):
+        part._buffers.clear()  # noqa: SLF001
+        part._buffers.update(buffers)  # noqa: SLF001
 
 
 def _tensors(value: Any, depth: int = 3) -> Iterator[torch.Tensor]:
@@ -171,22 +184,41 @@ def _is_stateless(part: torch.nn.Module) -> bool:
     return type(part).__module__.startswith("torch.nn.modules.")
 
 
-def held(parts: list[torch.nn.Module], batches: Batches) -> Batches:
+def held(parts: list[torch.nn.Module], batches: Batches, start: int = 0) -> Batches:
     """Return the batches of a run, while which a model may keep what it likes.
 
     Args:
         parts: ``list(module.modules())``.
         batches: What the model will be called with; closing them ends the run.
+        start: The first row that is needed. After rows that were left out, a state that changes is said to be wrong.
     """
-    return Batches(_held(parts, batches), batches.length)
+    return Batches(_held(parts, batches, start), batches.length)
 
 
-def _held(parts: list[torch.nn.Module], batches: Batches) -> Iterator[Batch]:
+def _held(parts: list[torch.nn.Module], batches: Batches, start: int) -> Iterator[Batch]:
     looked_at = begin(parts)
     try:
-        yield from batches
+        yield from (batches if not start else _watched(looked_at, batches))
     finally:
         try:
             batches.close()
         finally:
             end(looked_at)
+
+
+def _watched(parts: list[torch.nn.Module], batches: Batches) -> Iterator[Batch]:
+    """Say so if what a model keeps differs after two batches: one that it keeps for good is there after the first."""
+    kept: list[_Kept] = []
+    said = False
+    for number, batch in enumerate(batches):
+        if number == 1:
+            kept = [_Kept(part) for part in parts]
+        yield batch
+        changed = [part for part, one in zip(parts, kept, strict=False) if one.differs(part)]
+        if changed and not said:
+            said = True
+            message = (
+                f"{type(changed[0]).__name__} keeps a state from batch to batch, and this run did not begin with the "
+                "first row: the rows depend on batches that it has not seen; remove what was written and run again"
+            )
+            warnings.warn(message, stacklevel=2)
