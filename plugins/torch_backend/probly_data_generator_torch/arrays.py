@@ -81,7 +81,7 @@ def _copied(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 def _moved(leaf: Any, device: torch.device) -> Any:
     """Return a copy of an object that moves itself, such as a packed sequence or a batch of graphs."""
     if isinstance(leaf, PackedSequence):
-        return leaf._replace(data=leaf.data.clone()).to(device)
+        return leaf._replace(data=leaf.data.clone()).to(device)  # type: ignore[arg-type]  # its types know no device
     own = leaf.clone() if hasattr(leaf, "clone") else copy.copy(leaf)
     return own.to(device)
 
