@@ -31,7 +31,7 @@ class Rows:
         if self.tensor.is_nested:
             parts = self.tensor.unbind()
             return torch.nested.as_nested_tensor([parts[row] for row in chosen], layout=self.tensor.layout)
-        coordinates = self.tensor if self.tensor.layout is torch.sparse_coo else self.tensor.to_sparse_coo()
+        coordinates = self.tensor.to_sparse(layout=torch.sparse_coo)
         picked = torch.index_select(coordinates, 0, torch.tensor(chosen, dtype=torch.int64, device=self.tensor.device))
         return picked.to_sparse(layout=self.tensor.layout)
 
