@@ -49,8 +49,9 @@ class BaseDataGenerator:
 
         Returns:
             ``{"info": {"framework", "dataset_size", "batch_size", ...}, "metrics": {"accuracy", ...},
-            "labels": {"labelled", "note"}, "class_distribution": {"predicted", "ground_truth"}, "confidence": {"mean", "std"}}``; what needs labels is
-            None where the dataset has none.
+            "labels": {"labelled", "note"}, "class_distribution": {"predicted", "ground_truth"},
+            "confidence": {"mean", "std"}}``; what needs labels is taken over the rows that have one, and None where
+            there are none.
         """
         distributions = self.generate_distributions(progress=progress)
         self.results = {"info": self.get_info(), **report(distributions)}

@@ -52,10 +52,11 @@ def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> A
         Any object with an attribute ``device`` (the resolved device name, recorded in the metadata). Recorded, too, if
         it has them: ``class_names`` (a list of str, or None), ``classes`` (what the labels of each column are, where
         they are the model's own values, such as 3 and 7, and not positions) and ``options`` (a dict of those that may
-        change the rows; a store is continued with the same ones only). ``output_mode``, ``"logits"`` or ``"probs"``, says what its
-        scores are where that is known whatever their values; the user is then refused the other one. ``is_current``, a
-        function without arguments, says before the first run whether the live model still has the weights that were
-        copied from it; without it, none were copied. The command line reads ``channels``, ``"first"`` or ``"last"``:
+        change the rows; a store is continued with the same ones only). ``output_mode``, ``"logits"`` or ``"probs"``,
+        says what its scores are where that is known whatever their values; the user is then refused the other one.
+        ``is_current``, a function without arguments, says before the first run whether the live model still has the
+        weights that were copied from it; without it, none were copied. The command line reads ``channels``, ``"first"``
+        or ``"last"``:
         which axis of a picture the model expects its channels on; and ``feature_names``, a list of str or None: the
         columns that the model knows by name, in its order. It then gets a table as a data frame of these.
 
