@@ -84,6 +84,7 @@ def _first_rows(distributions: Distributions, count: int) -> list[dict[str, Any]
 
 def _lines(found: dict[str, Any]) -> list[str]:
     identity = found.get("identity", {})
+    known = identity.get("model") or {}
     transform = identity.get("output_transform") or {}
     meta = {name: value for name, value in found["meta"].items() if name != "class_names"}
     shown = {
@@ -94,7 +95,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
         "labels": found["labels"],
         "sample keys": found.get("sample_keys"),
         "output transform": transform.get("name"),
-        "weights": (identity.get("model") or {}).get("weights"),
+        # Version 0.1 recorded the weights alone.
+        "model digest": known.get("digest", known.get("weights")),
         **{name.replace("_", " "): _text(value) for name, value in meta.items()},
     }
     return [f"{found['path']}:", *named(shown), *_row_lines(found)]
