@@ -20,7 +20,7 @@ def wrapped_loader(loader: Any) -> tuple[str, Any] | None:
     so they look like it, but never ask the sampler that is among these copies.
 
     Examples:
-        >>> class Loader:
+        >>> class Loader(list):
         ...     batch_sampler, dataset = [[1, 0]], "ab"
         >>> class Wrapper:
         ...     def __init__(self, loader):
