@@ -122,7 +122,7 @@ def test_labels_that_do_not_exclude_each_other_are_refused():
     model = OneVsRestClassifier(GaussianNB()).fit(X, labels)
     with pytest.raises(ValueError, match=r"a row of the first batch is no distribution, .*; set output_transform"):
         run(model, X[::-1])
-    with pytest.raises(ValueError, match=r"the row is no distribution, it sums to .*independent scores.*; set output_tran"):
+    with pytest.raises(ValueError, match=r"the row is no distribution, it sums to .*independent scores.*; set output"):
         run(model, X[::-1], output_mode="probs")
 
 

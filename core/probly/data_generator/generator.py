@@ -67,6 +67,7 @@ class FirstOrderDataGenerator:
         BackendError: The backend is unknown, not installed, broken or ambiguous.
 
     Examples:
+        >>> import numpy as np
         >>> def model(inputs):
         ...     return inputs @ np.array([[1.0, -1.0], [0.0, 2.0]])
         >>> generator = FirstOrderDataGenerator(model, output_mode="logits", backend="numpy")

@@ -147,6 +147,7 @@ def class_names(source: Any) -> list[str] | None:
 
     Examples:
         >>> from types import SimpleNamespace
+        >>> import numpy as np
         >>> class_names(SimpleNamespace(classes_=np.array([3.0, 7.0])))
         ['3', '7']
     """

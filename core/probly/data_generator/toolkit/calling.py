@@ -14,7 +14,7 @@ GETTER = "input_getter, which picks the inputs from a sample, or from a loader's
 def call_with(function: Callable[..., Any], inputs: Any, called: Any = None) -> Any:
     """Call a model with the inputs of a batch as its one argument, or spread where it only takes several.
 
-    A tuple becomes positional arguments, a mapping keywords. Most functions of NumPy, JAX, TensorFlow take the whole.
+    A tuple becomes positional arguments, a mapping keywords. Most functions of arrays take the whole.
 
     Args:
         function: The model.
