@@ -219,10 +219,12 @@ def test_labels_of_other_kinds(labels, accuracy):
     assert report["metrics"]["accuracy"] == accuracy
 
 
-def test_a_label_that_is_no_class_is_refused():
+def test_a_label_that_is_no_class_is_left_out_and_counted():
     made = create_data_generator("numpy", lambda batch: batch, (np.full((2, 2), 0.5), np.array([0, 2])))
-    with pytest.raises(ValueError, match="expected class indices from 0 to 1, got 2"):
-        made.generate()
+    report = made.generate()
+    assert report["metrics"]["accuracy"] == 1.0
+    assert report["labels"]["labelled"] == 1
+    assert "1 label is none of the classes, such as 2" in report["labels"]["note"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"info": {}}', "3"])

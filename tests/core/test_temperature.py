@@ -110,12 +110,26 @@ def test_a_store_is_not_gone_on_with_at_another_temperature(tmp_path):
             generate(other, out=tmp_path / "a.fod")
 
 
-def test_the_models_own_class_names_are_kept():
+def test_probabilities_of_a_classifier_take_no_temperature():
     class Classifier:
         classes_ = ("a", "b", "c", "d")
 
         def predict_proba(self, inputs):
             return inputs
 
-    assert generate(Temperature(2.0), model=Classifier()).class_names == ["a", "b", "c", "d"]
+    with pytest.raises(ValueError, match="a temperature needs logits, but the model returns probabilities"):
+        generate(Temperature(2.0), model=Classifier())
     assert generate(softmax, model=Classifier()).class_names is None
+
+
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if name == "sklearn"])  # the option is its own
+def test_class_names_of_logits_are_kept(backend):
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression().fit(LOGITS, np.array(list("abcd"))[np.arange(20) % 4])
+    made = FirstOrderDataGenerator(
+        model, backend=backend, options={"scores": "decision_function"}, output_transform=Temperature(2.0)
+    )
+    found = made.generate_distributions(LOGITS, progress=False)
+    assert found.class_names == ["a", "b", "c", "d"]
+    np.testing.assert_allclose(found.probabilities, softmax(model.decision_function(LOGITS) / 2), rtol=0, atol=1e-6)

@@ -78,19 +78,19 @@ def test_a_broken_wrapper_says_so_and_harms_no_other(name, cause, installed):
 
 def test_a_plain_implementation_answers_first_or_passes():
     class EveryOther:
-        def __init__(self):
-            self.asked = 0
+        def __init__(self, answer):
+            self.asked, self.answer = 0, answer
 
         @hookimpl(tryfirst=True)
         def forward(self, inputs):
             self.asked += 1
-            return np.full((len(inputs), 3), 1 / 3, np.float32) if self.asked % 2 else None
+            return np.full((len(inputs), 3), self.answer, np.float32) if self.asked % 2 else None
 
-    rows = generator(Linear(), EveryOther(), output_mode="probs", batch_size=4).generate_distributions(
+    rows = generator(Linear(), EveryOther(1 / 3), output_mode="probs", batch_size=4).generate_distributions(
         np.full((4, 5), 0.0, np.float32)
     )
     np.testing.assert_allclose(rows, np.full((4, 3), 1 / 3), rtol=1e-6)
-    mixed = generator(Linear(), EveryOther()).generate_distributions(inputs(16))
+    mixed = generator(Linear(), EveryOther(7)).generate_distributions(inputs(16))
     np.testing.assert_allclose(mixed.probabilities[:8], np.full((8, 3), 1 / 3), rtol=1e-6)
     np.testing.assert_array_equal(mixed.probabilities[8:], plain_rows(Linear(), inputs(16)).probabilities[8:])
 

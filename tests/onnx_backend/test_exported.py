@@ -48,12 +48,12 @@ if "sklearn" in BACKENDS:
             assert distributions.class_names == [str(name) for name in classifier.classes_]
             assert distributions.meta["output_mode"] == "probs"
 
-    def test_an_output_per_class_is_stacked_by_the_user():
+    def test_an_output_per_class_is_a_column_or_is_stacked_by_the_user():
         from skl2onnx import to_onnx
 
         classifier = CLASSIFIERS[0].fit(FLOWERS, SPECIES)
         model = to_onnx(classifier, FLOWERS[:1], options={"zipmap": "columns"})
-        refused(ValueError, "several outputs", model, FLOWERS)
+        check(run(model, FLOWERS), classifier.predict_proba(FLOWERS), 1e-5)
 
         def stack(outputs):
             return np.stack([outputs[name] for name in outputs if name != "output_label"], axis=1)

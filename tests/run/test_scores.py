@@ -200,20 +200,21 @@ LABELS = np.arange(20) % 7
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("values", [LABELS, LABELS[:, None], LABELS % 2, np.stack([LABELS, 6 - LABELS], axis=1)])
+@pytest.mark.parametrize("values", [LABELS, LABELS[:, None], LABELS % 2])
 def test_class_labels_are_refused_whatever_their_dtype(values, dtype):
     with pytest.raises(TypeError, match=rf"batch 0: .* of dtype {np.dtype(dtype)}.* looks like class labels.*_proba"):
         read(values.astype(dtype))
 
 
 def test_the_ways_out_of_whole_scores_work():
-    votes = np.float32([[3, 7], [10, 0]])
+    votes = np.int64([[3, 7], [10, 0]])
     with pytest.raises(TypeError, match='say which: output_mode="logits" or "probs"'):
         read(votes)
     np.testing.assert_allclose(read(votes, "logits")[0], reference.softmax(votes), rtol=0, atol=1e-6)
     np.testing.assert_array_equal(read(np.float32([0, 1]), "probs")[0], [[1, 0], [0, 1]])
     np.testing.assert_array_equal(read(np.eye(3, dtype=int))[0], np.eye(3))  # whole, and distributions
-    assert read(np.float32([[3, -7], [10, 0]]))[1] == "logits"  # no class is negative
+    assert read(np.float32([[3, 7], [10, 0]]))[1] == "logits"
+    np.testing.assert_array_equal(read(np.zeros((2, 4), np.float32))[0], np.full((2, 4), 0.25))  # not trained yet
     assert read(np.float32([[1024, 1025]]), half=True)[1] == "logits"  # of 16 bits, all large numbers are whole
 
 

@@ -319,7 +319,7 @@ def test_what_xla_does_not_have_is_an_error():
 
 
 def test_unknown_options_are_refused():
-    with pytest.raises(ValueError, match=r"unknown option 'jit'; known: xla"):
+    with pytest.raises(ValueError, match=r"unknown option 'jit'; known: trust, xla"):
         FirstOrderDataGenerator(logits, options={"jit": True})
     with pytest.raises(ValueError, match=r"option 'xla': expected one of False, True, got 'yes'"):
         FirstOrderDataGenerator(logits, options={"xla": "yes"})

@@ -48,6 +48,7 @@ def samples():
     ],
     ids=["dataset", "workers", "loader", "pairs", "pictures", "mappings"],
 )
+@pytest.mark.filterwarnings("ignore:os.fork.. was called:RuntimeWarning")  # of JAX, if another test has loaded it
 def test_pictures_without_a_transform_are_named(make, settings):
     with pytest.raises(
         TypeError, match=r"^the samples hold PIL images, which are no tensors yet; give the dataset"

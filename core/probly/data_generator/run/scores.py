@@ -199,8 +199,9 @@ class ScoreReader:
     ) -> None:
         """Settle "auto" once per run, from what all rows of the first batch are."""
         bad = check_rows(rows.astype(np.float32, copy=False), self.tolerance).bad
-        # Of 16 bits, the numbers from 256 on are all whole.
-        if self.known != "probs" and whole_numbers(scores) and (single or (bad is not None and not self.half)):
+        # Several whole floats per row may well be logits, such as those of a model whose weights are still zero.
+        labels = whole_numbers(scores) if single else bad is not None and scores.dtype.kind in "iub"
+        if self.known != "probs" and labels:
             message = f"{where}: {LABELS.format(numbers='whole numbers', dtype=scores.dtype)}{SAY}"
             raise TypeError(message)
         if bad is None and self.temperature is not None:
@@ -228,7 +229,7 @@ class ScoreReader:
                 f"{where}: most rows of the first batch look like probabilities, but in this one {bad.reason}; {remedy}"
             )
             raise InvalidOutputError(message)
-        if within_bounds(rows):
+        if within_bounds(rows) and rows.any():  # no sigmoid is 0 everywhere, but the logits of zero weights are
             message = (
                 f"{where}: all scores of the first batch lie within [0, 1], but {bad.reason}; {INDEPENDENT}"
                 f"{or_say(self.known)}"

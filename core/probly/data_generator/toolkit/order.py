@@ -189,7 +189,7 @@ def _attributes(step: Any) -> Iterator[tuple[str, Any]]:
     for kind in type(step).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
-            if hasattr(step, name):
+            if not name.startswith("__") and hasattr(step, name):  # Python's own, such as __weakref__, hold no source
                 yield name, getattr(step, name)
 
 
