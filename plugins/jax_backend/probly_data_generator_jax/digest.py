@@ -23,7 +23,7 @@ def digest_of_model(source: Any) -> str:
     Random keys are left out: inference draws nothing.
 
     Examples:
-        >>> digests = [digest_of_model(lambda rows, scale=scale: rows * scale) for scale in (1.0, 2.0)]
+        >>> digests = [digest_of_model({"scale": jnp.full(2, scale)}) for scale in (1.0, 2.0)]
         >>> digests[0] == digests[1]
         False
     """

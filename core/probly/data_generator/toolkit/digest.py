@@ -106,8 +106,7 @@ def digest_state(model: Any, look: Look | None = None) -> str:
         that begins with ``"not seen"`` where nothing that was learned was seen, as of a function that calls a server.
 
     Examples:
-        >>> weights = np.eye(2)
-        >>> digest_state(lambda batch: batch @ weights).startswith("sha256:")
+        >>> digest_state({"weights": np.eye(2)}).startswith("sha256:")
         True
         >>> digest_state(len)
         'not seen'
