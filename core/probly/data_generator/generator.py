@@ -1,9 +1,7 @@
 """FirstOrderDataGenerator: from a model and a dataset to distributions."""
 
-import functools
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,20 +15,15 @@ from probly.data_generator.errors import BrokenBackendError
 from probly.data_generator.formats import choosing
 from probly.data_generator.formats.shared import key_array
 from probly.data_generator.hookspecs import HOST
-from probly.data_generator.run.class_names import Columns, dataset_class_names, known_columns
-from probly.data_generator.run.device import Device
-from probly.data_generator.run.identity import fails_itself, not_seen, remember_model, run_identity, warn_not_seen
-from probly.data_generator.run.loop import enter_at, run_batches
-from probly.data_generator.run.probe import Probe
-from probly.data_generator.run.progress import Callback, check_progress, tracked
-from probly.data_generator.run.provenance import RunRecord, run_metadata
-from probly.data_generator.run.scores import ScoreReader, check_output_mode, is_half
-from probly.data_generator.run.sinks import MemorySink, Sink
-from probly.data_generator.temperature import Temperature
+from probly.data_generator.run.progress import Callback, check_progress
+from probly.data_generator.run.provenance import Request
+from probly.data_generator.run.run import Run
+from probly.data_generator.run.scores import check_output_mode, is_half
+from probly.data_generator.run.temperature import Temperature
 from probly.data_generator.toolkit.casting import check_dtype
 from probly.data_generator.toolkit.outputs import pick_scores
 from probly.data_generator.toolkit.parts import split_sample
-from probly.data_generator.toolkit.samples import Batch, check_batch_size
+from probly.data_generator.toolkit.samples import check_batch_size
 from probly.data_generator.toolkit.trust import TRUST, needless
 
 
@@ -154,12 +147,19 @@ class FirstOrderDataGenerator:
 
     def _load_model(self) -> Any:
         try:
-            return self._answer("load_model", source=self.model, device=self.device, options=self.options)
+            model = self.backend.answer("load_model", source=self.model, device=self.device, options=self.options)
         except ModuleNotFoundError as error:
             # Only what the backend requires is its own trouble; the user's model may miss a module, too.
             if (error.name or "").partition(".")[0] in required_modules(self.backend.info.distribution):
                 raise explain_missing(error, self.backend.info.name) from error
             raise
+        if not hasattr(model, "device"):
+            message = (
+                f"backend {self.backend.info.name!r}: hook load_model returned {type(model).__name__}, which has no "
+                "attribute device; return an object with the resolved device name"
+            )
+            raise BrokenBackendError(message)
+        return model
 
     def _current_model(self) -> Any:
         """Return the loaded model, loaded afresh where a live one may have other weights by now."""
@@ -170,14 +170,6 @@ class FirstOrderDataGenerator:
             return self._loaded
         loaded = self._loaded = self._load_model()
         return loaded  # another thread's run has its own
-
-    def _answer(self, hook: str, **arguments: Any) -> Any:
-        """Call a hook and refuse None, which is what pluggy returns for a hook that forgot its answer."""
-        answer = getattr(self.backend.hook, hook)(**arguments)
-        if answer is None:
-            message = f"backend {self.backend.info.name!r}: hook {hook} returned None; see its specification"
-            raise BrokenBackendError(message)
-        return answer
 
     def generate_distributions(
         self,
@@ -224,162 +216,23 @@ class FirstOrderDataGenerator:
             NotInstalledError: ``out`` names a format whose distribution is not installed.
         """
         check_progress(progress)
-        if out is None and keys is not None:
-            message = "keys are kept by a store only; set out"
-            raise ValueError(message)
-        model = self._current_model()
-        record = self._record(model)
+        run = self._run(self._current_model(), dataset_or_loader, progress)
         if out is None:
-            sink = MemorySink(keyed=self.index_getter is not None)
-            distributions, length = self._run(dataset_or_loader, model, record, sink, progress)
-        else:
-            sample_keys = None if keys is None else key_array(keys)
-            options = {
-                "encoding": representation or encoding,
-                "shard_megabytes": shard_megabytes,
-                "shard_seconds": shard_seconds,
-                "keys": sample_keys,
-            }
-            open_sink = choosing.streaming(Path(out))
-            identity = run_identity(record, self.backend, self.model, model, dataset_or_loader, sample_keys)
-            unseen = not_seen(identity)
-            record = replace(record, not_seen=unseen)
-            late = [part for part in unseen if fails_itself(part, identity)]
-            warn_not_seen(out, [part for part in unseen if part not in late], probe=probe)
-            try:
-                with open_sink(Path(out), identity, options) as stream:
-                    if isinstance(stream, Distributions):  # complete
-                        if probe:
-                            decided = stream.meta.get("output_mode")
-                            self._probe(dataset_or_loader, model, stream, decided, out).check_alone()
-                        return stream
-                    where = out if probe else None
-                    distributions, length = self._run(dataset_or_loader, model, record, stream, progress, where)
-                warn_not_seen(out, late, probe=probe)
-            finally:
-                remember_model(self.backend, self.model, model, identity["model"]["digest"])
-        if length is not None and len(distributions) != length:
-            message = (
-                f"generated {len(distributions)} distributions, but dataset length is {length}; look for drop_last, "
-                "drop_remainder, repeat, a sampler that leaves samples out, or a wrong __len__"
-            )
-            warnings.warn(message, stacklevel=2)
-        return distributions
+            if keys is not None:
+                message = "keys are kept by a store only; set out"
+                raise ValueError(message)
+            return run.into_memory()
+        options = {
+            "encoding": representation or encoding,
+            "shard_megabytes": shard_megabytes,
+            "shard_seconds": shard_seconds,
+            "keys": None if keys is None else key_array(keys),
+        }
+        return run.to_file(out, choosing.streaming(Path(out)), options, probe=probe)
 
-    def _probe(self, dataset: Any, model: Any, stream: Sink | Distributions, decided: Any, where: Any) -> Probe:
-        reader = self._reader(model, decided)  # one of its own: a reader remembers the first batch of its run
-        device = Device(self.backend, model, self._transform(reader), input_dtype=self.input_dtype)
-        begin_at = functools.partial(self._batches, dataset, model)
-        return Probe(where, stream, device, reader, self.batch_size, dataset, begin_at)
-
-    def _run(
-        self, dataset: Any, model: Any, record: RunRecord, sink: Sink, progress: bool | Callback, where: Any = None
-    ) -> tuple[Distributions, int | None]:
-        """Run the model over what a sink lacks; return all rows, and the number that the dataset announces.
-
-        ``where`` is the path of a store that is to be probed first.
-        """
-        start = sink.first_needed // self.batch_size * self.batch_size
-        batches = self._batches(dataset, model, start)
-        length: int | None = getattr(batches, "length", None)
-        reader = self._reader(model, sink.decided)
-        begun = False
-
-        def begin(classes: int, mode: str) -> None:
-            nonlocal begun
-            columns = self._columns(model, dataset, classes)  # a wrong number is known after the first batch
-            known = {} if columns.classes is None else {"classes": columns.classes}
-            sink.begin(classes, {**run_metadata(record, classes, mode, columns.names), **known}, mode, length)
-            begun = True
-
-        with tracked(length, progress, lambda: sink.safe_rows) as tracker:
-            try:
-                checked = batches
-                if where is not None:
-                    checked = self._probe(dataset, model, sink, sink.decided, where).check(batches)
-                device = Device(self.backend, model, self._transform(reader), input_dtype=self.input_dtype)
-                entered = enter_at(start, self.batch_size, checked, device, tracker)
-                run_batches(entered, device, reader, sink, begin, tracker)
-            finally:
-                if hasattr(batches, "close"):  # stops the workers of a loader at once, also on Ctrl-C
-                    batches.close()
-            if not begun:
-                begin(0, reader.mode)
-            return sink.finish(), length
-
-    def _batches(self, dataset: Any, model: Any, start: int) -> Iterator[Batch]:
-        batches: Iterator[Batch] = self._answer(
-            "iterate_batches",
-            dataset=dataset,
-            batch_size=self.batch_size,
-            input_getter=self.input_getter,
-            index_getter=self.index_getter,
-            batched=self.batched,
-            model=model,
-            start=start,
-            stop=None,
-            label_getter=self.label_getter,
-        )
-        return batches
-
-    def _transform(self, reader: ScoreReader) -> Callable[[Any], Any] | None:
-        return None if reader.temperature is not None else self.output_transform
-
-    def _reader(self, model: Any, decided: Any = None) -> ScoreReader:
-        """Return what makes rows of scores; ``decided`` is what an earlier run on a store took them for."""
-        reader = self._new_reader(model)
-        if decided in ("logits", "probs") and reader.mode == "auto":
-            reader.mode, reader.decided = decided, True
-        return reader
-
-    def _new_reader(self, model: Any) -> ScoreReader:
-        transform = self.output_transform
-        if transform is not None and not isinstance(transform, Temperature):
-            return ScoreReader("probs", transformed=True)
-        names = getattr(model, "class_names", None)
-        known, one_class = getattr(model, "output_mode", None), names is not None and len(names) == 1
-        if isinstance(transform, Temperature):
-            return ScoreReader(transform.output_mode, transform.temperature, known=known, one_class=one_class)
-        return ScoreReader(self.output_mode, known=known, one_class=one_class)
-
-    def _record(self, model: Any) -> RunRecord:
-        info = self.backend.info
-        return RunRecord(
-            self.framework,
-            info.name,
-            info.distribution,
-            str(model.device),
-            self.model_name,
-            # Who vouches for a file changes no row of it.
-            self._recorded_options(model),
-            self.output_mode,
-            self.output_transform,
-            self.input_getter,
-            self._class_names(model),
-            label_getter=self.label_getter,
-        )
-
-    def _recorded_options(self, model: Any) -> dict[str, Any]:
-        chosen = {name: value for name, value in (getattr(model, "options", None) or {}).items() if name != TRUST}
-        return chosen if self.input_dtype is None else {**chosen, "input_dtype": self.input_dtype}
-
-    def _class_names(self, model: Any) -> Sequence[str] | None:
-        return self._of_columns(model, "class_names") if self.class_names is None else self.class_names
-
-    def _of_columns(self, model: Any, what: str) -> Any:
-        # An output_transform may reorder or merge the model's columns; a temperature does not.
-        kept = self.output_transform is None or isinstance(self.output_transform, Temperature)
-        return getattr(model, what, None) if kept else None
-
-    def _columns(self, model: Any, dataset: Any, classes: int) -> Columns:
-        """Return what the columns are called, by all who say so."""
-        return known_columns(
-            classes,
-            user=self.class_names,
-            model=self._of_columns(model, "class_names"),
-            classes=self._of_columns(model, "classes"),
-            dataset=dataset_class_names(dataset) if self.label_getter is None else None,
-        )
+    def _run(self, model: Any, dataset: Any, progress: bool | Callback) -> Run:
+        request = Request(**{part.name: getattr(self, part.name) for part in fields(Request)})
+        return Run(request, self.backend, self.model, model, dataset, progress)
 
     def save_distributions(
         self,
@@ -415,7 +268,8 @@ class FirstOrderDataGenerator:
             return self.output_transform(outputs)
         found = pick_scores(outputs)
         hosted = self.backend.hook.to_device(data=found, device=HOST)
-        return self.to_device(self._reader(self._loaded).rows_of(hosted, "to_probs", half=is_half(found.dtype)))
+        reader = self._run(self._loaded, (), progress=False).reader()
+        return self.to_device(reader.rows_of(hosted, "to_probs", half=is_half(found.dtype)))
 
     def prepares_batch_inp(self, sample: Any) -> Any:
         """Return the model's input of a sample or a batch."""
@@ -423,7 +277,9 @@ class FirstOrderDataGenerator:
 
     def get_posterior_distributions(self) -> Mapping[str, Mapping[str, Any]]:
         """Return ``{layer: {"mu": ..., "rho": ...}}`` of the model's Bayesian layers as the framework's tensors."""
-        posterior: Mapping[str, Mapping[str, Any]] = self._answer("posterior_params", model=self._current_model())
+        posterior: Mapping[str, Mapping[str, Any]] = self.backend.answer(
+            "posterior_params", model=self._current_model()
+        )
         return posterior
 
 

@@ -8,6 +8,7 @@ from probly.data_generator.discovery.defaults import defaults_beside
 from probly.data_generator.discovery.listing import BackendInfo, blaming
 from probly.data_generator.discovery.rules import check_names, check_plugin, implementations, new_manager, wraps
 from probly.data_generator.discovery.wrapping import register_wrappers
+from probly.data_generator.errors import BrokenBackendError
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,18 @@ class Backend:
     def has(self, hook: str) -> bool:
         """Return whether an optional hook is there; a wrapper around it is not enough."""
         return not all(map(wraps, getattr(self.hook, hook).get_hookimpls()))
+
+    def answer(self, hook: str, **arguments: Any) -> Any:
+        """Call a hook and refuse None, which is what pluggy returns for a hook that forgot its answer.
+
+        Raises:
+            BrokenBackendError: It returned None.
+        """
+        answer = getattr(self.hook, hook)(**arguments)
+        if answer is None:
+            message = f"backend {self.info.name!r}: hook {hook} returned None; see its specification"
+            raise BrokenBackendError(message)
+        return answer
 
 
 def load_backend(info: BackendInfo, wrappers: Sequence[Any] = ()) -> Backend:

@@ -11,7 +11,7 @@ import numpy as np
 
 from probly.data_generator.discovery.loading import Backend
 from probly.data_generator.hookspecs import HOST
-from probly.data_generator.run.provenance import RunRecord
+from probly.data_generator.run.provenance import Request
 from probly.data_generator.toolkit.digest import NOT_SEEN, digest, digest_files, is_seen, update_digest
 from probly.data_generator.toolkit.importing import is_import_path
 from probly.data_generator.toolkit.loaders import is_loader
@@ -31,36 +31,43 @@ FAILING = "not read, its samples raise errors"
 
 
 def run_identity(
-    record: RunRecord, backend: Backend, source: Any, model: Any, dataset: Any, keys: Any
+    request: Request,
+    backend: Backend,
+    source: Any,
+    model: Any,
+    dataset: Any,
+    class_names: Sequence[Any] | None,
+    keys: Any,
 ) -> dict[str, Any]:
     """Return what a later run must have in common with this one to continue its store.
 
     Batch size, workers and device are not part of it: they do not change what a row means.
 
     Args:
-        record: What the user asked for.
+        request: What the user asked for.
         backend: The hooks.
         source: The model as the user gave it.
         model: What ``load_model`` made of it.
         dataset: The dataset or loader.
+        class_names: What the columns are called before the dataset has been asked.
         keys: What the store keeps beside its rows, or None.
     """
-    names = record.class_names
     found = model_digest(backend, model)
+    labels = request.label_getter
     return {
         "model": {
-            "name": record.model_name,
+            "name": request.model_name,
             "type": describe_model(source),
             "file": digest_of_source(source) if NOT_SEEN in found else None,
             "digest": found,
         },
-        **record.model_options,
+        **request.options_of(model),
         "dataset": describe_dataset(dataset, backend),
-        "class_names": None if names is None else [str(name) for name in names],
-        "output_mode": record.output_mode,
-        "output_transform": describe_function(record.output_transform),
-        "input_getter": describe_function(record.input_getter),
-        **({} if record.label_getter is None else {"label_getter": describe_function(record.label_getter)}),
+        "class_names": None if class_names is None else [str(name) for name in class_names],
+        "output_mode": request.output_mode,
+        "output_transform": describe_function(request.output_transform),
+        "input_getter": describe_function(request.input_getter),
+        **({} if labels is None else {"label_getter": describe_function(labels)}),
         "keys": None if keys is None else f"{len(keys)} {digest([('', keys)])}",
     }
 

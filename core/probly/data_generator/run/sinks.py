@@ -191,7 +191,7 @@ class MemorySink:
                 message = (
                     f"the sampler repeated {self.count - len(first)} of {self.count} rows; kept the first row per index"
                 )
-                warnings.warn(message, stacklevel=4)
+                warnings.warn(message, stacklevel=5)
             rows, labels = rows[first], None if labels is None else labels[first]
         counted = {NORMALISED_ROWS: len(np.unique(np.concatenate(self.normalised)))} if self.normalised else {}
         return Distributions.of_checked(rows, indices, labels, {**self.meta, **counted})
