@@ -9,8 +9,6 @@ import numpy as np
 from probly.data_generator.label_values import label_values
 from probly.data_generator.toolkit.tables import array_of_column, is_column, is_table, take_table_rows
 
-SCALARS = (bool, int, float, str, bytes, type(None))
-
 
 class Samples(list[Any]):
     """One entry per row: the inputs of a batch that are no array, such as texts, or arrays of different shapes.
@@ -21,8 +19,6 @@ class Samples(list[Any]):
 
 def is_array(value: Any) -> bool:
     """Return whether a value looks like an array of any framework with at least one axis."""
-    if isinstance(value, np.ndarray):
-        return value.ndim >= 1
     if is_table(value):
         return True
     return hasattr(value, "dtype") and hasattr(value, "__getitem__") and bool(shape_of(value))
@@ -36,9 +32,27 @@ def shape_of(value: Any) -> tuple[Any, ...] | None:
         return None
 
 
-def _is_whole(value: tuple[Any, ...]) -> bool:
-    """Return whether a tuple is one object of a framework, such as a packed sequence, which moves itself."""
-    return hasattr(value, "_fields") and hasattr(value, "to")
+def children(nest: Any) -> list[Any] | None:
+    """Return the values of a mapping, a list or a tuple; None of a leaf, which holds no others.
+
+    A tuple that moves itself to devices, such as a packed sequence, is one object of its framework.
+    """
+    if isinstance(nest, Mapping):
+        return list(nest.values())
+    moves_itself = hasattr(nest, "_fields") and hasattr(nest, "to")
+    return list(nest) if isinstance(nest, list | tuple) and not moves_itself else None
+
+
+def _with_children(nest: Any, values: Sequence[Any]) -> Any:
+    if not isinstance(nest, Mapping):
+        return type(nest)(*values) if hasattr(nest, "_fields") else type(nest)(values)
+    named = dict(zip(nest, values, strict=True))
+    if type(nest) is dict or not isinstance(nest, MutableMapping):
+        return named
+    # A shallow copy keeps what a constructor cannot be given again, such as the factory of a defaultdict.
+    changed = copy.copy(nest)
+    changed.update(named)
+    return changed
 
 
 def map_leaves(function: Callable[[Any], Any], nest: Any) -> Any:
@@ -48,46 +62,22 @@ def map_leaves(function: Callable[[Any], Any], nest: Any) -> Any:
         >>> map_leaves(lambda leaf: leaf + 1, {"a": [1, 2], "b": (3,)})
         {'a': [2, 3], 'b': (4,)}
     """
-    if isinstance(nest, np.ndarray):  # by far the most common, and quicker to tell than a Mapping
-        return function(nest)
-    if isinstance(nest, Mapping):
-        return _like_mapping(nest, {key: map_leaves(function, value) for key, value in nest.items()})
-    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
-        if _is_whole(nest):
-            return function(nest)
-        return type(nest)(*(map_leaves(function, value) for value in nest))
-    if isinstance(nest, list | tuple):
-        return type(nest)(map_leaves(function, value) for value in nest)
-    return function(nest)
-
-
-def _like_mapping(original: Mapping[Any, Any], values: dict[Any, Any]) -> Mapping[Any, Any]:
-    if type(original) is dict or not isinstance(original, MutableMapping):
-        return values
-    # A shallow copy keeps what a constructor cannot be given again, such as the factory of a defaultdict.
-    changed = copy.copy(original)
-    changed.update(values)
-    return changed
+    held = children(nest)
+    return function(nest) if held is None else _with_children(nest, [map_leaves(function, part) for part in held])
 
 
 def leaves(nest: Any) -> Iterator[Any]:
     """Yield the leaves of a nest in order."""
-    if isinstance(nest, np.ndarray):  # see map_leaves
+    held = children(nest)
+    if held is None:
         yield nest
-        return
-    if isinstance(nest, Mapping):
-        nest = nest.values()
-    elif not isinstance(nest, list | tuple) or (isinstance(nest, tuple) and _is_whole(nest)):
-        yield nest
-        return
-    for value in nest:
-        yield from leaves(value)
+    for part in held or ():
+        yield from leaves(part)
 
 
 def holds_samples(nest: Any) -> bool:
     """Return whether a nest is or has a list of samples that do not stack, whose leaves are no columns."""
-    values = nest.values() if isinstance(nest, Mapping) else nest if isinstance(nest, list | tuple) else ()
-    return isinstance(nest, Samples) or any(map(holds_samples, values))
+    return isinstance(nest, Samples) or any(map(holds_samples, children(nest) or ()))
 
 
 def as_lists(nest: Any) -> Any:
@@ -97,13 +87,10 @@ def as_lists(nest: Any) -> Any:
         >>> type(as_lists(Samples(["a", "b"])))
         <class 'list'>
     """
-    if isinstance(nest, Samples):
-        return list(nest)
-    if isinstance(nest, Mapping):
-        return _like_mapping(nest, {key: as_lists(value) for key, value in nest.items()})
-    if type(nest) in (list, tuple):
-        return type(nest)(as_lists(value) for value in nest)
-    return nest
+    held = children(nest)
+    if isinstance(nest, Samples) or held is None:
+        return nest if held is None else held
+    return _with_children(nest, [as_lists(part) for part in held])
 
 
 def common_rows(nest: Any) -> int | None:
@@ -113,22 +100,34 @@ def common_rows(nest: Any) -> int | None:
         >>> common_rows((np.zeros((5, 2)), np.zeros(5)))
         5
     """
-    counts = set(_counts(nest))
+    counts = _row_counts(nest)
     return counts.pop() if len(counts) == 1 else None
 
 
-def _counts(nest: Any) -> Iterator[int | None]:
+def _row_counts(nest: Any) -> set[int | None]:
     if isinstance(nest, Samples):
-        yield len(nest)
-    elif isinstance(nest, Mapping):
-        for value in nest.values():
-            yield from _counts(value)
-    elif isinstance(nest, list | tuple) and not (isinstance(nest, tuple) and _is_whole(nest)):
-        for value in nest:
-            yield from _counts(value)
-    else:
-        rows = (shape_of(nest) or (None,))[0] if is_array(nest) else None
-        yield None if rows is None else int(rows)
+        return {len(nest)}
+    held = children(nest)
+    if held is not None:
+        return set().union(*map(_row_counts, held))
+    rows = (shape_of(nest) or (None,))[0] if is_array(nest) else None
+    return {None if rows is None else int(rows)}
+
+
+def count_rows(nest: Any) -> int:
+    """Return the number of rows in a batch: that of its arrays, else the length of the list of samples.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    rows = common_rows(nest)
+    if rows is not None:
+        return rows
+    if isinstance(nest, Sequence) and not isinstance(nest, str | bytes | tuple):
+        return len(nest)
+    shapes = [shape_of(leaf) or () for leaf in leaves(nest)]
+    message = f"expected a batch whose arrays have the same number of rows, got a {type(nest).__name__} of {shapes}"
+    raise TypeError(message)
 
 
 def columns(dataset: Any) -> Any:
@@ -148,75 +147,51 @@ def columns(dataset: Any) -> Any:
         >>> columns([("sample", 0)]) is None
         True
     """
-    if isinstance(dataset, Mapping):
-        return _named_columns(dataset)
-    if not isinstance(dataset, tuple):
+    if not isinstance(dataset, Mapping | tuple):
         if is_column(dataset):
             return array_of_column(dataset)
         return dataset if is_array(dataset) else None
-    arrays = tuple(map(_column_of_part, dataset))
-    if common_rows(arrays) is None:
+    parts = [_column(part) for part in children(dataset) or ()]
+    rows = [common_rows(part) for part in parts]
+    if None not in rows and len(set(rows)) == 1:
+        return _with_children(dataset, parts)
+    if isinstance(dataset, tuple):
         message = (
             "a tuple is read as (inputs, labels): expected arrays with the same number of rows, "
-            f"got {list(map(_described, arrays))}; pass a list for a sequence of samples"
+            f"got {[_described(part) for part in parts]}; pass a list for a sequence of samples"
         )
         raise TypeError(message)
-    return arrays
-
-
-def _named_columns(dataset: Mapping[Any, Any]) -> Mapping[Any, Any] | None:
-    found = {name: _column_of_part(part) for name, part in dataset.items()}
-    rows = {name: common_rows(part) for name, part in found.items()}
-    if not rows or None in rows.values():
+    if None in rows or not rows:
         return None
-    if len(set(rows.values())) > 1:
-        message = f"a mapping is read as columns: expected the same number of rows in each, got {rows}"
-        raise TypeError(message)
-    return _like_mapping(dataset, found)
+    counts = dict(zip(dataset, rows, strict=True))
+    message = f"a mapping is read as columns: expected the same number of rows in each, got {counts}"
+    raise TypeError(message)
 
 
-def _described(part: Any) -> Any:
-    if isinstance(part, Samples):
-        return f"list of {len(part)}"
-    return shape_of(part) if is_array(part) else type(part).__name__
-
-
-def _column_of_part(part: Any) -> Any:
+def _column(part: Any) -> Any:
+    """Return a part of a dataset as a column, if it is one; text becomes no array, nor what lies beside it text."""
     if is_column(part):
         return array_of_column(part)
     if type(part) is not list:
         return part
-    if part and isinstance(part[0], str | bytes):  # an array would take the memory of the longest for each
+    first: Any = part
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    text = isinstance(first, str | bytes)
+    if text and first is part[0]:  # an array would take the memory of the longest for each
         return Samples(part)
     try:
-        # Text in lists stays objects for the same reason, and numbers beside it stay numbers.
-        array = np.array(part, object if _begins_with_text(part) else None)
+        array = np.array(part, object if text else None)
         array = np.array(part, object) if array.dtype.kind in "US" else array
     except ValueError:  # lists of different lengths
         return Samples(part)
     return array if array.dtype.kind != "O" or array.ndim > 1 else Samples(part)
 
 
-def _begins_with_text(values: Any) -> bool:
-    while isinstance(values, list | tuple) and values:
-        values = values[0]
-    return isinstance(values, str | bytes)
-
-
-def count_rows(nest: Any) -> int:
-    """Return the number of rows in a batch: that of its arrays, else the length of the list of samples.
-
-    Raises:
-        TypeError: It is neither.
-    """
-    rows = common_rows(nest)
-    if rows is not None:
-        return rows
-    if isinstance(nest, Sequence) and not isinstance(nest, str | bytes | tuple):
-        return len(nest)
-    shapes = [shape_of(leaf) or () for leaf in leaves(nest)]
-    message = f"expected a batch whose arrays have the same number of rows, got a {type(nest).__name__} of {shapes}"
-    raise TypeError(message)
+def _described(part: Any) -> Any:
+    if isinstance(part, Samples):
+        return f"list of {len(part)}"
+    return shape_of(part) if is_array(part) else type(part).__name__
 
 
 def take_rows(nest: Any, rows: Any, total: int | None = None) -> Any:
@@ -227,15 +202,17 @@ def take_rows(nest: Any, rows: Any, total: int | None = None) -> Any:
         rows: Which.
         total: How many rows there are, which tells a list of samples from one of arrays.
 
+    Raises:
+        TypeError: The leaves do not have ``total`` rows.
+
     Examples:
         >>> take_rows([np.zeros((4, 1)), np.zeros((4, 2)), np.zeros((4, 3))], slice(0, 1), total=3)[0].shape
         (4, 1)
     """
-    # A batch that is wanted whole need not be cut.
-    if isinstance(rows, slice) and rows == slice(0, total):
+    if isinstance(rows, slice) and rows == slice(0, total):  # the whole, which need not be one that can be cut
         return nest
-    found = None if total is None or isinstance(nest, Samples) else common_rows(nest)
-    if isinstance(nest, list) and (common_rows(nest) is None or (total == len(nest) != found)):
+    found = common_rows(nest)
+    if isinstance(nest, list) and (found is None or total == len(nest) != found):
         return _taken(Samples(nest), rows)
     if total not in (None, found) and not isinstance(nest, Samples):
         message = (
@@ -248,15 +225,19 @@ def take_rows(nest: Any, rows: Any, total: int | None = None) -> Any:
 
 def _taken(nest: Any, rows: Any) -> Any:
     if isinstance(nest, Samples):
+        chosen = np.arange(len(nest))[rows]
+        return nest[chosen] if np.ndim(chosen) == 0 else Samples(nest[place] for place in chosen)
+    held = children(nest)
+    if held is not None:
+        return _with_children(nest, [_taken(part, rows) for part in held])
+    if is_table(nest):
+        return take_table_rows(nest, rows)
+    try:
+        return nest[rows]
+    except TypeError:
         if isinstance(rows, slice):
-            return Samples(nest[rows])
-        return nest[rows] if np.ndim(rows) == 0 else Samples(nest[row] for row in rows)
-    if isinstance(nest, Mapping):
-        return _like_mapping(nest, {key: _taken(value, rows) for key, value in nest.items()})
-    if isinstance(nest, list | tuple):
-        parts = [_taken(value, rows) for value in nest]
-        return type(nest)(*parts) if hasattr(nest, "_fields") else type(nest)(parts)
-    return take_table_rows(nest, rows) if is_table(nest) else nest[rows]
+            raise
+        return np.asarray(nest)[rows]  # some libraries take slices in their brackets, but no positions
 
 
 def collate(samples: Sequence[Any]) -> Any:
@@ -278,18 +259,15 @@ def collate(samples: Sequence[Any]) -> Any:
         check_keys(samples)
         return {key: collate([sample[key] for sample in samples]) for key in first}
     if isinstance(first, tuple):
-        columns = [collate(column) for column in zip(*samples, strict=True)]
-        return type(first)(*columns) if hasattr(first, "_fields") else tuple(columns)
-    if type(first) in (int, float, bool) and len(set(map(type, samples))) == 1:
-        numbers = np.asarray(samples)
-        return Samples(samples) if numbers.dtype == object else numbers
+        parts = [collate(part) for part in zip(*samples, strict=True)]
+        return _with_children(first, parts)
     if isinstance(first, str | bytes):
         return Samples(samples)
     try:
         arrays = [np.asarray(sample) for sample in samples]
     except ValueError:  # NumPy's answer to lists of different lengths
         return Samples(samples)
-    stacks = arrays[0].dtype != object and all(array.shape == arrays[0].shape for array in arrays)
+    stacks = all(array.dtype != object and array.shape == arrays[0].shape for array in arrays)
     return np.stack(arrays) if stacks else Samples(samples)
 
 
@@ -322,7 +300,7 @@ def collate_labels(labels: Sequence[Any]) -> Any:
         [{'box': 1}, None]
     """
     kinds = set(map(type, labels))
-    simple = all(kind in SCALARS or issubclass(kind, np.generic) for kind in kinds)
+    simple = all(kind in (bool, int, float, str, bytes, type(None)) or issubclass(kind, np.generic) for kind in kinds)
     if simple and (len(kinds) > 1 or kinds & {str, bytes, np.str_, np.bytes_}):
         return label_values(labels)  # NumPy would make text of numbers, and of NaN
     try:
