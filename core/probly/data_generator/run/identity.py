@@ -138,7 +138,7 @@ def warn_not_seen(where: Any, parts: Sequence[str], *, probe: bool) -> None:
             if probe
             else "with probe=False nothing will notice another"
         )
-        warnings.warn(f"{where}: {remedies[part]}; {guard} {part}", stacklevel=3)
+        warnings.warn(f"{where}: {remedies[part]}; {guard} {part}", stacklevel=4)
 
 
 def describe_dataset(dataset: Any, backend: Backend) -> dict[str, Any]:
