@@ -21,8 +21,8 @@ def generator(model, **options):
     return FirstOrderDataGenerator(model, **{"backend": "onnx", "batch_size": 16, **options})
 
 
-def run(model, dataset, **options):
-    return generator(model, **options).generate_distributions(dataset, progress=False)
+def run(model, dataset, out=None, **options):
+    return generator(model, **options).generate_distributions(dataset, out=out, progress=False)
 
 
 def check(distributions, expected=EXPECTED, tolerance=1e-6):

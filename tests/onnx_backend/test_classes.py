@@ -5,7 +5,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from probly.data_generator.testing import reference
-from probly_data_generator_onnx.classes import map_columns
+from probly_data_generator_onnx.classes import map_columns, metadata_names
 from tests.frameworks.onnx import FLOAT, model_of, session
 from tests.onnx_backend.runs import INPUTS, check, run
 
@@ -100,3 +100,52 @@ def test_output_transform_gets_the_maps_of_a_fixed_number_of_rows():
         return np.array([list(row.values()) for row in outputs["output_probability"]], np.float32)
 
     check(run(model, INPUTS, output_transform=transform), reference.softmax(INPUTS))
+
+
+CATS = ["cat", "dog", "emu"]
+
+
+def scored(**metadata):
+    model = model_of([("Identity", "x", "y", {})], {"x": (FLOAT, ["N", 3])}, {"y": (FLOAT, ["N", 3])})
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
+    return model
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"names": "{0: 'cat', 1: 'dog', 2: 'emu'}"}, {"names": '{"2": "emu", "0": "cat", "1": "dog"}', "other": "[1]"},
+        {"class_names": '["cat", "dog", "emu"]', "id2label": "{2: 'emu', 1: 'dog', 0: 'cat'}"},
+    ],
+)  # fmt: skip
+def test_names_come_from_the_metadata(metadata):
+    assert run(scored(**metadata), INPUTS[:, :3]).class_names == CATS
+    assert run(session(scored(**metadata)), INPUTS[:, :3]).class_names == CATS
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"names": "{0: 'cat', 2: 'emu'}"}, {"names": "cat, dog, emu"}, {"names": "['cat', 1, 2]"}, {"names": "cat"},
+        {"names": str(CATS), "labels": str(CATS[::-1])}, {"names": "[" * 10**6}, {"names": f"{CATS}{' ' * 2**20}"},
+        {"names": "{'cat': 0, 'dog': 1, 'emu': 2}"}, {"names": "__import__('os')"}, {}, {"names": "['positive']"},
+    ],
+)  # fmt: skip
+def test_what_else_is_in_the_metadata_is_not_taken(metadata):
+    assert metadata_names(metadata) is None
+
+
+def test_the_graph_is_believed_first():
+    """Positions are no names, and maps whose order is not known have none."""
+    model = zipmap({"classlabels_int64s": list(range(5))})
+    model.metadata_props.add(key="names", value=str(list("abcde")))
+    assert run(model, INPUTS).class_names == list("abcde")
+    with pytest.raises(ValueError, match="column 0 is 'a' to the model, but class 0 is 'b' to the user"):
+        run(model, INPUTS, class_names=list("bacde"))
+    model = zipmap({"classlabels_strings": list("dbcea")})
+    model.metadata_props.add(key="names", value=str(list("abcde")))
+    assert run(model, INPUTS).class_names == list("dbcea")
+    live = session(model)
+    live._model_bytes = None
+    assert run(live, INPUTS).class_names is None

@@ -102,6 +102,13 @@ def test_placeholders_are_no_names():
     assert found.names == ["a", "b"]
 
 
+def test_names_of_another_number_of_columns_give_way_to_the_users():
+    settings = {"model": ["a", "b", "c"], "classes": None, "dataset": None}
+    with pytest.raises(ValueError, match="the model names 3 classes, but returns 2 columns; set class_names"):
+        known_columns(2, user=None, **settings)
+    assert known_columns(2, user=["no", "yes"], **settings).names == ["no", "yes"]
+
+
 def test_class_names_that_are_numbers_say_what_labels_are():
     found = run(itself, (ROWS, BEST + 1), class_names=[1, 2])
     assert (found.class_names, found.classes) == (["1", "2"], [1, 2])

@@ -1,6 +1,8 @@
-"""The classes that exporters of scikit-learn models leave: their names in the graph, and maps in place of columns."""
+"""The classes that exporters leave: their names in the graph or the metadata, and maps in place of columns."""
 
-from collections.abc import Sequence
+import ast
+import json
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -11,6 +13,10 @@ from onnx import TensorProto, numpy_helper
 SAME_ORDER = {"Cast", "Identity", "Reshape"}
 """What exporters put between a classifier and the model's output."""
 LABEL_TYPES = {TensorProto.STRING, TensorProto.INT64, TensorProto.INT32}
+NAMES = ("names", "class_names", "classes", "labels", "id2label")
+"""The keys of the metadata under which exporters leave the names; "names" is that of Ultralytics."""
+LONGEST = 1 << 20
+"""Longer texts in the metadata are not read: Python's parser takes a hundred times their memory."""
 
 
 def class_labels(graph: Any) -> list[Any] | None:
@@ -47,6 +53,46 @@ def _labels(node: Any, constants: dict[str, Any], output: Any) -> list[Any] | No
 
 def _plain(label: Any) -> Any:
     return label.decode() if isinstance(label, bytes) else label
+
+
+def metadata_names(metadata: Mapping[str, str]) -> list[str] | None:
+    """Return the names of the columns that a model's metadata hold, or None where they hold none, or contradict.
+
+    Args:
+        metadata: What exporters wrote: a list of names, or a map from column to name that misses no column, as JSON or
+            as Python writes it.
+
+    Examples:
+        >>> metadata_names({"names": "{1: 'dog', 0: 'cat'}", "stride": "32"})
+        ['cat', 'dog']
+        >>> metadata_names({"names": "{1: 'dog', 2: 'cat'}"}) is None
+        True
+    """
+    found: list[list[str]] = []
+    for key in NAMES:
+        names = _in_order(_value(metadata.get(key, "")))
+        if names and names not in found:
+            found.append(names)
+    return found[0] if len(found) == 1 else None
+
+
+def _value(text: str) -> Any:
+    if len(text) > LONGEST:
+        return None
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # of a stranger's text
+            continue
+    return None
+
+
+def _in_order(names: Any) -> list[str] | None:
+    if isinstance(names, dict):
+        places = {str(key): name for key, name in names.items()}
+        names = [places.get(str(place)) for place in range(len(names))]
+    named = isinstance(names, list) and len(names) > 1 and all(isinstance(name, str) for name in names)
+    return names if named else None
 
 
 def column_outputs(names: Sequence[str], labels: Sequence[Any] | None) -> list[str] | None:

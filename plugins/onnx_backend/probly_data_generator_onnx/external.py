@@ -14,23 +14,43 @@ EMBED = "onnx.save_model(onnx.load(path), other_path) puts all weights into one 
 def tensors(graph: Any) -> Iterator[Any]:
     """Yield every TensorProto of a GraphProto or FunctionProto, also of attributes and subgraphs."""
     yield from getattr(graph, "initializer", ())
-    for sparse in getattr(graph, "sparse_initializer", ()):
+    for attribute in _attributes(graph):
+        yield from ([attribute.t] if attribute.HasField("t") else [])
+        yield from attribute.tensors
+        for subgraph in subgraphs(attribute):
+            yield from tensors(subgraph)
+    for sparse in _own_sparse(graph):
         yield from (sparse.values, sparse.indices)
+
+
+def sparse_tensors(graph: Any) -> Iterator[Any]:
+    """Yield every SparseTensorProto of a GraphProto or FunctionProto, also of attributes and subgraphs."""
+    yield from _own_sparse(graph)
+    for attribute in _attributes(graph):
+        for subgraph in subgraphs(attribute):
+            yield from sparse_tensors(subgraph)
+
+
+def _own_sparse(graph: Any) -> Iterator[Any]:
+    yield from getattr(graph, "sparse_initializer", ())
+    for attribute in _attributes(graph):
+        yield from ([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else [])
+        yield from attribute.sparse_tensors
+
+
+def _attributes(graph: Any) -> Iterator[Any]:
+    """Yield the attributes of a graph's own nodes; of a function also those that it has when none are given."""
     for node in graph.node:
-        for attribute in node.attribute:
-            yield from _attribute_tensors(attribute)
+        yield from node.attribute
+    yield from getattr(graph, "attribute_proto", ())
 
 
-def _attribute_tensors(attribute: Any) -> Iterator[Any]:
-    yield from ([attribute.t] if attribute.HasField("t") else [])
-    yield from attribute.tensors
-    for sparse in [
-        *([attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []),
-        *attribute.sparse_tensors,
-    ]:
-        yield from (sparse.values, sparse.indices)
-    for graph in subgraphs(attribute):
-        yield from tensors(graph)
+def nodes_of(graph: Any) -> Iterator[Any]:
+    """Yield every node of a GraphProto or FunctionProto, also of subgraphs."""
+    yield from graph.node
+    for attribute in _attributes(graph):
+        for subgraph in subgraphs(attribute):
+            yield from nodes_of(subgraph)
 
 
 def subgraphs(attribute: Any) -> Iterator[Any]:
@@ -61,19 +81,16 @@ def named_files(proto: Any) -> Iterator[str]:
             found = external(tensor)
             if found:
                 yield found.get("location", "")
-        yield from _compiled_files(part)
+        yield from compiled_files(part)
 
 
-def _compiled_files(graph: Any) -> Iterator[str]:
+def compiled_files(graph: Any) -> Iterator[str]:
     """Yield the files of nodes that an execution provider has compiled before."""
-    for node in graph.node:
+    for node in nodes_of(graph):
         attributes = {attribute.name: attribute for attribute in node.attribute}
         embedded = "embed_mode" not in attributes or attributes["embed_mode"].i == 1
         if node.op_type == "EPContext" and not embedded and "ep_cache_context" in attributes:
             yield attributes["ep_cache_context"].s.decode("utf-8", "replace")
-        for attribute in node.attribute:
-            for subgraph in subgraphs(attribute):
-                yield from _compiled_files(subgraph)
 
 
 def check_file(location: str, folder: Path | None, where: str) -> Path:

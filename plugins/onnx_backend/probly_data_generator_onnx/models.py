@@ -14,7 +14,7 @@ import onnxruntime
 from probly.data_generator.label_values import class_name
 from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly.data_generator.toolkit.options import checked_options
-from probly_data_generator_onnx.classes import class_labels, column_outputs
+from probly_data_generator_onnx.classes import class_labels, column_outputs, metadata_names
 from probly_data_generator_onnx.devices import (
     Device,
     best_devices,
@@ -24,6 +24,7 @@ from probly_data_generator_onnx.devices import (
     unavailable,
 )
 from probly_data_generator_onnx.files import Stored, stored
+from probly_data_generator_onnx.forward import MAPS
 from probly_data_generator_onnx.inputs import Input, fixed_rows, inputs_of
 
 MOST_THREADS = 1024
@@ -68,6 +69,9 @@ class OnnxModel:
         self.bfloat16 = "tensor(bfloat16)" in types
         numbers = [value.name for value in self.outputs if value.type in ("tensor(float)", "tensor(double)")]
         self.columns = column_outputs(numbers, self.labels)
+        # Maps from class to probability are sorted by class where the model's own order is not known.
+        in_order = self.labels is not None or not any(value.type.startswith(MAPS) for value in self.outputs)
+        self.names = metadata_names(self.session.get_modelmeta().custom_metadata_map) if in_order else None
 
     def is_current(self) -> bool:
         """Return whether the session still has what is in the live model."""
@@ -81,12 +85,12 @@ class OnnxModel:
     @property
     def class_names(self) -> list[str] | None:
         """The name of each column, where the model has it."""
-        return None if self.labels is None else [class_name(label) for label in self.labels]
+        return self.names if self.classes is None else [class_name(label) for label in self.classes]
 
     @property
     def classes(self) -> list[Any] | None:
-        """What the labels of each column are, where the model has it."""
-        return self.labels
+        """What the labels of each column are, where the graph has it; the places of names are no more than places."""
+        return None if self.names and self.labels == list(range(len(self.names))) else self.labels
 
     @property
     def channels(self) -> str | None:

@@ -55,7 +55,15 @@ def known_columns(
     if num_classes == 0:
         return Columns(None, None)
     given = None if user is None else class_name_list(user, num_classes)
-    own = None if model is None else class_name_list(model, num_classes)
+    own = None if model is None else [class_name(name) for name in model]
+    if own is not None and len(own) != num_classes:
+        if given is None:
+            message = (
+                f"class_names: the model names {len(own)} classes, but returns {num_classes} columns; set class_names "
+                "to the names of these"
+            )
+            raise ValueError(message)
+        own = None  # those of an earlier head
     if given is not None and own is not None and given != own and _are_names(own, classes):
         _contradict(("the model", own), ("the user", given), "leave class_names out, or give the model's")
     values = list(user or ()) if are_numbers(user) else None if classes is None else list(classes)
