@@ -85,6 +85,36 @@ def test_nothing_is_read_past_stop(stop):
     assert len(taken) == stop
 
 
+def test_nothing_is_read_where_nothing_is_needed():
+    taken = []
+    batches = (taken.append(number) or (INPUTS[:4], LABELS[:4]) for number in range(3))
+    loader = Loader(range(ROWS))
+    assert found(batches, batched=True, stop=0) == found(loader, stop=0) == found(iter([1]), stop=0) == []
+    assert taken == loader.dataset.read == []
+
+
+class Brackets:
+    """An array of a library whose brackets take slices, but no positions."""
+
+    dtype, shape = "float32", (4,)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.arange(4.0)
+
+    def __getitem__(self, rows):
+        if not isinstance(rows, slice):
+            raise TypeError("only slices")
+        return Brackets() if rows == slice(None) else ("cut", rows)
+
+
+def test_batches_are_cut_whatever_their_brackets_take():
+    (batch,) = iterate_batches([(Brackets(), None)], 4, batched=True, stop=3)
+    assert batch.inputs == ("cut", slice(0, 3)), "it stays an array of its library where it can"
+    getter = {"index_getter": lambda batch: [9, 0, 1, 8]}
+    (batch,) = iterate_batches([(Brackets(), None)], 4, batched=True, stop=3, **getter)
+    assert (batch.indices.tolist(), batch.inputs.tolist()) == ([0, 1], [1.0, 2.0])
+
+
 def test_a_sampler_chooses_nothing_past_stop():
     """So that no worker of a loader reads it."""
 

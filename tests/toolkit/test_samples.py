@@ -175,6 +175,33 @@ def test_two_rows_in_a_list_of_two_alike_are_not_guessed_at():
         run(Lists([[0, 1], [2, 3]]))
 
 
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_getters_get_the_batch_also_where_it_is_a_list_of_samples(size):
+    class Lists(Loader):
+        def collate(self, chosen):
+            return [(LOGITS[index], {"class": int(index)}) for index in chosen]
+
+    loader = Lists([list(range(start, start + size)) for start in range(0, ROWS, size)])
+    distributions = run(loader, label_getter=lambda batch: [sample[1]["class"] for sample in batch])
+    check(distributions)
+    np.testing.assert_array_equal(distributions.labels, LABELS)
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_an_array_of_labels_for_each_row_is_no_column(size):
+    targets = np.eye(ROWS, 3, dtype=int)
+    parts = [slice(start, start + size) for start in range(0, ROWS, size)]
+    batches = [(LOGITS[part], list(targets[part])) for part in parts]
+    for dataset in (batches, Loader([range(ROWS)[part] for part in parts])):
+        if isinstance(dataset, Loader):
+            dataset.collate = lambda chosen: [LOGITS[list(chosen)], list(targets[list(chosen)])]
+        distributions = run(dataset, batched=True)
+        check(distributions)
+        np.testing.assert_array_equal(distributions.labels, targets)
+    with pytest.raises(AlignmentError, match="set batched=True"):
+        run(batches)
+
+
 @pytest.mark.parametrize(
     ("inputs", "labels", "known", "rows"),
     [
@@ -185,6 +212,10 @@ def test_two_rows_in_a_list_of_two_alike_are_not_guessed_at():
         (object(), np.zeros(8), None, 8),
         (np.zeros((8, 2)), ["x", "y", "z"], 8, 8),
         (Samples("abc"), None, None, 3),
+        (np.zeros((2, 4)), [np.zeros(3), np.zeros(3)], None, 2),  # a label for each row
+        (object(), [np.zeros(3), np.zeros(3)], 2, 2),
+        (np.zeros((3, 4)), [np.zeros(3), np.zeros(3)], None, 3),  # two columns of labels
+        (np.zeros(29), np.zeros(0), None, 29),
     ],
 )
 def test_rows_are_counted_by_whoever_knows(inputs, labels, known, rows):

@@ -3,13 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.toolkit.batches import iterate_batches
-from probly.data_generator.toolkit.loaders import loader_batches
-from probly.data_generator.toolkit.nests import common_rows, map_leaves, take_rows
 from probly.data_generator.toolkit.order import check_order
 from probly.data_generator.toolkit.parts import Getter, split_sample
 from probly.data_generator.toolkit.pipelines import source_rows
@@ -48,16 +45,18 @@ def tf_batches(
         if batched is None:
             batched = is_batched(dataset, input_getter, input_shapes, label_getter)
         if batched:
-            batches = loader_batches(dataset, input_getter, index_getter, label_getter=label_getter)
-            return Batches(_before(batches, stop, in_order=index_getter is None), source_rows(dataset, batched=True))
+            return iterate_batches(
+                dataset, batch_size, input_getter, index_getter, batched=True, stop=stop, label_getter=label_getter
+            )
         return _samples(dataset, batch_size, input_getter, index_getter, start, stop, label_getter)
     if isinstance(dataset, tf.data.Iterator | tf.distribute.DistributedDataset):
         message = f"expected a tf.data.Dataset, got a {type(dataset).__name__} made from one; pass the dataset itself"
         raise TypeError(message)
     if _is_py_dataset(dataset) and batched is not False:
         items = _py_batches(dataset, index_getter)
-        batches = loader_batches(items, input_getter, index_getter, label_getter=label_getter)
-        return Batches(_before(batches, stop, in_order=index_getter is None))
+        return iterate_batches(
+            items, batch_size, input_getter, index_getter, batched=True, stop=stop, label_getter=label_getter
+        )
     return iterate_batches(dataset, batch_size, input_getter, index_getter, batched, start, stop, label_getter)
 
 
@@ -122,27 +121,6 @@ def _leaf_fits(leaf: Any, sample: tuple[int | None, ...]) -> bool | None:
     return None
 
 
-def _before(batches: Iterator[Batch], stop: int | None, *, in_order: bool) -> Iterator[Batch]:
-    """Leave out the rows from ``stop`` on; of batches in order, none is asked for after the last one."""
-    for batch in batches:
-        rows = len(batch.indices)
-        kept = np.flatnonzero(batch.indices < stop) if stop is not None else batch.indices
-        if len(kept) == rows:
-            yield batch
-        elif len(kept):
-            columns = {name: _taken(column, kept, rows) for name, column in batch.columns.items()}
-            yield Batch(batch.indices[kept], _taken(batch.inputs, kept, rows), columns)
-        if stop is not None and in_order and rows and batch.indices[-1] + 1 >= stop:
-            return
-
-
-def _taken(nest: Any, kept: Any, rows: int) -> Any:
-    """Do what ``take_rows`` does, also for tensors, which take no array in their brackets."""
-    if common_rows(nest) != rows:
-        return take_rows(nest, kept, rows)
-    return map_leaves(lambda leaf: tf.gather(leaf, kept) if tf.is_tensor(leaf) else leaf[kept], nest)
-
-
 def _samples(
     dataset: tf.data.Dataset,
     batch_size: int,
@@ -158,7 +136,7 @@ def _samples(
         dataset = dataset.skip(start) if start else dataset
     if input_getter is None and index_getter is None and label_getter is None:
         stacked = dataset.batch(batch_size, drop_remainder=False).prefetch(tf.data.AUTOTUNE)
-        batches = _explained(loader_batches(stacked, None, None))
+        batches = _explained(iterate_batches(stacked, batch_size, batched=True))
     else:
         # Getters are the user's Python and get one sample each, as everywhere.
         last = stop if index_getter is not None else None

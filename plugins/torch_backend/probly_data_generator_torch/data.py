@@ -16,7 +16,7 @@ from probly.data_generator.toolkit.samples import (
     announced_length,
     check_batch_size,
     label_columns,
-    rows_before,
+    spans,
 )
 from probly_data_generator_torch.arrays import PAIRS, PICTURES, plain, stack_samples, to_numpy
 from probly_data_generator_torch.rowwise import rowwise
@@ -130,14 +130,13 @@ def _sliced(
     columns = (rowwise(tensors[0]), *map(to_numpy, tensors[1:]))
     if rows is None:
         return iterate_batches(columns, batch_size, start=start, stop=stop)
-    end = rows_before(stop, len(rows))
-    return Batches(_chosen_rows(columns, rows, range(start, end, batch_size)), len(rows))
+    return Batches(_chosen_rows(columns, rows, spans(len(rows), start, stop, batch_size)), len(rows))
 
 
-def _chosen_rows(columns: tuple[Any, ...], rows: torch.Tensor, starts: range) -> Iterator[Batch]:
-    for start in starts:
-        chosen = rows[start : min(start + starts.step, starts.stop)]
+def _chosen_rows(columns: tuple[Any, ...], rows: torch.Tensor, parts: Iterator[range]) -> Iterator[Batch]:
+    for part in parts:
+        chosen = rows[part.start : part.stop]
         # NumPy would take a tensor with one entry for a single index.
         others = [column[chosen.numpy()] for column in columns[1:]]
         inputs, labels = split_sample((columns[0][chosen], *others))
-        yield Batch(np.arange(start, start + len(chosen)), inputs, label_columns(labels))
+        yield Batch(np.arange(part.start, part.stop), inputs, label_columns(labels))

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.toolkit.batches import iterate_batches
 from probly.data_generator.toolkit.parts import Getter
-from probly.data_generator.toolkit.samples import Batch, Batches, fetch, rows_before
+from probly.data_generator.toolkit.samples import Batch, Batches, fetch
 from probly_data_generator_torch.arrays import PAIRS, stack_samples
 
 
@@ -94,7 +94,7 @@ def fetched_by_workers(
         )
         raise AlignmentError(message)
     numbered = _Numbered(dataset)
-    rows = range(start, rows_before(stop, len(numbered))) if index_getter is None else range(len(numbered))
+    rows = range(len(numbered))[start:stop] if index_getter is None else range(len(numbered))
     loader = DataLoader(
         Subset(numbered, rows),
         batch_size,

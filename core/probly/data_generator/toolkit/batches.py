@@ -1,5 +1,6 @@
 """What counts as a dataset, and how it is cut into batches."""
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -7,23 +8,21 @@ from typing import Any
 import numpy as np
 
 from probly.data_generator.errors import AlignmentError
-from probly.data_generator.toolkit.loaders import length_of_loader, loader_batches
-from probly.data_generator.toolkit.nests import collate, collate_labels, columns, count_rows, leaves, take_rows
+from probly.data_generator.toolkit.loaders import SimpleDataLoader, is_loader, loader_batches
+from probly.data_generator.toolkit.nests import collate, columns, count_rows, leaves, take_rows
 from probly.data_generator.toolkit.order import check_order
 from probly.data_generator.toolkit.parts import Getter, split_sample
 from probly.data_generator.toolkit.pipelines import is_graph, source_rows
-from probly.data_generator.toolkit.reading import Reader, check_is_sample
-from probly.data_generator.toolkit.recording import is_loader
+from probly.data_generator.toolkit.reading import Reader, check_is_sample, stacked_labels
 from probly.data_generator.toolkit.samples import (
     Batch,
     Batches,
-    Indices,
     announced_length,
     check_batch_size,
     checked_indices,
     fetch,
     label_columns,
-    rows_before,
+    spans,
 )
 
 
@@ -66,28 +65,41 @@ def iterate_batches(  # the arguments of the hook, less the model
         [[2]]
     """
     batch_size = check_batch_size(batch_size)
-    reader = Reader(input_getter, label_getter, index_getter, pairs)
     if batched or (batched is None and is_loader(dataset)):
-        length = length_of_loader(dataset)
-        batches = loader_batches(dataset, input_getter, index_getter, pairs, stop, label_getter)
-        return Batches(batches, length)
+        # A list is a pair here too: loaders that collate tuples commonly hand out lists.
+        pairs = pairs if isinstance(dataset, SimpleDataLoader) else (*pairs, list)
+        return loader_batches(dataset, Reader(input_getter, label_getter, index_getter, pairs), stop)
     arrays = columns(dataset)
-    if arrays is not None and reader.is_plain:
-        return array_batches(arrays, batch_size, start, stop)
+    if arrays is not None and input_getter is label_getter is index_getter is None:
+        return _array_batches(arrays, batch_size, start, stop)
+    unclear = type(dataset).__name__ if batched is None and arrays is None else None
+    make = _SampleBatches(Reader(input_getter, label_getter, index_getter, pairs), stack, stop, unclear)
     if index_getter is not None:
-        start = 0  # the place of a sample does not say which row it is
-    picker = _SamplePicker(reader, stack, stop, type(dataset).__name__ if batched is None and arrays is None else None)
+        start, stop = 0, None  # the place of a sample does not say which row it is, so all of them are read
+    read: Callable[[range], list[Any]]
     if arrays is not None:
-        rows = count_rows(arrays)
-        samples = (take_rows(arrays, row) for row in range(start, picker.end(rows)))
-        return Batches(_pick(samples, batch_size, picker, start), rows)
-    length = source_rows(dataset, batched=False) if is_graph(dataset) else announced_length(dataset)
-    if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and not isinstance(dataset, Mapping | str):
-        return Batches(_map_batches(dataset, batch_size, picker, start), length)
-    _check_iterable(dataset)
-    check_order(dataset, index_getter, batched=batched)
-    iterator = iter(dataset)
-    return Batches(_pick(itertools.islice(iterator, picker.end(None)), batch_size, picker, source=iterator), length)
+        rows, read = count_rows(arrays), lambda span: [take_rows(arrays, row) for row in span]
+    elif hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and not isinstance(dataset, Mapping | str):
+        rows, read = len(dataset), functools.partial(fetch, dataset)
+    else:
+        _check_iterable(dataset)
+        check_order(dataset, index_getter, batched=batched)
+        length = source_rows(dataset, batched=False) if is_graph(dataset) else announced_length(dataset)
+        return Batches(_as_they_come(iter(dataset), batch_size, stop, make), length)
+    return Batches((make(read(span), span.start) for span in spans(rows, start, stop, batch_size)), rows)
+
+
+def _array_batches(arrays: Any, batch_size: int, start: int, stop: int | None) -> Batches:
+    """Cut arrays of equal length into batches; no sample is ever fetched alone."""
+    inputs, labels = split_sample(arrays)
+    rows = count_rows(arrays)
+
+    def cut(span: range) -> Batch:
+        part = slice(span.start, span.stop)
+        own = None if labels is None else take_rows(labels, part)
+        return Batch(np.arange(span.start, span.stop), take_rows(inputs, part), label_columns(own))
+
+    return Batches(map(cut, spans(rows, start, stop, batch_size)), rows)
 
 
 def _check_iterable(dataset: Any) -> None:
@@ -102,100 +114,58 @@ def _check_iterable(dataset: Any) -> None:
         raise TypeError(message)
 
 
-def array_batches(arrays: Any, batch_size: int, start: int = 0, stop: int | None = None) -> Batches:
-    """Cut arrays of equal length into batches; no sample is ever fetched alone.
-
-    Args:
-        arrays: Inputs, or a tuple of inputs and labels.
-        batch_size: Rows per batch.
-        start: The first row.
-        stop: The first row that is not needed any more, or None.
-    """
-    rows = count_rows(arrays)
-    inputs, labels = split_sample(arrays)
-    return Batches(_slices(inputs, labels, range(start, rows_before(stop, rows), batch_size)), rows)
-
-
-def _slices(inputs: Any, labels: Any, starts: range) -> Iterator[Batch]:
-    for first in starts:
-        last = min(first + starts.step, starts.stop)
-        part = slice(first, last)
-        yield Batch(
-            np.arange(first, last),
-            take_rows(inputs, part),
-            label_columns(None if labels is None else take_rows(labels, part)),
-        )
+def _as_they_come(
+    iterator: Iterator[Any], batch_size: int, stop: int | None, make: Callable[[Sequence[Any], int], Batch]
+) -> Iterator[Batch]:
+    samples = itertools.islice(iterator, stop)
+    start = 0
+    try:
+        while taken := list(itertools.islice(samples, batch_size)):
+            yield make(taken, start)
+            start += len(taken)
+    finally:
+        if hasattr(iterator, "close"):  # a generator that is not read to its end
+            iterator.close()
 
 
-class _SamplePicker:
+class _SampleBatches:
     """Makes batches of samples.
 
     Args:
         reader: Tells inputs from labels.
         stack: Makes a batch of a sequence of inputs.
         stop: The first row that is not needed any more, or None.
-        kind: The type of the dataset, if its first sample is to be asked whether it is a batch.
+        unclear: The type of the dataset, if its first sample is to be asked whether it is a batch.
     """
 
     def __init__(
-        self, reader: Reader, stack: Callable[[Sequence[Any]], Any], stop: int | None, kind: str | None
+        self, reader: Reader, stack: Callable[[Sequence[Any]], Any], stop: int | None, unclear: str | None
     ) -> None:
-        self.reader, self.stack, self.stop, self.kind = reader, stack, stop, kind
+        self.reader, self.stack, self.stop, self.unclear = reader, stack, stop, unclear
 
-    def end(self, rows: int | None) -> Any:
-        """Return the place of the first sample that is not to be read; with index_getter, all have to be."""
-        stop = self.stop if self.reader.index_getter is None else None
-        return stop if rows is None else rows_before(stop, rows)
-
-    def batch(self, samples: Sequence[Any], start: int) -> Batch:
-        given = None
-        if self.reader.index_getter is None:
-            indices: Any = np.arange(start, start + len(samples))
-        else:
+    def __call__(self, samples: Sequence[Any], start: int) -> Batch:
+        """Return a batch of samples, the first of which comes at the place ``start``."""
+        indices, given = np.arange(start, start + len(samples)), None
+        if self.reader.index_getter is not None:
             given = [self.reader.index_getter(sample) for sample in samples]
             indices = checked_indices(given, len(samples))
-            if self.stop is not None and (indices >= self.stop).any():
-                kept = np.flatnonzero(indices < self.stop)
-                indices = indices[kept]
-                samples, given = [samples[place] for place in kept.tolist()], [given[place] for place in kept.tolist()]
+            if self.stop is not None:
+                kept = np.flatnonzero(indices < self.stop).tolist()
+                indices, samples, given = indices[kept], [samples[at] for at in kept], [given[at] for at in kept]
         if not samples:
             return Batch(indices, samples)
         inputs, labels = self.reader.split(samples, given)
-        if self.kind is not None:
-            check_is_sample(inputs[0], labels[0], self.kind)
-            self.kind = None
-        columns = label_columns(None if all(label is None for label in labels) else collate_labels(labels))
-        return Batch(indices, self._stacked(inputs, indices), columns)
-
-    def _stacked(self, inputs: Sequence[Any], indices: Indices) -> Any:
+        if self.unclear is not None:
+            check_is_sample(inputs[0], labels[0], self.unclear)
+            self.unclear = None
         try:
-            return self.stack(inputs)
+            return Batch(indices, self.stack(inputs), label_columns(stacked_labels(labels)))
         except Exception as error:
-            if any(hasattr(leaf, "getbands") for leaf in leaves(list(inputs))):  # pictures, which have no shape yet
-                raise
-            shapes = sorted({tuple(value.shape) for value in inputs if hasattr(value, "shape")})
-            seen = f" of the shapes {', '.join(map(str, shapes))}" if len(shapes) > 1 else ""
-            error.add_note(
-                f"the samples {indices[0]} to {indices[-1]}{seen} do not stack to a batch; bring them to one shape in "
-                "the dataset, set batch_size=1, or batched=True if they are batches already"
-            )
+            if not any(hasattr(leaf, "getbands") for leaf in leaves(inputs)):  # pictures have no shape yet
+                shapes = sorted({tuple(value.shape) for value in inputs if hasattr(value, "shape")})
+                seen = f" of the shapes {', '.join(map(str, shapes))}" if len(shapes) > 1 else ""
+                error.add_note(
+                    f"the samples {indices[0]} to {indices[-1]}{seen} do not stack to a batch; bring them to one shape "
+                    "in the dataset, set batch_size=1, or batched=True if they are batches already"
+                )
             raise
-
-
-def _pick(
-    samples: Iterator[Any], batch_size: int, picker: _SamplePicker, start: int = 0, source: Any = None
-) -> Iterator[Batch]:
-    try:
-        while taken := list(itertools.islice(samples, batch_size)):
-            yield picker.batch(taken, start)
-            start += len(taken)
-    finally:
-        if hasattr(source, "close"):  # a generator that is not read to its end
-            source.close()
-
-
-def _map_batches(dataset: Any, batch_size: int, picker: _SamplePicker, first: int) -> Iterator[Batch]:
-    rows = picker.end(len(dataset))
-    for start in range(first, rows, batch_size):
-        indices = range(start, min(start + batch_size, rows))
-        yield picker.batch(fetch(dataset, indices), start)

@@ -1,7 +1,8 @@
-"""Loaders hand out whole batches; their samplers know which rows those are."""
+"""Loaders hand out whole batches; their samplers, also through loaders that wrap loaders, know which rows those are."""
 
+import copy
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,34 +10,27 @@ import numpy as np
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.toolkit.nests import collate, columns, count_rows, map_leaves, take_rows
 from probly.data_generator.toolkit.order import check_order
-from probly.data_generator.toolkit.parts import Getter
 from probly.data_generator.toolkit.pipelines import is_graph, source_rows
 from probly.data_generator.toolkit.reading import Reader, rows_of_batch
-from probly.data_generator.toolkit.recording import (
-    in_order_of_arrival,
-    innermost_loader,
-    record_indices,
-)
-from probly.data_generator.toolkit.recording import is_loader as is_loader  # noqa: PLC0414  # for those who look for it here
 from probly.data_generator.toolkit.samples import (
     Batch,
+    Batches,
     announced_length,
     check_batch_size,
     checked_indices,
     fetch,
-    items_of,
     label_columns,
 )
 
+_MOST_WRAPPERS = 16
 
-def loader_batches(
-    loader: Any,
-    input_getter: Getter | None,
-    index_getter: Getter | None,
-    pairs: tuple[type, ...] = (tuple,),
-    stop: int | None = None,
-    label_getter: Getter | None = None,
-) -> Iterator[Batch]:
+
+def is_loader(dataset: Any) -> bool:
+    """Return whether an object hands out batches whose sampler can be asked for indices."""
+    return hasattr(dataset, "batch_sampler") and hasattr(dataset, "dataset")
+
+
+def loader_batches(loader: Any, reader: Reader, stop: int | None = None) -> Batches:
     """Iterate over a loader of batches; its sampler, where it has one, tells the indices.
 
     Raises:
@@ -44,45 +38,42 @@ def loader_batches(
             there is no sampler, and something shuffles.
         ValueError: It never ends.
     """
-    # A list is a pair here too: loaders that collate tuples commonly hand out lists.
-    pairs = pairs if isinstance(loader, SimpleDataLoader) else (*pairs, list)
-    recorded: deque[Any] | None = None
-    asked = innermost_loader(loader) if index_getter is None else None
-    if asked is not None:
-        loader, recorded = record_indices(loader, stop)
+    inner = _innermost_loader(loader)
+    if inner is not None:
+        length = announced_length(inner.dataset)
     else:
-        check_order(loader, index_getter)
-    batches = _loader_batches(loader, asked, recorded, Reader(input_getter, label_getter, index_getter, pairs))
+        length = source_rows(loader, batched=True) if is_graph(loader) else None
+    recorded: deque[Any] | None = None
+    if inner is None or reader.index_getter is not None:
+        check_order(loader, reader.index_getter)
+    else:
+        loader, recorded = record_indices(loader, stop)
+    batches = _read(loader, inner, recorded, reader)
     # A sampler of single numbers counts only: each sample of its iterable dataset is a batch.
-    in_order = index_getter is None and (asked is None or asked.batch_sampler is None)
-    return batches if stop is None else _before(batches, stop, in_order=in_order)
-
-
-def length_of_loader(loader: Any) -> int | None:
-    """Return the number of rows that a loader reads from, whether it leaves some out or repeats them, or None."""
-    asked = innermost_loader(loader)
-    if asked is not None:
-        return announced_length(asked.dataset)
-    return source_rows(loader, batched=True) if is_graph(loader) else None
+    in_order = reader.index_getter is None and (recorded is None or inner.batch_sampler is None)
+    return Batches(batches if stop is None else _before(batches, stop, in_order=in_order), length)
 
 
 def _before(batches: Iterator[Batch], stop: int, *, in_order: bool) -> Iterator[Batch]:
     """Leave out the rows from ``stop`` on; of batches in order, none is asked for after the last one."""
+    if stop == 0:
+        return
     for batch in batches:
-        kept = np.flatnonzero(batch.indices < stop)
         rows = len(batch.indices)
+        kept = np.flatnonzero(batch.indices < stop)
         if len(kept) == rows:
             yield batch
         elif len(kept):
-            columns = {name: take_rows(column, kept, rows) for name, column in batch.columns.items()}
-            yield Batch(batch.indices[kept], take_rows(batch.inputs, kept, rows), columns)
+            first = slice(0, len(kept)) if kept[-1] == len(kept) - 1 else kept
+            taken = {name: take_rows(column, first, rows) for name, column in batch.columns.items()}
+            yield Batch(batch.indices[kept], take_rows(batch.inputs, first, rows), taken)
         if in_order and rows and batch.indices[-1] + 1 >= stop:
             return
 
 
-def _loader_batches(loader: Any, asked: Any, recorded: deque[Any] | None, reader: Reader) -> Iterator[Batch]:
+def _read(loader: Any, inner: Any, recorded: deque[Any] | None, reader: Reader) -> Iterator[Batch]:
     start = 0
-    for number, item in enumerate(items_of(loader)):
+    for number, item in enumerate(_items(loader)):
         where, known = f"batch {number}", None
         if reader.index_getter is not None:
             known = reader.index_getter(item)
@@ -90,23 +81,34 @@ def _loader_batches(loader: Any, asked: Any, recorded: deque[Any] | None, reader
             if not recorded:
                 raise AlignmentError(_bypassed(loader, f"{where} did not come from its sampler"))
             chosen = recorded.popleft()
-            _check_chosen(chosen, number, asked)
-            known = None if in_order_of_arrival(chosen) else chosen
+            _check_chosen(chosen, number, inner)
+            known = None if _counts_only(chosen) else chosen
         size = None if known is None else np.size(known)
         inputs, labels = reader.split_batch(item, size)
-        if not isinstance(loader, SimpleDataLoader):
-            inputs = map_leaves(_own_copy, inputs)
         rows = rows_of_batch(inputs, labels, size)
         indices = np.arange(start, start + rows) if known is None else checked_indices(known, rows, where)
+        # Copies: a loader may fill an array again before the batch has been computed, or computed a second time.
+        inputs = map_leaves(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, inputs)
         yield Batch(indices, inputs, label_columns(labels))
         start += rows
-    if recorded and not in_order_of_arrival(recorded[0]):
+    if recorded and not _counts_only(recorded[0]):
         raise AlignmentError(_bypassed(loader, f"{len(recorded)} batches of its sampler were not handed out"))
 
 
-def _own_copy(leaf: Any) -> Any:
-    """Copy an array: a loader may fill it again before the batch has been computed, or computed a second time."""
-    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
+def _items(loader: Any) -> Iterator[Any]:
+    """Return an iterator over the batches of a loader; one without ``__iter__`` is asked by number up to its length.
+
+    Python would ask it until the first IndexError, which may be a mistake in the user's code, and which slices never
+    raise.
+    """
+    if hasattr(loader, "__iter__") or not hasattr(loader, "__getitem__"):
+        return iter(loader)
+    if not hasattr(loader, "__len__"):
+        message = (
+            f"a {type(loader).__name__} has neither __iter__ nor __len__, so its end is not known; give it __len__"
+        )
+        raise TypeError(message)
+    return (loader[number] for number in range(len(loader)))
 
 
 def _bypassed(loader: Any, what: str) -> str:
@@ -117,7 +119,7 @@ def _bypassed(loader: Any, what: str) -> str:
 
 
 def _check_chosen(chosen: Any, number: int, loader: Any) -> None:
-    if in_order_of_arrival(chosen):
+    if _counts_only(chosen):
         if number == 0:
             check_order(loader.dataset)
         if getattr(loader, "num_workers", 0) > 1:
@@ -134,20 +136,130 @@ def _check_chosen(chosen: Any, number: int, loader: Any) -> None:
         raise AlignmentError(message)
 
 
-class _IndexBatches:
-    def __init__(self, rows: int, batch_size: int, shuffle: bool, seed: int | None) -> None:
-        self.rows = rows
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.random = np.random.default_rng(seed) if shuffle else None
+def _counts_only(chosen: Any) -> bool:
+    """Return whether a sampler counts only, as the one of an iterable dataset does: it has no indices to give."""
+    return chosen is None or (isinstance(chosen, list) and bool(chosen) and chosen[0] is None)
 
-    def __iter__(self) -> Iterator[list[int]]:
-        order = np.arange(self.rows) if self.random is None else self.random.permutation(self.rows)
-        for start in range(0, self.rows, self.batch_size):
-            yield order[start : start + self.batch_size].tolist()
+
+# Asking the sampler
+
+
+def _wrapped_loader(loader: Any) -> tuple[str, Any] | None:
+    """Return the attribute under which a loader keeps the loader that it reads from, and that loader; or None.
+
+    Loaders that move batches to a device, or share them among processes, copy the settings of the one that they wrap,
+    so they look like it, but never ask the sampler that is among these copies.
+    """
+    found = {
+        id(value): (name, value)
+        for name, value in getattr(loader, "__dict__", {}).items()
+        # A dataset may well be made of a loader, but then its samples are what that hands out. A sampler is none.
+        if name != "dataset" and "sampler" not in name and value is not loader and _is_read_from(value)
+    }
+    return next(iter(found.values())) if len(found) == 1 else None  # which of several is read is not seen
+
+
+def _is_read_from(value: Any) -> bool:
+    kind = type(value)
+    # Its own sampler, and not that of what it wraps.
+    own = "batch_sampler" in getattr(value, "__dict__", {}) or hasattr(kind, "batch_sampler")
+    return own and hasattr(kind, "__iter__") and hasattr(kind, "__len__") and is_loader(value)
+
+
+def _innermost_loader(loader: Any) -> Any:
+    """Return the loader whose sampler chooses the rows: the one itself, or the one in all its wrappers; or None."""
+    for _ in range(_MOST_WRAPPERS):
+        found = _wrapped_loader(loader)
+        if found is None:
+            return loader if is_loader(loader) else None
+        loader = found[1]
+    return None
+
+
+class _RecordingSampler:
+    """Keeps what a sampler chose, and chooses no row from ``stop`` on, so that no worker reads past it."""
+
+    def __init__(self, sampler: Iterable[Any], recorded: deque[Any], stop: int | None) -> None:
+        self._asked, self._recorded, self._stop = sampler, recorded, stop
+
+    def __iter__(self) -> Iterator[Any]:
+        arrived = 0
+        for chosen in self._asked:
+            # A NumPy or tensor scalar has __iter__, too, but is one index.
+            single = not hasattr(chosen, "__iter__") or getattr(chosen, "ndim", 1) == 0
+            kept = chosen if single else list(chosen)
+            if self._stop is not None and not single:
+                if _counts_only(kept):
+                    if arrived >= self._stop:  # it counts without end
+                        return
+                    kept = kept[: self._stop - arrived]
+                    arrived += len(kept)
+                else:
+                    kept = [index for index in kept if index < self._stop]
+                    if not kept:
+                        continue
+            self._recorded.append(kept)
+            yield kept
 
     def __len__(self) -> int:
-        return (self.rows + self.batch_size - 1) // self.batch_size
+        return len(self._asked)  # type: ignore[arg-type]  # asked only where the loader's own sampler has a length
+
+    def __getattr__(self, name: str) -> Any:
+        # Loaders and what wraps them ask a sampler for its settings, or tell it the epoch.
+        if name == "_asked":  # while it is copied
+            raise AttributeError(name)
+        return getattr(self._asked, name)
+
+
+def record_indices(loader: Any, stop: int | None = None) -> tuple[Any, deque[Any]]:
+    """Return a twin of a loader and the queue to which its sampler's choices will be appended, batch by batch.
+
+    The twin shares the dataset and all settings; the caller's loader, its workers and its iterator are not touched.
+    """
+    twin = _twin_of(loader)
+    settings = vars(twin)
+    wrapped = _wrapped_loader(loader)
+    if wrapped is not None:
+        name, inner = wrapped
+        settings[name], recorded = record_indices(inner, stop)
+        return twin, recorded
+    recorded = deque()
+    which = "sampler" if loader.batch_sampler is None else "batch_sampler"
+    settings[which] = _RecordingSampler(getattr(loader, which), recorded, stop)
+    # in_order=False would let batches overtake each other; persistent workers would outlive the twin.
+    for name, value in {"in_order": True, "persistent_workers": False, "_iterator": None}.items():
+        if name in settings:
+            settings[name] = value
+    return twin, recorded
+
+
+def _twin_of(loader: Any) -> Any:
+    """Return a shallow copy, also of a wrapper whose ``__getattr__`` would go round in circles while it is empty."""
+    kind = type(loader)
+    if hasattr(kind, "__copy__") or not hasattr(loader, "__dict__"):
+        return copy.copy(loader)
+    try:
+        twin = object.__new__(kind)
+    except TypeError:  # a built-in type with memory of its own
+        return copy.copy(loader)
+    vars(twin).update(vars(loader))
+    return twin
+
+
+# A loader of our own
+
+
+class _IndexBatches:
+    def __init__(self, rows: int, batch_size: int, shuffle: bool, seed: int | None) -> None:
+        self.rows, self.batch_size, self.shuffle = rows, batch_size, shuffle
+        self.random = np.random.default_rng(seed)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = self.random.permutation(self.rows) if self.shuffle else np.arange(self.rows)
+        return (order[start : start + self.batch_size].tolist() for start in range(0, self.rows, self.batch_size))
+
+    def __len__(self) -> int:
+        return len(range(0, self.rows, self.batch_size))
 
 
 class SimpleDataLoader:

@@ -5,7 +5,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 
-from probly.data_generator.toolkit.nests import Samples
+from probly.data_generator.toolkit.nests import Samples, children
 from probly.data_generator.toolkit.outputs import describe
 
 Getter = Callable[[Any], Any]
@@ -20,7 +20,7 @@ def split_sample(
     pairs: tuple[type, ...] = (tuple,),
     label_getter: Getter | None = None,
     index: Any = None,
-) -> Any:
+) -> tuple[Any, Any]:
     """Return (input, label) of a sample or a batch; the label is None where there is none.
 
     A pair is (input, label), a mapping is an input with its label under "label" or "labels", which some models take
@@ -49,12 +49,19 @@ def split_sample(
     if input_getter is not None and label_getter is not None:
         return input_getter(sample), label_getter(sample)
     if isinstance(sample, Mapping):
-        return _split_mapping(sample, input_getter, label_getter)
-    parts = parts_of(sample, pairs)
-    if len(parts) == 3 and index is not None and _is_index(parts[2], index):
-        parts = parts[:2]
-    if input_getter is None and len(parts) not in (1, 2):
-        raise ValueError(_not_guessed(parts, type(sample).__name__))
+        keys = [] if label_getter is not None else [key for key in LABEL_KEYS if key in sample]
+        if len(keys) > 1:
+            message = (
+                "a mapping has both 'label' and 'labels'; set label_getter, such as lambda sample: sample['label']"
+            )
+            raise ValueError(message)
+        parts: Sequence[Any] = (sample, *(sample[key] for key in keys))
+    else:
+        parts = parts_of(sample, pairs)
+        if len(parts) == 3 and index is not None and _are_equal(parts[2], index):
+            parts = parts[:2]
+        if input_getter is None and len(parts) not in (1, 2):
+            raise ValueError(_not_guessed(parts, type(sample).__name__))
     value = parts[0] if input_getter is None else input_getter(sample)
     if label_getter is not None:
         return value, label_getter(sample)
@@ -71,58 +78,31 @@ def prepares_batch_inp(sample: Any, input_getter: Getter | None = None) -> Any:
     return split_sample(sample, input_getter)[0]
 
 
-def _split_mapping(sample: Mapping[Any, Any], input_getter: Getter | None, label_getter: Getter | None) -> Any:
-    if label_getter is not None:
-        return sample, label_getter(sample)
-    found = [key for key in LABEL_KEYS if key in sample]
-    if len(found) > 1:
-        message = "a mapping has both 'label' and 'labels'; set label_getter, such as lambda sample: sample['label']"
-        raise ValueError(message)
-    label = sample[found[0]] if found else None
-    return sample if input_getter is None else input_getter(sample), label
-
-
 def parts_of(sample: Any, pairs: tuple[type, ...] = (tuple,)) -> Sequence[Any]:
-    """Return the parts of a sample or a batch: those of a pair, or the whole as the only one.
-
-    Examples:
-        >>> parts_of([1.0, 2.0], (tuple, list)), parts_of(["image", 3], (tuple, list))
-        (([1.0, 2.0],), ['image', 3])
-    """
-    moves_itself = hasattr(sample, "_fields") and hasattr(sample, "to")  # a packed sequence, which is one object
-    if not isinstance(sample, pairs) or isinstance(sample, Samples) or moves_itself:
+    """Return the parts of a sample or a batch: those of a pair, or the whole as the only one."""
+    if not isinstance(sample, pairs) or isinstance(sample, Samples) or children(sample) is None:
         return (sample,)
-    same_kind = isinstance(sample, list) and (
-        all(isinstance(part, str) for part in sample) or is_list_of_numbers(sample)
-    )
-    return (sample,) if same_kind else cast("Sequence[Any]", sample)
+    all_text = isinstance(sample, list) and all(isinstance(part, str) for part in sample)
+    return (sample,) if all_text or is_list_of_numbers(sample) else cast("Sequence[Any]", sample)
 
 
 def is_list_of_numbers(value: Any) -> bool:
-    """Return whether a value is a list of numbers, or of such lists.
-
-    Examples:
-        >>> is_list_of_numbers([[1, 2], [3]]), is_list_of_numbers([1, "a"])
-        (True, False)
-    """
+    """Return whether a value is a list of numbers, or of such lists."""
     return isinstance(value, list) and all(isinstance(one, int | float) or is_list_of_numbers(one) for one in value)
 
 
-def _is_index(part: Any, index: Any) -> bool:
-    if part is index:
-        return True
+def _are_equal(part: Any, index: Any) -> bool:
     try:
-        return bool(np.array_equal(np.asarray(part), np.asarray(index)))
+        return part is index or bool(np.array_equal(np.asarray(part), np.asarray(index)))
     except Exception:  # noqa: BLE001  # what NumPy cannot read is no index
         return False
 
 
 def _not_guessed(parts: Sequence[Any], kind: str) -> str:
     shown = ", ".join(map(describe, parts[:8])) + (", ..." if len(parts) > 8 else "")
-    places = range(max(len(parts) - 1, 1))
-    inputs = "sample[0]" if len(places) < 2 else f"({', '.join(f'sample[{place}]' for place in list(places)[:3])})"
+    firsts = [f"sample[{place}]" for place in range(min(len(parts) - 1, 3))]
     return (
         f"a {kind} of {len(parts)} parts ({shown}): which of them are inputs and which is the label is not guessed; "
-        f"set input_getter, such as lambda sample: {inputs}, and label_getter, such as lambda sample: sample[-1] "
-        "(of a loader, both get a batch)"
+        f"set input_getter, such as lambda sample: ({', '.join(firsts)}), and label_getter, such as lambda sample: "
+        "sample[-1] (of a loader, both get a batch)"
     )

@@ -4,23 +4,22 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from probly.data_generator.errors import AlignmentError
-from probly.data_generator.toolkit.nests import Samples, collate_labels, common_rows, count_rows, is_array
+from probly.data_generator.toolkit.nests import (
+    Samples,
+    children,
+    collate_labels,
+    common_rows,
+    count_rows,
+    is_array,
+    shape_of,
+)
 from probly.data_generator.toolkit.outputs import describe
 from probly.data_generator.toolkit.parts import Getter, is_list_of_numbers, parts_of, split_sample
 
 
 class Reader:
-    """Splits the samples or the batches of one run, all in the same way, and says once what has no label and why.
-
-    Args:
-        input_getter: See ``split_sample``, as for the others.
-        label_getter: Picks the label.
-        index_getter: Picks the dataset index.
-        pairs: The types that hold an input and a label.
-    """
+    """Splits the samples or the batches of one run, all in the same way; see ``split_sample`` for its arguments."""
 
     def __init__(
         self,
@@ -34,30 +33,15 @@ class Reader:
         self._lists_of_samples: bool | None = None  # until a batch tells
         self._label_is_input: bool | None = None  # until the first samples tell
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether no getter looks at single samples."""
-        return self.input_getter is None and self.label_getter is None and self.index_getter is None
-
     def split(self, samples: Sequence[Any], indices: Sequence[Any] | None = None) -> tuple[list[Any], list[Any]]:
-        """Return the inputs and the labels of samples, or of batches.
-
-        Args:
-            samples: At least one.
-            indices: What index_getter returned for each, or None.
-        """
-        by_default = self.input_getter is None and self.label_getter is None
-        if by_default and all(type(sample) is tuple and len(sample) == 2 for sample in samples):
-            return [sample[0] for sample in samples], [sample[1] for sample in samples]
+        """Return the inputs and the labels of samples; ``indices`` are what index_getter returned for each."""
         given = [None] * len(samples) if indices is None else indices
         found = [
             split_sample(sample, self.input_getter, self.pairs, self.label_getter, index)
             for sample, index in zip(samples, given, strict=True)
         ]
         inputs, labels = [value for value, _ in found], [label for _, label in found]
-        if self.input_getter is not None and self.label_getter is None:
-            labels = self._without_inputs(samples, inputs, labels)
-        return inputs, labels
+        return inputs, [None] * len(labels) if self._are_inputs(samples, inputs, labels) else labels
 
     def split_batch(self, batch: Any, rows: int | None) -> tuple[Any, Any]:
         """Return the inputs and the labels of a batch that a loader handed out.
@@ -69,41 +53,49 @@ class Reader:
         Raises:
             AlignmentError: Two samples in a list may as well be inputs and labels of two rows.
         """
-        if self._is_list_of_samples(batch, rows):
-            inputs, labels = self.split(batch) if self.input_getter is None else (self.input_getter(batch), None)
-            if self.label_getter is not None:
-                labels = self.label_getter(batch)
-            elif labels is not None:
-                labels = None if all(label is None for label in labels) else collate_labels(labels)
-            return (Samples(inputs) if self.input_getter is None else inputs), labels
+        if list in self.pairs and parts_of(batch, self.pairs) is batch and self._lists_of_samples is None:
+            self._lists_of_samples = _holds_samples(batch, rows)
+        if self._lists_of_samples and isinstance(batch, list):
+            if self.input_getter is None:
+                inputs, labels = Reader(pairs=self.pairs).split(batch)
+                inputs, labels = Samples(inputs), stacked_labels(labels)
+            else:  # the getters get the whole batch, as of every loader
+                inputs, labels = self.input_getter(batch), None
+            return inputs, labels if self.label_getter is None else self.label_getter(batch)
         index = None if self.index_getter is None else self.index_getter(batch)
-        (inputs,), (labels,) = self.split([batch], [index])
-        ragged = type(inputs) is list and len(inputs) == rows != common_rows(inputs)
-        return (Samples(inputs) if ragged else _with_samples(inputs)), labels
+        inputs, labels = split_sample(batch, self.input_getter, self.pairs, self.label_getter, index)
+        if self._are_inputs([batch], [inputs], [labels]):
+            labels = None
+        if type(inputs) is list and len(inputs) == rows != common_rows(inputs):
+            return Samples(inputs), labels
+        return _with_samples(inputs), labels
 
-    def _is_list_of_samples(self, batch: Any, rows: int | None) -> bool:
-        if list not in self.pairs or parts_of(batch, self.pairs) is not batch:
+    def _are_inputs(self, samples: Sequence[Any], inputs: list[Any], labels: list[Any]) -> bool:
+        """Return whether what seem to be labels are inputs, or nothing says; the first samples tell for all."""
+        if self.input_getter is None or self.label_getter is not None:
             return False
-        if self._lists_of_samples is None:
-            self._lists_of_samples = _looks_like_samples(batch, rows)
-        return bool(self._lists_of_samples)
-
-    def _without_inputs(self, samples: Sequence[Any], inputs: list[Any], labels: list[Any]) -> list[Any]:
-        """Leave out labels that input_getter takes as inputs; the first samples tell for all."""
         if self._label_is_input is None:
-            rest = [None if isinstance(sample, Mapping) else parts_of(sample, self.pairs) for sample in samples]
-            self._label_is_input = all(parts is not None and len(parts) > 1 for parts in rest) and all(
+            rest = [() if isinstance(sample, Mapping) else parts_of(sample, self.pairs) for sample in samples]
+            self._label_is_input = all(len(parts) > 1 for parts in rest) and all(
                 label is None or _contains(value, label) for value, label in zip(inputs, labels, strict=True)
             )
             if self._label_is_input:
-                count = len(rest[0] or ())
                 message = (
-                    f"input_getter is set and label_getter is not: nothing says which of the {count} parts of a "
-                    "sample is its label, so there are no labels; set label_getter (lambda sample: None, if there "
+                    f"input_getter is set and label_getter is not: nothing says which of the {len(rest[0])} parts of "
+                    "a sample is its label, so there are no labels; set label_getter (lambda sample: None, if there "
                     "are none)"
                 )
                 warnings.warn(message, stacklevel=2)
-        return [None] * len(labels) if self._label_is_input else labels
+        return self._label_is_input
+
+
+def stacked_labels(labels: Sequence[Any]) -> Any:
+    """Return the labels of samples as those of a batch, or None where no sample has one."""
+    return None if all(label is None for label in labels) else collate_labels(labels)
+
+
+def _contains(nest: Any, wanted: Any) -> bool:
+    return nest is wanted or any(_contains(part, wanted) for part in children(nest) or ())
 
 
 def _with_samples(nest: Any) -> Any:
@@ -117,29 +109,21 @@ def _with_samples(nest: Any) -> Any:
     return tuple(map(_with_samples, nest)) if type(nest) is tuple else nest
 
 
-def _contains(nest: Any, wanted: Any) -> bool:
-    if nest is wanted:
-        return True
-    values = nest.values() if isinstance(nest, Mapping) else nest if isinstance(nest, list | tuple) else ()
-    return any(_contains(value, wanted) for value in values)
-
-
-def _looks_like_samples(batch: Any, rows: int | None) -> bool | None:
+def _holds_samples(batch: Sequence[Any], rows: int | None) -> bool | None:
     """Return whether a list holds samples and not columns; None if that will show with a batch of other size."""
     if not batch:
         return False
     if rows is None:
-        kinds = {type(part) for part in batch}
-        return len(batch) > 2 and len(kinds) == 1 and isinstance(batch[0], tuple | Mapping)
+        return len(batch) > 2 and len(set(map(type, batch))) == 1 and isinstance(batch[0], tuple | Mapping)
     if len(batch) != rows:
         return False
-    fits = [part is None or rows_of_labels(part) == rows for part in batch]
-    if not fits[-1]:
-        return True
     first, last = batch[0], batch[-1]
-    shapes = [np.shape(part) if isinstance(part, np.ndarray) else getattr(part, "shape", ()) for part in (first, last)]
-    alike = shapes[0] == shapes[1] and (len(shapes[0]) > 1 or (isinstance(first, tuple) and isinstance(last, tuple)))
-    if rows == 2 and (alike or (is_array(first) and not fits[0])):
+    an_entry_each = not isinstance(first, list) and _has_entries(last, rows)
+    if last is not None and rows_of_labels(last) != rows and not an_entry_each:
+        return True
+    shape = shape_of(first) or ()
+    alike = (isinstance(first, tuple) and isinstance(last, tuple)) or (len(shape) > 1 and shape == shape_of(last))
+    if rows == 2 and (alike or (is_array(first) and rows_of_labels(first) != rows)):
         message = (
             f"a batch of 2 rows came as a list of two ({describe(first)}, {describe(last)}): these may be its samples, "
             "or inputs and labels; set input_getter and label_getter, which get the batch, or another batch_size"
@@ -159,62 +143,52 @@ def rows_of_batch(inputs: Any, labels: Any, known: int | None) -> int:
 
     Raises:
         AlignmentError: Nobody knows.
-
-    Examples:
-        >>> rows_of_batch(np.zeros(29), np.zeros(8), None), rows_of_batch(np.zeros(29), np.zeros(0), None)
-        (8, 29)
     """
-    labelled = rows_of_labels(labels) or None  # a batch without labels may have rows all the same
     try:
         counted: int | None = count_rows(inputs)
     except TypeError:
         counted = None
-    if known is not None:
-        seen = {labelled, counted} - {None}
-        return known if not seen or known in seen else next(rows for rows in (labelled, counted) if rows is not None)
-    rows = counted if labelled is None else labelled
-    if rows is None:
+    labelled = rows_of_labels(labels) or None  # a batch without labels may have rows all the same
+    for rows in (counted, known):
+        labelled = rows if _has_entries(labels, rows) else labelled
+    seen = [rows for rows in (labelled, counted) if rows is not None]
+    if known is not None and (known in seen or not seen):
+        return known
+    if not seen:
         message = (
             f"nothing tells how many rows a batch has: its inputs ({describe(inputs)}) have no common first axis, it "
             "has no labels, and no sampler chose it; set label_getter, or index_getter to an index per row"
         )
         raise AlignmentError(message)
-    return rows
+    return seen[0]
 
 
 def rows_of_labels(labels: Any) -> int | None:
-    """Return how many rows the labels of a batch speak of, or None where they do not tell.
+    """Return how many rows the labels of a batch speak of, or None where they do not tell."""
+    if not isinstance(labels, Mapping | list | tuple):
+        return common_rows(labels) if is_array(labels) else None
+    rows, kinds = common_rows(labels), set(map(type, labels))
+    if isinstance(labels, Mapping) or rows is not None:
+        return rows
+    return len(labels) if len(kinds) == 1 and kinds <= {str, bytes, int, float, bool} else None
 
-    Examples:
-        >>> rows_of_labels(np.zeros((3, 2))), rows_of_labels(["cat", "dog"]), rows_of_labels(7)
-        (3, 2, None)
-    """
-    if isinstance(labels, Mapping):
-        return common_rows(labels)
-    if isinstance(labels, list | tuple):
-        rows = common_rows(labels)
-        kinds = {type(part) for part in labels}
-        plain = len(kinds) == 1 and kinds <= {str, bytes, int, float, bool}
-        return len(labels) if rows is None and plain else rows
-    return common_rows(labels) if is_array(labels) else None
+
+def _has_entries(labels: Any, rows: int | None) -> bool:
+    """Return whether labels are a list of arrays alike, one per row, and not of columns."""
+    return isinstance(labels, list) and len(labels) == rows and len({shape_of(one) for one in labels} - {None, ()}) == 1
 
 
 def check_is_sample(value: Any, label: Any, kind: str) -> None:
     """Refuse the first sample of a dataset whose label has an entry for each row of its input: it may be a batch.
 
-    Args:
-        value: Its input.
-        label: Its label.
-        kind: The type of the dataset, for the message.
-
     Raises:
-        AlignmentError: The message names ``batched``.
+        AlignmentError: The message names ``batched``, and the type of the dataset.
     """
-    rows = None if isinstance(label, Mapping | str) or label is None else rows_of_labels(label)
-    if rows is None or rows != common_rows(_with_samples(value)):
-        return
-    message = (
-        f"an item of the {kind} has {rows} labels for an input of {rows} rows ({describe(value)}), so it may be a "
-        "batch or a single sample; set batched=True if the dataset yields batches, batched=False if it yields samples"
-    )
-    raise AlignmentError(message)
+    rows = common_rows(_with_samples(value))
+    fits = rows is not None and (rows_of_labels(label) == rows or _has_entries(label, rows))
+    if fits and not isinstance(label, Mapping):
+        message = (
+            f"an item of the {kind} has {rows} labels for an input of {rows} rows ({describe(value)}), so it may be a "
+            "batch or a single sample; set batched=True if the dataset yields batches, batched=False if samples"
+        )
+        raise AlignmentError(message)

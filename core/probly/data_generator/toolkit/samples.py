@@ -69,7 +69,7 @@ class Batches(Iterator[Batch]):
 
 
 def announced_length(dataset: Any) -> int | None:
-    """Return ``len(dataset)``, or None where it has none."""
+    """Return the number of rows of a dataset, or None where it does not tell."""
     arrays = columns(dataset)
     if arrays is not None:
         return common_rows(arrays)
@@ -77,35 +77,6 @@ def announced_length(dataset: Any) -> int | None:
         return len(dataset)
     except (TypeError, NotImplementedError):  # what datasets of unknown length answer
         return None
-
-
-def items_of(source: Any) -> Iterator[Any]:
-    """Return an iterator over what an object holds: its own, or its items by number up to its length.
-
-    Python's way for objects without ``__iter__`` is to ask for items until the first IndexError, which may be a mistake
-    in the user's code, and which slices never raise.
-
-    Raises:
-        TypeError: It can be asked for items, and has no length.
-    """
-    if hasattr(source, "__iter__") or not hasattr(source, "__getitem__"):
-        return iter(source)
-    if not hasattr(source, "__len__"):
-        message = (
-            f"a {type(source).__name__} has neither __iter__ nor __len__, so its end is not known; give it __len__"
-        )
-        raise TypeError(message)
-    return (source[number] for number in range(len(source)))
-
-
-def rows_before(stop: int | None, rows: int) -> int:
-    """Return where to end among so many rows.
-
-    Examples:
-        >>> rows_before(None, 5), rows_before(3, 5), rows_before(7, 5)
-        (5, 3, 5)
-    """
-    return rows if stop is None else min(stop, rows)
 
 
 def check_batch_size(batch_size: int) -> int:
@@ -118,6 +89,17 @@ def check_batch_size(batch_size: int) -> int:
         message = f"batch_size: expected an integer of at least 1, got {batch_size!r}"
         raise ValueError(message)
     return int(batch_size)
+
+
+def spans(rows: int, start: int, stop: int | None, size: int) -> Iterator[range]:
+    """Yield the rows from ``start`` up to ``stop``, of so many that there are, in spans of one size.
+
+    Examples:
+        >>> list(spans(9, 2, None, 4)), list(spans(9, 0, 5, 4))
+        ([range(2, 6), range(6, 9)], [range(0, 4), range(4, 5)])
+    """
+    wanted = range(rows)[start:stop]
+    return (wanted[at : at + size] for at in range(0, len(wanted), size))
 
 
 def fetch(dataset: Any, indices: Iterable[int]) -> list[Any]:
@@ -156,7 +138,7 @@ def checked_indices(indices: Any, rows: int, where: str = "index_getter") -> Ind
             "a collate_fn must neither drop nor add samples"
         )
         raise AlignmentError(message)
-    if array.dtype.kind not in "iu" or (rows and array.min() < 0):
+    if rows and (array.dtype.kind not in "iu" or array.min() < 0):
         message = f"{where}: expected integers of at least 0 as indices, got {array[:5].tolist()}"
         raise AlignmentError(message)
     return array.astype(np.int64)  # a copy: a loader may use its memory again
