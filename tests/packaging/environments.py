@@ -19,7 +19,7 @@ BACKENDS = {
     "sklearn": "sklearn_backend",
 }
 """The folder of each backend below plugins/."""
-TOOLS = ("store", "report", "command_line")
+TOOLS = ("store", "report", "evaluation", "command_line")
 DISTRIBUTIONS = {"probly_data_generator", *(f"probly_data_generator_{name}" for name in (*BACKENDS, *TOOLS))}
 CHECKS = [name for name in dir(BackendConformance) if name.startswith("test_")]
 
