@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from types import MethodType
 from typing import Any
 
-import numpy as np
 import scipy.sparse  # type: ignore[import-untyped]
 from sklearn.base import BaseEstimator
 from sklearn.neighbors import BallTree, KDTree
 
 from probly.data_generator.toolkit.contents import pickled_parts
 from probly.data_generator.toolkit.digest import digest_state
+from probly.data_generator.toolkit.functions import is_installed
 
 NOT_LEARNED = frozenset({"n_jobs", "verbose", "memory", "pre_dispatch", "_sklearn_version", "_stop_words_id"})
 """The attributes of an estimator that say how to compute, not what; the last one is an address in memory."""
@@ -33,12 +33,13 @@ def parts_of(value: Any) -> Any:
     if scipy.sparse.issparse(value):
         rowwise = value.tocsr()
         return [rowwise.shape, rowwise.data, rowwise.indices, rowwise.indptr]
-    if isinstance(value, KDTree | BallTree):  # the rest is computed from it, and counts calls
-        return [np.asarray(value.data)]
-    if isinstance(value, BaseEstimator):
+    if isinstance(value, KDTree | BallTree):  # what it was made of; the rest is computed from it, and counts calls
+        data, *_, metric, weights = value.__getstate__()
+        return [data, metric, weights]
+    if isinstance(value, BaseEstimator) and is_installed(type(value).__module__):
         make, arguments, state, *items = pickled_parts(value)
         return [make, arguments, _learned(state), *items]
-    return None
+    return None  # of an estimator of the user's own every attribute may count
 
 
 def _learned(state: Any) -> Any:

@@ -3,16 +3,26 @@
 import copyreg
 import functools
 import hashlib
-import os
 import random
 import sys
-import sysconfig
 from collections.abc import Callable, Iterable, Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
+from probly.data_generator.toolkit.functions import (
+    MISSING,
+    attributes,
+    cell_content,
+    code_parts,
+    is_function,
+    is_installed,
+    methods,
+    read_names,
+    rebound,
+    resolved,
+)
 from probly.data_generator.toolkit.nests import is_array
 from probly.data_generator.toolkit.tables import is_table
 
@@ -97,7 +107,7 @@ class Contents:
         if isinstance(value, np.ndarray | np.generic):
             mask = [self.digest(np.ma.getmaskarray(value))] if isinstance(value, np.ma.MaskedArray) else []
             return [*mask, *self._array_parts(np.asarray(value))]
-        if callable(value) and _is_function(value):
+        if callable(value) and is_function(value):
             return [self.digest(part) for part in self._function_parts(value)]
         return self._nested_parts(value)
 
@@ -107,7 +117,7 @@ class Contents:
         if isinstance(value, set | frozenset):
             return sorted(map(self.digest, value))
         if isinstance(value, CodeType):
-            return [self.digest(part) for part in _code_parts(value)]
+            return [self.digest(part) for part in code_parts(value)]
         return map(self.digest, value) if isinstance(value, list | tuple) else self._object_parts(value)
 
     def _array_parts(self, array: np.ndarray[Any, Any]) -> Iterable[bytes]:
@@ -129,8 +139,12 @@ class Contents:
         except Exception:  # noqa: BLE001  # a lock, an open file, a handle of a library in C
             self.unseen.add(_name(type(value)))
             return []
-        self.seen = self.seen or not isinstance(pickled, str)
-        return [self.digest(part) for part in ([pickled] if isinstance(pickled, str) else pickled)]
+        if isinstance(pickled, str):
+            return [self.digest(pickled)]
+        if not _has_state(value, pickled):  # all that it computes with is in its code
+            return [self.digest(part) for part in (*pickled, methods(type(value)))]
+        self.seen = True
+        return [self.digest(part) for part in pickled]
 
     def _function_parts(self, function: Any) -> list[Any]:
         """Return what a function computes with: its code if it is the user's own, and the objects that it refers to."""
@@ -147,27 +161,28 @@ class Contents:
         ):  # what a decorator of a library made of it, such as one that compiles
             return [function.__wrapped__]
         free = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-        cells = {variable: _cell(cell) for variable, cell in free if variable not in _rebound(function.__code__)}
+        cells = {variable: cell_content(cell) for variable, cell in free if variable not in rebound(function.__code__)}
         if is_installed(function.__module__):  # its code differs between versions, which are no part of the identity
             return [f"{function.__module__}.{function.__qualname__}", cells]
         self.code = True
         return [
             function.__qualname__, function.__code__, function.__defaults__, function.__kwdefaults__, cells,
-            self._globals(function),
+            self._globals(function), attributes(function),
         ]  # fmt: skip
 
     def _globals(self, function: FunctionType) -> dict[str, Any]:
-        """Return the globals that a function names, as far as they are numbers, arrays, functions or models.
+        """Return the globals that a function reads, as far as they are numbers, arrays, functions or models.
 
-        Other objects, such as the arguments of a script or a logger, change without the model: they are not seen.
+        Of modules and classes of the user's own, what it reads there. Other objects, such as the arguments of a script
+        or a logger, change without the model: they are not seen.
         """
         found = {}
-        for name in sorted(_names(function.__code__) - _rebound(function.__code__)):
-            value = function.__globals__.get(name)
+        for names in read_names(function.__code__):
+            value = resolved(function, names)
             if _is_plain(value) or _is_model(value):
-                found[name] = value
-            elif not isinstance(value, type | ModuleType):
-                self.unseen.add(f"the global {name} ({type(value).__qualname__})")
+                found[".".join(names)] = value
+            elif value is not MISSING and not isinstance(value, type | ModuleType):
+                self.unseen.add(f"the global {'.'.join(names)} ({type(value).__qualname__})")
         return found
 
 
@@ -175,11 +190,6 @@ def _named_parts(value: Any) -> list[bytes] | None:
     if isinstance(value, type):
         return [_name(value).encode()]
     return [value.__name__.encode()] if isinstance(value, ModuleType) else None
-
-
-def _is_function(value: Any) -> bool:
-    kinds = (FunctionType, BuiltinFunctionType, MethodType, functools.partial)
-    return isinstance(value, kinds) or (callable(value) and isinstance(getattr(value, "__wrapped__", None), kinds))
 
 
 def _is_model(value: Any) -> bool:
@@ -196,55 +206,11 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, (*SIMPLE, np.ndarray, np.generic)) or is_array(value) or hasattr(value, "__array__")
 
 
-def _cell(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # a name that has not been bound yet
-        return None
-
-
-def _nested(code: CodeType) -> list[CodeType]:
-    inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-    return [code, *(deeper for one in inner for deeper in _nested(one))]
-
-
-def _names(code: CodeType) -> set[str]:
-    return {name for one in _nested(code) for name in one.co_names}
-
-
-@functools.cache
-def _rebound(code: CodeType) -> frozenset[str]:
-    """Return the names outside of a function that it binds anew itself: they count its calls, or keep a cache."""
-    import dis  # noqa: PLC0415  # only where a function is looked into
-
-    stores = ("STORE_GLOBAL", "STORE_DEREF")
-    return frozenset(
-        step.argval for one in _nested(code) for step in dis.get_instructions(one) if step.opname in stores
-    )
-
-
-def _code_parts(code: CodeType) -> list[Any]:
-    return [code.co_code, code.co_names, code.co_varnames, [_in_order(constant) for constant in code.co_consts]]
-
-
-def _in_order(constant: Any) -> Any:
-    return sorted(constant, key=repr) if isinstance(constant, frozenset) else constant
-
-
-@functools.cache
-def is_installed(module: str | None) -> bool:
-    """Return whether a module is Python's own or of an installed distribution, not the user's code.
-
-    Examples:
-        >>> is_installed("json"), is_installed("numpy.linalg"), is_installed("__main__")
-        (True, True, False)
-    """
-    root = (module or "").partition(".")[0]
-    if root in sys.stdlib_module_names or root == "builtins":
-        return True
-    file = getattr(sys.modules.get(module or ""), "__file__", None)
-    places = {os.path.realpath(sysconfig.get_path(name)) for name in ("purelib", "platlib")}
-    return file is not None and any(os.path.realpath(file).startswith(place + os.sep) for place in places)
+def _has_state(value: Any, pickled: Any) -> bool:
+    """Return whether an object is more than one of its class: has attributes, items, or was made of something."""
+    _, arguments, state, *items = pickled
+    made_of = [one for one in arguments if one is not type(value)]
+    return bool(made_of or items) or state is not None
 
 
 def _name(kind: type) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from probly.data_generator.toolkit.contents import is_installed
+from probly.data_generator.toolkit.functions import is_installed
 
 SAYS_NOTHING = frozenset({
     "name", "trainable", "built", "supports_masking", "stop_training", "training", "autocast", "compiled", "history",
