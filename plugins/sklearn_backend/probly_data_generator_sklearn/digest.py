@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MethodType
 from typing import Any
 
-import scipy.sparse  # type: ignore[import-untyped]
+import scipy.sparse
 from sklearn.base import BaseEstimator
 from sklearn.neighbors import BallTree, KDTree
 
