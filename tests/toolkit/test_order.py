@@ -203,6 +203,57 @@ def test_what_keeps_its_order_is_read(kind):
     check(run(ORDERED[kind](), batch_size=6))
 
 
+class RepeatExamples:
+    """A step that repeats another one: so often, or for ever if that is None."""
+
+    def __init__(self, ex_iterable, num_times):
+        self.ex_iterable, self.num_times, self.epoch = ex_iterable, num_times, np.array(0)
+
+    def __iter__(self):
+        for _ in itertools.count() if self.num_times is None else range(self.num_times):
+            yield from self.ex_iterable
+
+
+class TakeExamples(RepeatExamples):
+    def __iter__(self):
+        return itertools.islice(self.ex_iterable, self.num_times)
+
+
+def first_of(stream):
+    yield from itertools.islice(stream, ROWS)
+
+
+ENDLESS = {
+    "a step": lambda: RepeatExamples(Stream(), None),
+    "a step before others": lambda: IterableDataset(RepeatExamples(Stream(), None)).map(keep),
+    "iterated already": lambda: iter(IterableDataset(RepeatExamples(Stream(), None))),
+    "an expression": lambda: (sample for sample in map(keep, RepeatExamples(Stream(), None))),
+    "itertools": lambda: map(keep, itertools.cycle(list(LOGITS))),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_streams_without_an_end_are_refused(kind):
+    with pytest.raises(
+        ValueError, match=r"the (RepeatExamples|cycle) never ends; leave out repeat\(\), or cut it with"
+    ):
+        run(ENDLESS[kind]())
+    check(run(itertools.islice(ENDLESS[kind](), ROWS)))
+
+
+ENDING = {
+    "once": lambda: RepeatExamples(Stream(), 1),
+    "cut": lambda: IterableDataset(TakeExamples(RepeatExamples(Stream(), None), ROWS)),
+    "cut by code of one's own": lambda: first_of(RepeatExamples(Stream(), None)),
+    "as long as another": lambda: (one for one, _ in zip(RepeatExamples(Stream(), None), range(ROWS), strict=False)),
+}
+
+
+@pytest.mark.parametrize("kind", ENDING)
+def test_streams_that_may_end_are_read(kind):
+    check(run(ENDING[kind]()))
+
+
 @pytest.mark.parametrize("batched", [None, True])
 def test_loaders_of_ones_own_that_shuffle(batched):
     getter = None if batched is None else (lambda batch: batch[1])

@@ -1,4 +1,4 @@
-"""Whether a stream hands out its samples in one defined order: nothing in it may shuffle.
+"""Whether a stream hands out its samples in one defined order, and ends: nothing in it may shuffle, or repeat for ever.
 
 Rows of a stream are counted as they arrive, so a step that shuffles puts every row under a wrong index. Pipelines are
 recognized by what their objects say of themselves: names of classes, settings such as ``shuffle``, and the objects that
@@ -7,8 +7,8 @@ they read from. No library is imported for it, and nothing is read.
 
 import functools
 import gc
+import itertools
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from types import FunctionType, GeneratorType, MethodType
 from typing import Any, Final
@@ -16,8 +16,8 @@ from typing import Any, Final
 import numpy as np
 
 from probly.data_generator.errors import AlignmentError
-from probly.data_generator.toolkit.nests import is_array
-from probly.data_generator.toolkit.pipelines import check_finite, fault_of_graph, is_graph
+from probly.data_generator.toolkit.nests import is_array, shape_of
+from probly.data_generator.toolkit.pipelines import fault_of_graph, inputs_of, is_graph
 
 _SHUFFLES: Final = re.compile(
     r"shuffl|random\w*sampler|sampler\w*random|randomly|samplemultiplexer|resampledshard|unordered|as_completed|"
@@ -30,6 +30,11 @@ _SETTINGS: Final = ("shuffle", "_shuffle", "shuffled", "shuffle_shards", "shuffl
 """Attributes that say so."""
 _SWITCHES: Final = ("shuffle", "_shuffle", "_enabled", "_shuffle_enabled", "enabled")
 """Attributes of a step that is there for shuffling, with which it is switched off."""
+_REPEATS: Final = re.compile(r"repeat|cycl", re.IGNORECASE)
+_TIMES: Final = ("num_times", "times", "count", "num_epochs")
+"""Attributes of a step that repeats: how often, where None stands for no end."""
+_CUTS: Final = re.compile(r"take|limit|slice|head|zip|until|while|epoch", re.IGNORECASE)
+"""What steps are called that may end before their source does."""
 _STEPS: Final = ("pipeline", "stages", "steps", "sampler", "batch_sampler", "_sampler")
 """Attributes whose objects are steps, also where nobody can iterate over them."""
 _FUNCTIONS: Final = ("func", "f", "fn", "function")
@@ -59,7 +64,10 @@ def check_order(dataset: Any, index_getter: Any = None, *, batched: bool | None 
         ...     print(str(error).partition(",")[0])
         the Stream has no defined order (Stream with shuffle=True)
     """
-    check_finite(dataset)
+    endless = endless_step(dataset)
+    if endless is not None:
+        message = f"the {endless} never ends; leave out repeat(), or cut it with take(n) or itertools.islice(stream, n)"
+        raise ValueError(message)
     culprit = unordered_step(dataset) if index_getter is None else None
     if culprit is not None:
         also = " (and batched=True, if these are batches)" if batched is None else ""
@@ -72,26 +80,38 @@ def check_order(dataset: Any, index_getter: Any = None, *, batched: bool | None 
 
 
 def unordered_step(dataset: Any) -> str | None:
-    """Return what makes the order of a stream undefined, or None where nothing is seen.
-
-    Examples:
-        >>> unordered_step([3, 1, 2]) is None
-        True
-        >>> unordered_step(iter({3, 1, 2}))
-        'a set'
-    """
-    waiting, known = deque([dataset]), [dataset]
-    seen = {id(dataset)}
-    while waiting and len(known) < _MOST_OBJECTS:
-        step = waiting.popleft()
+    """Return what makes the order of a stream undefined, or None where nothing is seen."""
+    known, seen = [dataset], {id(dataset)}  # an id belongs to an object only while that lives
+    for step in known:
         found = _fault_of(step)
         if found is not None:
             return found
         for source in _sources(step):
-            if id(source) not in seen:
+            if id(source) not in seen and len(known) < _MOST_OBJECTS:
                 seen.add(id(source))
-                known.append(source)  # an id belongs to an object only while that lives
-                waiting.append(source)
+                known.append(source)
+    return None
+
+
+def endless_step(dataset: Any) -> str | None:
+    """Return the step that repeats its source without an end, where none after it may cut it; or None."""
+    step, absent = dataset, object()
+    for _ in range(_MOST_PARTS):
+        name = _name_of(step)
+        if is_graph(step):
+            return name if int(step.cardinality()) == -1 else None
+        if _CUTS.search(name) or hasattr(type(step), "__len__"):
+            return None
+        times = [_setting(step, setting, absent) for setting in _TIMES]
+        says = None in times and all(value is None or value is absent for value in times)
+        if isinstance(step, itertools.cycle) or (_REPEATS.search(name) and says):
+            return name
+        # The code of a generator of the user's own may stop when it likes.
+        own_code = isinstance(step, GeneratorType) and name not in ("__iter__", "<genexpr>")
+        sources = [] if own_code else [one for one in _sources(step) if not isinstance(one, list | tuple | Mapping)]
+        if len(sources) != 1:
+            return None
+        step = sources[0]
     return None
 
 
@@ -105,10 +125,15 @@ def _fault_of(step: Any) -> str | None:
         if _is_on(value):
             return f"{name} with {setting}={value!r}" if len(repr(value)) < 40 else f"{name} with {setting}"
     if _SHUFFLES.search(name) and not _KEEPS.search(name):
-        if any(_setting(step, switch) is False for switch in _SWITCHES):
+        return None if any(_setting(step, switch) is False for switch in _SWITCHES) else name
+    ask = getattr(type(step), "get_idxs", None)
+    if callable(ask):  # a loader that says by it which rows it takes
+        try:
+            indices = list(ask(step))
+        except Exception:  # noqa: BLE001  # it will say so itself when it is read
             return None
-        return name
-    return fault_of_graph(step) or _fault_of_own_indices(step, name)
+        return None if indices == list(range(len(indices))) else f"{name} takes its rows in another order"
+    return fault_of_graph(step)
 
 
 def _name_of(step: Any) -> str:
@@ -126,9 +151,9 @@ def _name_of(step: Any) -> str:
     return kind
 
 
-def _setting(step: Any, name: str) -> Any:
+def _setting(step: Any, name: str, default: Any = None) -> Any:
     try:
-        return getattr(step, name, None)
+        return getattr(step, name, default)
     except Exception:  # noqa: BLE001  # a property or __getattr__ of the user's own; it says nothing, then
         return None
 
@@ -149,17 +174,19 @@ def _is_on(value: Any) -> bool:
 
 def _sources(step: Any) -> Iterator[Any]:
     """Yield the objects that a step may read from."""
-    if isinstance(step, list | tuple):
-        yield from (part for part in _few(step) if _is_source(part))
-    elif isinstance(step, Mapping):
-        yield from (part for part in _few(step.values()) if _is_source(part))
+    if isinstance(step, list | tuple | Mapping):
+        parts = step.values() if isinstance(step, Mapping) else step
+        yield from filter(_is_source, _few(parts))
     elif isinstance(step, GeneratorType):
         yield from _sources_of_generator(step)
-    elif _is_iterator(step) and type(step).__module__ in ("builtins", "itertools"):
+    elif hasattr(type(step), "__next__") and type(step).__module__ in ("builtins", "itertools"):
         # map, zip, islice and the iterators of containers do not tell what they read, but the garbage collector does.
-        yield from (part for part in gc.get_referents(step) if isinstance(part, set | frozenset) or _is_source(part))
+        for part in gc.get_referents(step):
+            if isinstance(part, set | frozenset):
+                yield part
+            yield from filter(_is_source, _few(part) if type(part) is tuple else (part,))
     elif is_graph(step):
-        yield from step._inputs()  # noqa: SLF001  # its only way to tell
+        yield from inputs_of(step)
     else:
         for name, value in _attributes(step):
             if name in _STEPS:
@@ -168,20 +195,18 @@ def _sources(step: Any) -> Iterator[Any]:
                 yield value
 
 
-def _few(parts: Any) -> Iterable[Any]:
-    return parts if len(parts) <= _MOST_PARTS else ()
-
-
 def _sources_of_generator(generator: "GeneratorType[Any, Any, Any]") -> Iterator[Any]:
     """Yield the arguments of a generator: of an expression in brackets, that is the iterator it goes over."""
     if generator.gi_yieldfrom is not None:
         yield generator.gi_yieldfrom
-    if generator.gi_frame is None:  # it has ended
-        return
-    code, names = generator.gi_code, generator.gi_frame.f_locals
-    count = code.co_argcount + code.co_kwonlyargcount
-    arguments = (names[name] for name in code.co_varnames[:count] if name in names)
-    yield from (value for value in arguments if _is_source(value))
+    if generator.gi_frame is not None:  # else it has ended
+        code, values = generator.gi_code, generator.gi_frame.f_locals
+        arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        yield from filter(_is_source, (values[name] for name in arguments if name in values))
+
+
+def _few(parts: Any) -> Iterable[Any]:
+    return parts if len(parts) <= _MOST_PARTS else ()
 
 
 def _attributes(step: Any) -> Iterator[tuple[str, Any]]:
@@ -193,28 +218,14 @@ def _attributes(step: Any) -> Iterator[tuple[str, Any]]:
                 yield name, getattr(step, name)
 
 
-def _is_iterator(value: Any) -> bool:
-    return hasattr(type(value), "__next__")
-
-
 def _is_source(value: Any) -> bool:
     """Return whether samples may come from an object; what is called, such as a transform, makes others of them."""
-    if value is None or isinstance(value, str | bytes | bool | int | float | np.generic | type) or is_array(value):
+    if value is None or isinstance(value, str | bytes | bool | int | float | np.generic | type):
         return False
-    if isinstance(value, list | tuple | Mapping | GeneratorType) or _is_iterator(value):
-        return True
+    if is_array(value) or shape_of(value) == ():  # one number, too, of libraries whose numbers are arrays
+        return False
     kind = type(value)
+    if isinstance(value, list | tuple | Mapping | GeneratorType) or hasattr(kind, "__next__"):
+        return True
     iterable = hasattr(kind, "__iter__") or (hasattr(kind, "__getitem__") and hasattr(kind, "__len__"))
     return iterable and not callable(value) and not isinstance(value, set | frozenset)
-
-
-def _fault_of_own_indices(step: Any, name: str) -> str | None:
-    """Return what is wrong with a loader that says by ``get_idxs`` which rows it takes, if they are not in order."""
-    ask = getattr(type(step), "get_idxs", None)
-    if not callable(ask):
-        return None
-    try:
-        indices = list(ask(step))
-    except Exception:  # noqa: BLE001  # it will say so itself when it is read
-        return None
-    return None if indices == list(range(len(indices))) else f"{name} takes its rows in another order"

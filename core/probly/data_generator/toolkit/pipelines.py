@@ -7,8 +7,8 @@ and nothing is imported.
 from collections.abc import Iterator
 from typing import Any, Final
 
-_ENDLESS: Final = -1
-"""The cardinality of a pipeline that repeats for ever; other negative ones say that it is not known."""
+from probly.data_generator.toolkit.nests import leaves, shape_of
+
 _ONE_TO_ONE: Final = frozenset(
     {"Map", "ParallelMap", "Prefetch", "Cache", "Options", "Scan", "Snapshot", "Restructured", "DenseToRagged"}
     | {"Shuffle", "Repeat"}
@@ -18,26 +18,10 @@ _BATCHING: Final = frozenset({"Batch", "ParallelBatch", "PaddedBatch", "DenseToS
 
 
 def is_graph(pipeline: Any) -> bool:
-    """Return whether an object is such a pipeline.
-
-    Examples:
-        >>> is_graph([1, 2])
-        False
-    """
+    """Return whether an object is such a pipeline."""
     return hasattr(pipeline, "element_spec") and all(
         callable(getattr(pipeline, name, None)) for name in ("_inputs", "cardinality", "options")
     )
-
-
-def check_finite(pipeline: Any) -> None:
-    """Refuse a pipeline without an end; any other dataset is let through.
-
-    Raises:
-        ValueError: It repeats for ever.
-    """
-    if is_graph(pipeline) and int(pipeline.cardinality()) == _ENDLESS:
-        message = f"the {_kind(pipeline)}Dataset never ends; leave out repeat(), or cut it with take(n)"
-        raise ValueError(message)
 
 
 def fault_of_graph(step: Any) -> str | None:
@@ -49,7 +33,7 @@ def fault_of_graph(step: Any) -> str | None:
         return f"{kind} with deterministic=False"
     if step.options().deterministic is False:
         return "its options set deterministic=False"
-    if kind == "DirectedInterleave" and any(_kind(node) == "Random" for node in _nodes(_inputs(step)[0])):
+    if kind == "DirectedInterleave" and any(_kind(node) == "Random" for node in _nodes(inputs_of(step)[0])):
         return "sample_from_datasets"
     for function in step._functions():  # noqa: SLF001  # those that make datasets, such as that of interleave
         graph = function.function.graph.as_graph_def()
@@ -68,61 +52,30 @@ def source_rows(pipeline: Any, *, batched: bool) -> int | None:
         pipeline: The last step.
         batched: Whether its elements are batches.
     """
-    return _rows(pipeline) if batched else _elements(pipeline)
+    step = pipeline
+    while True:
+        kind = _kind(step)
+        if kind in (_BATCHING if batched else {"Unbatch"}):
+            batched = not batched
+        elif kind not in _ONE_TO_ONE and not (batched and kind == "Rebatch"):
+            break
+        step = inputs_of(step)[0]
+    count = int(step.cardinality())
+    sizes = {(shape_of(leaf) or (None,))[0] for leaf in leaves(step.element_spec)} if batched else {1}
+    size = sizes.pop() if len(sizes) == 1 else None
+    return None if size is None or count < 0 else count * int(size)
 
 
-def _elements(step: Any) -> int | None:
-    kind = _kind(step)
-    if kind in _ONE_TO_ONE:
-        return _elements(_inputs(step)[0])
-    if kind == "Unbatch":
-        return _rows(_inputs(step)[0])
-    found = int(step.cardinality())
-    return found if found >= 0 else None
-
-
-def _rows(step: Any) -> int | None:
-    kind = _kind(step)
-    if kind in _ONE_TO_ONE or kind == "Rebatch":
-        return _rows(_inputs(step)[0])
-    if kind in _BATCHING:
-        return _elements(_inputs(step)[0])
-    batches, size = int(step.cardinality()), _size(step.element_spec)
-    return None if size is None or batches < 0 else batches * size
-
-
-def _size(spec: Any) -> int | None:
-    """Return the number of rows that the specification of a batch tells, if all its parts tell the same."""
-    sizes = {_first_axis(leaf) for leaf in _leaves(spec)}
-    return sizes.pop() if len(sizes) == 1 else None
-
-
-def _first_axis(leaf: Any) -> int | None:
-    shape = getattr(leaf, "shape", None)
-    if shape is None or not shape.rank or shape[0] is None:
-        return None
-    return int(shape[0])
-
-
-def _leaves(spec: Any) -> Iterator[Any]:
-    if isinstance(spec, dict | list | tuple):
-        for part in spec.values() if isinstance(spec, dict) else spec:
-            yield from _leaves(part)
-    else:
-        yield spec
+def inputs_of(step: Any) -> list[Any]:
+    """Return the steps that a step reads from."""
+    return list(step._inputs())  # noqa: SLF001  # its only way to tell
 
 
 def _kind(step: Any) -> str:
     return type(step).__name__.strip("_").removesuffix("Dataset")
 
 
-def _inputs(step: Any) -> list[Any]:
-    return list(step._inputs())  # noqa: SLF001  # its only way to tell
-
-
 def _nodes(step: Any) -> Iterator[Any]:
-    waiting = [step]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        waiting.extend(_inputs(node))
+    yield step
+    for source in inputs_of(step):
+        yield from _nodes(source)
