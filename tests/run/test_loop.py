@@ -14,6 +14,7 @@ from probly.data_generator.discovery.loading import load_backend
 from probly.data_generator.hookspecs import HOST, hookimpl
 from probly.data_generator.run import loop
 from probly.data_generator.run.device import Device
+from probly.data_generator.run.members import Asked, Models
 from probly.data_generator.run.progress import tracked
 from probly.data_generator.run.scores import ScoreReader
 from probly.data_generator.toolkit.batches import iterate_batches
@@ -34,7 +35,7 @@ class Shelf:
     def needs(self, indices):
         return not self.had.issuperset(indices.tolist())
 
-    def begin(self, classes, meta, mode, length):
+    def begin(self, classes, meta, mode, length, shapes):
         raise AssertionError("the run has a function of its own for this")
 
     def write(self, indices, rows, columns):
@@ -46,9 +47,10 @@ class Shelf:
 def run_into(sink, model, dataset=ROWS, *, mode="probs", wrappers=(), batch_size=5):
     backend = load_backend(find_backend("numpy"), wrappers)
     device = Device(backend, backend.hook.load_model(source=model, device=None, options={}))
-    begin = lambda classes, mode: sink.begun.append((classes, mode))  # noqa: E731
+    models = Models([Asked(device, ScoreReader(mode))], plural=False)
+    begin = lambda classes, mode, shapes: sink.begun.append((classes, mode))  # noqa: E731
     with tracked(None, progress=False, safe_rows=lambda: 0) as tracker:
-        loop.run_batches(iterate_batches(dataset, batch_size), device, ScoreReader(mode), sink, begin, tracker)
+        loop.run_batches(iterate_batches(dataset, batch_size), models, sink, begin, tracker)
     return device
 
 

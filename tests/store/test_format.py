@@ -13,11 +13,11 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from probly.data_generator import Distributions, FirstOrderDataGenerator, StoreError
-from probly.data_generator.formats.shared import key_array
+from probly.data_generator.label_values import key_array
 from probly.data_generator.store import load, open_store, save
 from probly_data_generator_store import fod, layout
 from probly_data_generator_store.encodings import encoding_of
-from probly_data_generator_store.shards import label_tensor
+from probly_data_generator_store.columns import packed
 from probly_data_generator_store.writer import Limits, StoreWriter
 from tests.store import stores
 
@@ -156,7 +156,7 @@ def test_unknown_representations(tmp_path, name):
     "labels", [np.array([{"a": 1}], object), np.array(["2026-01-01"], "M8[D]"), np.array([1j]), np.array([""])]
 )
 def test_labels_that_fit_no_tensor(tmp_path, labels):
-    if labels.dtype.kind == "U" and label_tensor(labels) is not None:
+    if labels.dtype.kind == "U" and packed("labels", labels) is not None:
         return
     for suffix in ("fod", "safetensors"):
         with pytest.raises(TypeError, match="nothing written"):

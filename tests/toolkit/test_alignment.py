@@ -73,7 +73,7 @@ def test_a_wrong_length_is_reported_and_costs_no_row(announced):
 
 def test_a_length_that_no_memory_has_room_for_costs_no_row():
     sink = MemorySink()
-    sink.begin(2**22, {}, "probs", 2**60)
+    sink.begin(2**22, {}, "probs", 2**60, {})
     rows = np.zeros((1, 2**22), np.float32)
     rows[0, 7] = 1
     sink.write(np.arange(1), rows, {})

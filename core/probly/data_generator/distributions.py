@@ -1,13 +1,13 @@
 """Distributions: what a run returns and what every file holds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import AlignmentError, InvalidOutputError
-from probly.data_generator.label_values import class_name, label_values
+from probly.data_generator.label_values import class_name_list, label_values, ordered_names
 from probly.data_generator.notebook_table import distributions_table
 from probly.data_generator.rows import FloatRows, check_rows, tolerance_of
 from probly.data_generator.toolkit.samples import Indices
@@ -16,6 +16,9 @@ NORMALISED_ROWS = "normalised_rows"
 """The entry of the metadata that counts rows that were divided by their sum; there is none where no row was."""
 QUANTUM = 2.0**-53
 """Every multiple of it within [0, 1] is a float64, so sums of such numbers are exact in any order."""
+
+Columns = Mapping[str, npt.NDArray[Any]]
+"""Arrays by name, each with one entry per row."""
 
 
 class Distributions(Mapping[int, FloatRows]):
@@ -33,16 +36,20 @@ class Distributions(Mapping[int, FloatRows]):
         meta: Where the rows come from; JSON-serialisable values.
         tolerance: What the sum of a row may miss 1 by; by default 1e-4, or 1/128 for float16. A reader of a file with
             few digits allows more.
+        columns: What else is kept of each row, by name: ``"members"``, float32 of shape ``(samples, members,
+            classes)``, ``"logits"``, ``"features:<layer>"``, or others of any shape that begins with ``samples``.
 
     Attributes:
         probabilities: The rows in the order of their indices, not writable.
         indices: Their indices, ascending.
         labels: The labels in the same order, or None.
         meta: The metadata.
+        digest: The digest that the file had which the rows come from, and that was compared with them; else None.
 
     Raises:
         InvalidOutputError: A row is no distribution; the message names its index.
         AlignmentError: Indices repeat, or there is another number of them.
+        ValueError: ``meta["class_names"]`` does not name each class.
 
     Examples:
         >>> distributions = Distributions([[0.25, 0.75], [1.0, 0.0]], labels=[1, 0])
@@ -54,6 +61,8 @@ class Distributions(Mapping[int, FloatRows]):
         False
     """
 
+    digest: str | None = None
+
     def __init__(
         self,
         probabilities: npt.ArrayLike,
@@ -62,20 +71,31 @@ class Distributions(Mapping[int, FloatRows]):
         meta: Mapping[str, Any] | None = None,
         *,
         tolerance: float | None = None,
+        columns: Mapping[str, npt.ArrayLike] | None = None,
     ) -> None:
         given = np.asarray(probabilities)
         with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite and is reported with its index
             rows = np.asarray(given, dtype=np.float32)
         if rows is probabilities and rows.flags.writeable:  # or its owner could change rows that have been checked
             rows = rows.copy()
-        if rows.ndim != 2:
-            rows = _only_if_empty(rows)
+        if rows.shape == (0,):
+            rows = rows.reshape(0, 0)
+        if rows.ndim != 2 or rows.shape[1] < min(len(rows), 1):
+            none = ", no classes" if rows.ndim == 2 else ""
+            message = f"expected probabilities of shape (samples, classes), got {rows.shape}{none}"
+            raise InvalidOutputError(message)
         keys = np.arange(len(rows)) if indices is None else whole_numbers(indices)
         values = None if labels is None else label_values(labels).copy()
+        beside = {name: np.array(column) for name, column in (columns or {}).items()}
         _check_lengths(rows, keys, values)
+        for name, column in beside.items():
+            if column.shape[:1] != (len(rows),):
+                message = f"columns: {name!r}: expected {len(rows)} rows, got the shape {column.shape}"
+                raise AlignmentError(message)
         if len(keys) > 1 and not (np.diff(keys) > 0).all():
             order = np.argsort(keys, kind="stable")
             rows, keys, values = rows[order], keys[order], None if values is None else values[order]
+            beside = {name: column[order] for name, column in beside.items()}
         _check_keys(keys)
         checked = check_rows(rows, tolerance_of(given) if tolerance is None else tolerance)
         if checked.bad:
@@ -84,22 +104,36 @@ class Distributions(Mapping[int, FloatRows]):
         known = dict(meta or {})
         if checked.divided:
             known[NORMALISED_ROWS] = _count(known.get(NORMALISED_ROWS)) + checked.divided
-        self._keep(checked.rows, keys, values, known)
+        self._keep(checked.rows, keys, values, known, beside)
+        _ = self.class_names  # names that do not fit are refused
 
-    def _keep(self, rows: FloatRows, keys: Indices, values: npt.NDArray[Any] | None, meta: Mapping[str, Any]) -> None:
+    def _keep(
+        self,
+        rows: FloatRows,
+        keys: Indices,
+        values: npt.NDArray[Any] | None,
+        meta: Mapping[str, Any],
+        columns: Columns,
+    ) -> None:
         self.probabilities: FloatRows = _read_only(rows)
         self.indices: Indices = _read_only(keys)
         self.labels = None if values is None else _read_only(values)
+        self.columns: Columns = {name: _read_only(column) for name, column in columns.items()}
         self.meta = dict(meta)
         self._counted = len(keys) == 0 or (keys[0] == 0 and keys[-1] == len(keys) - 1)
 
     @classmethod
     def of_checked(
-        cls, rows: FloatRows, indices: Indices, labels: npt.NDArray[Any] | None, meta: Mapping[str, Any]
+        cls,
+        rows: FloatRows,
+        indices: Indices,
+        labels: npt.NDArray[Any] | None,
+        meta: Mapping[str, Any],
+        columns: Columns | None = None,
     ) -> "Distributions":
         """Return the distributions of rows that a run has checked, in ascending order; they are not looked at again."""
         made = cls.__new__(cls)
-        made._keep(rows, indices, labels, meta)  # noqa: SLF001  # its own class
+        made._keep(rows, indices, labels, meta, columns or {})  # noqa: SLF001  # its own class
         return made
 
     @classmethod
@@ -124,9 +158,16 @@ class Distributions(Mapping[int, FloatRows]):
 
     @property
     def class_names(self) -> list[str] | None:
-        """The name of each column, where known."""
-        names = self.meta.get("class_names")
-        return None if names is None else list(names)
+        """The name of each column, where known.
+
+        Raises:
+            ValueError: The metadata, which a file may have brought, do not name each of them.
+        """
+        try:
+            return class_name_list(ordered_names(self.meta.get("class_names")), self.num_classes)
+        except (TypeError, ValueError) as error:
+            message = f"meta: {error}; correct them, or leave them out"
+            raise ValueError(message) from error
 
     @property
     def classes(self) -> list[Any] | None:
@@ -135,6 +176,11 @@ class Distributions(Mapping[int, FloatRows]):
         if not isinstance(known, list) or len(known) != self.num_classes:  # a file may hold anything
             return None
         return list(known) if all(isinstance(one, str | int | float) for one in known) else None
+
+    @property
+    def members(self) -> npt.NDArray[np.float32] | None:
+        """The distributions that each row is the mean of, shape ``(samples, members, classes)``, if there are any."""
+        return self.columns.get("members")
 
     @property
     def num_classes(self) -> int:
@@ -157,7 +203,9 @@ class Distributions(Mapping[int, FloatRows]):
             Distributions(1 samples x 2 classes)
         """
         keys, labels = self.indices[:count], self.labels
-        return Distributions.of_checked(self.gather(keys), keys, None if labels is None else labels[:count], self.meta)
+        first = None if labels is None else labels[:count]
+        columns = {name: column[:count] for name, column in self.columns.items()}
+        return Distributions.of_checked(self.gather(keys), keys, first, self.meta, columns)
 
     def astype64(self) -> npt.NDArray[np.float64]:
         """Return the rows in float64, each with the sum 1 exactly, in whatever order it is added up.
@@ -277,13 +325,6 @@ def whole_numbers(values: npt.ArrayLike) -> Indices:
     return array.astype(np.int64)
 
 
-def _only_if_empty(rows: FloatRows) -> FloatRows:
-    if rows.size:
-        message = f"expected probabilities of shape (samples, classes), got {rows.shape}"
-        raise InvalidOutputError(message)
-    return rows.reshape(0, 0)
-
-
 def _check_lengths(rows: FloatRows, keys: Indices, labels: npt.NDArray[Any] | None) -> None:
     if keys.shape != (len(rows),):
         message = f"expected one index per row ({len(rows)}), got the shape {keys.shape}"
@@ -324,43 +365,3 @@ def row_blocks(distributions: Distributions, numbers: int) -> Iterator[tuple[sli
     """Yield each of ``blocks`` with its rows; those of a store are read only now."""
     for part in blocks(distributions, numbers):
         yield part, distributions.gather(distributions.indices[part])
-
-
-def class_name_list(names: Sequence[Any] | None, num_classes: int) -> list[str] | None:
-    """Return class names as strings.
-
-    Raises:
-        ValueError: There is not one per class.
-    """
-    if names is None or num_classes == 0:  # a run without rows has no classes to name
-        return None
-    if len(names) != num_classes:
-        message = f"class_names: expected {num_classes} names, one per class, got {len(names)}"
-        raise ValueError(message)
-    return [class_name(name) for name in names]
-
-
-def ordered_names(names: Sequence[Any] | Mapping[Any, Any] | None) -> Sequence[Any] | None:
-    """Return class names if they have an order that means something; a dictionary by its keys 0, 1, 2, ...
-
-    Raises:
-        TypeError: They are a set, which has another order in every process, one text, or a dictionary with other keys.
-
-    Examples:
-        >>> ordered_names({1: "dog", 0: "cat"})
-        ['cat', 'dog']
-    """
-    if isinstance(names, Mapping):
-        keys = {str(key): key for key in names}
-        places = [str(place) for place in range(len(names))]
-        if keys.keys() == set(places):
-            return [names[keys[place]] for place in places]
-        message = (
-            f"class_names: expected a list, or a dictionary with the columns 0 to {len(names) - 1} as keys, got the "
-            f"keys {list(names)[:5]}; of a dictionary from name to column, pass sorted(names, key=names.get)"
-        )
-        raise TypeError(message)
-    if names is None or (not isinstance(names, str | set | frozenset) and hasattr(names, "__len__")):
-        return names
-    message = f"class_names: expected a list of names in the order of the columns, got {names!r}"
-    raise TypeError(message)

@@ -1,23 +1,24 @@
 """FirstOrderDataGenerator: from a model and a dataset to distributions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
 
 from probly.data_generator.discovery.choosing import choose_backend
 from probly.data_generator.discovery.listing import explain_missing, find_backend
-from probly.data_generator.discovery.loading import load_backend
+from probly.data_generator.discovery.loading import Backend, load_backend
 from probly.data_generator.discovery.requirements import required_modules
-from probly.data_generator.distributions import Distributions, ordered_names
+from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import BrokenBackendError
 from probly.data_generator.formats import choosing
-from probly.data_generator.formats.shared import key_array
 from probly.data_generator.hookspecs import HOST
+from probly.data_generator.label_values import key_array, ordered_names
+from probly.data_generator.run.passes import Passes
 from probly.data_generator.run.progress import Callback, check_progress
-from probly.data_generator.run.provenance import Request
-from probly.data_generator.run.run import Run
+from probly.data_generator.run.provenance import Loaded, Request
+from probly.data_generator.run.run import Run, check_keep, score_reader
 from probly.data_generator.run.scores import check_output_mode, is_half
 from probly.data_generator.run.temperature import Temperature
 from probly.data_generator.toolkit.casting import check_dtype
@@ -26,13 +27,17 @@ from probly.data_generator.toolkit.parts import split_sample
 from probly.data_generator.toolkit.samples import check_batch_size
 from probly.data_generator.toolkit.trust import TRUST, needless
 
+OF_THE_DATASET = ("batch_size", "batched", "input_getter", "index_getter", "label_getter", "class_names", "model_name")
+"""What a generator asks about the dataset, also where the models of its list are generators of their own."""
+
 
 class FirstOrderDataGenerator:
     """Generate the class distribution p(y|x) that a pretrained classifier assigns to each sample of a dataset.
 
     Args:
         model: A live model of any installed backend's framework, a path that the backend can open, or
-            ``"module:attribute"``. A live model is left as it was found.
+            ``"module:attribute"``. A live model is left as it was found. A list of these is an ensemble, whose members
+            are kept beside their mean; a FirstOrderDataGenerator in it brings its own backend, mode and options.
         device: A device name of the framework. None: a live model stays where its weights are, anything else goes to
             the best device there is.
         batch_size: Rows per forward pass; a loader keeps its own.
@@ -51,6 +56,13 @@ class FirstOrderDataGenerator:
         class_names: One name per column, recorded in the metadata.
         options: What only the backend knows, by name, such as ``{"autocast": "bfloat16"}``; see its README. Files that
             run code when they are opened want ``{"trust": True}``.
+        passes: How often the model is asked about each batch, with dropout and other stochastic layers active and
+            everything else in inference mode; each pass is a member.
+        seed: What everything random of a run follows from: the seed of a pass over a batch depends on it, on the pass
+            and on the batch's first row alone. Nobody else's random state is touched.
+        augment: ``augment(inputs, seed)`` returns another view of the inputs of a batch; with it, the members are
+            ``passes`` views of each sample, seen by the model without anything random in it.
+        members: Whether the model's outputs have an axis of members, ``(rows, members, classes)``.
         wrappers: Plugins around every hook: names of installed ones (group ``probly.data_generator.wrappers``),
             modules or objects with hooks, or classes, which are called with this generator's hooks; see
             docs/writing_a_backend.md.
@@ -75,7 +87,7 @@ class FirstOrderDataGenerator:
     pairs: ClassVar[tuple[type, ...]] = (tuple,)
     """The types of a sample that hold an input and a label, for ``prepares_batch_inp``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the whole of what can be asked, each of it by name
         self,
         model: Any,
         device: str | None = None,
@@ -92,6 +104,10 @@ class FirstOrderDataGenerator:
         input_dtype: str | None = None,
         class_names: Sequence[str] | None = None,
         options: Mapping[str, Any] | None = None,
+        passes: int | None = None,
+        seed: int = 0,
+        augment: Callable[[Any, int], Any] | None = None,
+        members: bool = False,
         wrappers: Sequence[Any] = (),
     ) -> None:
         self.batch_size = check_batch_size(batch_size)
@@ -115,14 +131,49 @@ class FirstOrderDataGenerator:
             if option is not None and not callable(option):
                 message = f"{name}: expected a function, got {option!r}"
                 raise TypeError(message)
+        if augment is not None and passes is None:
+            message = "augment makes a view of each sample per pass; set passes to the number of views"
+            raise ValueError(message)
+        self.passes = None if passes is None else Passes(passes, seed, augment)
+        self.members = members
         self.framework = self.backend_name if backend == "auto" else backend
-        info = choose_backend(model) if self.framework == "auto" else find_backend(self.framework)
-        self.framework = info.name if self.framework == "auto" else self.framework
-        self.backend = load_backend(info, wrappers)
-        self._check_options()
-        self._check_label_getter()
-        self._loaded = self._load_model()
+        self.backend: Backend
+        self._loaded: Any
         self._fresh = True
+        self._ensemble = self._of_each(wrappers) if isinstance(model, list) else ()
+        if self._ensemble:
+            self.framework = self._ensemble[0].framework
+            self.backend, self._loaded = self._ensemble[0].backend, self._ensemble[0].loaded_model
+        else:
+            info = choose_backend(model) if self.framework == "auto" else find_backend(self.framework)
+            self.framework = info.name if self.framework == "auto" else self.framework
+            self.backend = load_backend(info, wrappers)
+            self._check_options()
+            self._loaded = self._load_model()
+        self._check_label_getter()
+
+    def _of_each(self, wrappers: Sequence[Any]) -> "tuple[FirstOrderDataGenerator, ...]":
+        """Return a generator for each model of a list, with the arguments of this one."""
+        if not self.model:
+            message = "model: expected one or more models, got an empty list"
+            raise ValueError(message)
+        names = (*(part.name for part in fields(Request)), "device", "options")
+        arguments = {name: getattr(self, name) for name in names if name not in ("framework", "passes")}
+        passes = self.passes
+        if passes is not None:
+            arguments |= {"passes": passes.count, "seed": passes.seed, "augment": passes.augment}
+        made = []
+        for model in self.model:
+            given = isinstance(model, FirstOrderDataGenerator)
+            if isinstance(model.model if given else model, list):
+                message = "model: expected a list of models, got a list in it; put all models into one list"
+                raise TypeError(message)
+            made.append(
+                model
+                if given
+                else FirstOrderDataGenerator(model, backend=self.framework, wrappers=wrappers, **arguments)
+            )
+        return tuple(made)
 
     def _check_options(self) -> None:
         """Refuse options where no implementation of ``load_model`` would see them."""
@@ -183,6 +234,7 @@ class FirstOrderDataGenerator:
         keys: Sequence[str] | Sequence[int] | None = None,
         representation: str | None = None,
         probe: bool = True,
+        keep: Sequence[str] = (),
     ) -> Distributions:
         """Run the model over a dataset or a loader and return one checked distribution per sample.
 
@@ -202,6 +254,8 @@ class FirstOrderDataGenerator:
             representation: The name of ``encoding`` in version 0.1.
             probe: Compute one batch again, the first that a store has rows of, before it is continued or returned, and
                 compare: it notices another model or another preprocessing where nothing else can. False to do without.
+            keep: What is kept beside the rows, in ``Distributions.columns``: ``"logits"``, those before the softmax,
+                and ``"features:<layer>"``, what a hidden layer of that name returned.
 
         Returns:
             The rows with labels, where all samples carry one that stacks with the others (boxes and other nests do
@@ -216,7 +270,7 @@ class FirstOrderDataGenerator:
             NotInstalledError: ``out`` names a format whose distribution is not installed.
         """
         check_progress(progress)
-        run = self._run(self._current_model(), dataset_or_loader, progress)
+        run = self._run(dataset_or_loader, progress, keep)
         if out is None:
             if keys is not None:
                 message = "keys are kept by a store only; set out"
@@ -230,9 +284,21 @@ class FirstOrderDataGenerator:
         }
         return run.to_file(out, choosing.streaming(Path(out)), options, probe=probe)
 
-    def _run(self, model: Any, dataset: Any, progress: bool | Callback) -> Run:
+    def _run(self, dataset: Any, progress: bool | Callback, keep: Sequence[str]) -> Run:
+        loaded = [one.loaded_now() for one in self._ensemble] or [self.loaded_now()]
+        if self._ensemble:  # each model is asked as its generator wants, and the dataset as this one does
+            own = {name: getattr(self, name) for name in OF_THE_DATASET}
+            loaded[0] = replace(loaded[0], request=replace(loaded[0].request, **own))
+        plural = bool(self._ensemble) or any(one.has_members for one in loaded)
+        return Run(loaded, dataset, progress, check_keep(keep), plural)
+
+    def loaded_now(self) -> Loaded:
+        """Return the loaded model, as it is now if it is a live one, with what is asked of it."""
+        return self._asked(self._current_model())
+
+    def _asked(self, model: Any) -> Loaded:
         request = Request(**{part.name: getattr(self, part.name) for part in fields(Request)})
-        return Run(request, self.backend, self.model, model, dataset, progress)
+        return Loaded(request, self.backend, self.model, model)
 
     def save_distributions(
         self,
@@ -268,7 +334,7 @@ class FirstOrderDataGenerator:
             return self.output_transform(outputs)
         found = pick_scores(outputs)
         hosted = self.backend.hook.to_device(data=found, device=HOST)
-        reader = self._run(self._loaded, (), progress=False).reader()
+        reader = score_reader(self._asked(self._loaded))
         return self.to_device(reader.rows_of(hosted, "to_probs", half=is_half(found.dtype)))
 
     def prepares_batch_inp(self, sample: Any) -> Any:

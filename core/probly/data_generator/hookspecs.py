@@ -1,4 +1,4 @@
-"""The contract of a backend, whole: two hooks that it must have, three with an answer of the core's own, five optional.
+"""The contract of a backend, whole: two hooks that it must have, three that the core can answer, seven optional.
 
 A backend is a module (or an object) whose functions carry ``@hookimpl`` and the names below. It may leave out
 arguments that it does not need, but not rename them. It is named by an entry point of the group
@@ -10,7 +10,7 @@ The core makes rows of what a model returned: a backend has no softmax to get wr
 per run, never per sample. A ``ValueError`` of a hook is bad input: its message reaches the user as it is.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pluggy
@@ -27,7 +27,15 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 REQUIRED: Final = ("load_model", "forward")
 DEFAULTED: Final = ("iterate_batches", "to_device", "posterior_params")
 """Hooks that the core answers where a backend does not: with NumPy in and out, and no Bayesian layers."""
-OPTIONAL: Final = ("recognizes", "is_out_of_memory", "weight_digest", "data_digest", "available_devices")
+OPTIONAL: Final = (
+    "recognizes",
+    "is_out_of_memory",
+    "stochastic_forward",
+    "keep_layers",
+    "weight_digest",
+    "data_digest",
+    "available_devices",
+)
 
 
 @hookspec(firstresult=True)
@@ -184,6 +192,44 @@ def is_out_of_memory(error: BaseException) -> bool:  # type: ignore[empty-body] 
     """Return whether ``error`` says that the device ran out of memory (optional).
 
     Called when ``forward`` or a copy fails; after True the batch is halved, and the run continues from the same row.
+    """
+
+
+@hookspec(firstresult=True)
+def stochastic_forward(model: Any, inputs: Any, batch_size: int | None, seed: int) -> Any:
+    """Return the model's outputs for one batch with dropout and other stochastic layers active (optional).
+
+    Called in place of ``forward``, once per batch and pass, where the user asks for ``passes``. Everything that is not
+    random stays in inference mode: batch normalisation uses its running statistics and does not change them. The
+    outputs depend on the model, the inputs and the seed alone; the caller's random state and the model's are left as
+    they were found.
+
+    Args:
+        model: See ``forward``.
+        inputs: See ``forward``.
+        batch_size: See ``forward``.
+        seed: From 0 to 2^31 - 1, another one for each batch and pass.
+
+    Raises:
+        ValueError: The model has nothing stochastic that the framework can activate, such as one in a frozen graph.
+    """
+
+
+@hookspec(firstresult=True)
+def keep_layers(model: Any, layers: Sequence[str]) -> Any:
+    """Return a model whose outputs come with those of some of its layers (optional).
+
+    Called once per run with ``keep=("features:<layer>", ...)``.
+
+    Args:
+        model: What ``load_model`` returned.
+        layers: The names of the layers, as the framework has them.
+
+    Returns:
+        A model for ``forward`` and ``stochastic_forward``, which then return ``toolkit.outputs.Kept``.
+
+    Raises:
+        ValueError: There is no such layer; the message lists those that there are.
     """
 
 

@@ -1,6 +1,6 @@
-"""Labels as one array, whatever they came as: text, bytes, numbers, and rows without one."""
+"""Labels, keys and class names, whatever they came as: text, bytes, numbers, and rows without one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,16 @@ ROOM = 2**25
 """The bytes that text of a fixed width may take however short most of it is."""
 
 
-def label_values(labels: Any, room: int | None = None) -> Labels:
+def label_values(labels: Any) -> Labels:
     """Return labels as one array, without turning a number into text or losing one that is missing.
 
     Bytes are text, in UTF-8. Missing ones (None, NaN, pandas' NA) are None among text, NaN among floats and -1 among
-    whole numbers. Text without missing ones has a fixed width.
+    whole numbers. Text without missing ones has a fixed width, unless a few long ones would make that far larger than
+    the text itself: then it stays objects. Halves of characters, as in file names that are not UTF-8, which no
+    file of ours could keep, are written as JSON writes them.
 
     Args:
         labels: One per row: an array, or a list of anything.
-        room: The bytes that text of a fixed width may take; where a few long ones would need more, it stays objects.
-            By default far more than the text itself.
 
     Examples:
         >>> label_values([b"cat", "horse"]), label_values([2, None]), label_values(["cat", None])
@@ -31,24 +31,30 @@ def label_values(labels: Any, room: int | None = None) -> Labels:
         >>> label_values(["cat", 1])
         array(['cat', 1], dtype=object)
     """
-    if isinstance(labels, np.ndarray) and labels.dtype.kind not in "OST":
+    if isinstance(labels, np.ndarray) and labels.dtype.kind not in "OST" and not _has_halves(labels):
         return labels
     if isinstance(labels, np.ndarray) and labels.ndim != 1:
         return labels if labels.dtype.kind == "O" else _decoded(labels)
     values = [_plain(label) for label in (labels.tolist() if isinstance(labels, np.ndarray) else labels)]
     kinds = {str if isinstance(value, str) else type(value) for value in values}
     if str in kinds:
-        return _text(values, room)
+        return _text(values)
     return _numbers(values, kinds) if kinds & {bool, int, float} else _others(values)
 
 
-def _text(values: list[Any], room: int | None) -> Labels:
+def _has_halves(labels: Labels) -> bool:
+    if labels.dtype.kind != "U" or not labels.size:
+        return False
+    codes = np.ascontiguousarray(labels).view(np.dtype("u4").newbyteorder(labels.dtype.byteorder))
+    return bool(((codes & 0xFFFFF800) == 0xD800).any())
+
+
+def _text(values: list[Any]) -> Labels:
     given = [value for value in values if value is not None and value == value]  # noqa: PLR0124  # NaN
     if not all(isinstance(value, str) for value in given):
         return _objects(values)
     lengths = list(map(len, given))
-    allowed = ROOM + 64 * sum(lengths) if room is None else room
-    if len(given) < len(values) or 4 * len(values) * max(lengths) > allowed:
+    if len(given) < len(values) or 4 * len(values) * max(lengths) > ROOM + 64 * sum(lengths):
         return _objects([value if isinstance(value, str) else None for value in values])
     return np.asarray(values, dtype=np.str_)
 
@@ -64,6 +70,8 @@ def _numbers(values: list[Any], kinds: set[type]) -> Labels:
 def _plain(label: Any) -> Any:
     if isinstance(label, bytes):
         return label.decode(errors="backslashreplace")
+    if isinstance(label, str):
+        return label if label.isascii() else label.encode(errors="backslashreplace").decode()
     if isinstance(label, np.generic):
         return _plain(label.item())
     if type(label).__name__ in ("NAType", "NaTType"):
@@ -166,3 +174,67 @@ def plain_classes(classes: Any) -> list[Any] | None:
     if any(np.ndim(value) for value in values):
         return None
     return [_plain(value) for value in values]
+
+
+def class_name_list(names: Sequence[Any] | None, num_classes: int) -> list[str] | None:
+    """Return class names as strings.
+
+    Raises:
+        ValueError: There is not one per class.
+    """
+    if names is None or num_classes == 0:  # a run without rows has no classes to name
+        return None
+    if len(names) != num_classes:
+        message = f"class_names: expected {num_classes} names, one per class, got {len(names)}"
+        raise ValueError(message)
+    return [class_name(name) for name in names]
+
+
+def ordered_names(names: Sequence[Any] | Mapping[Any, Any] | None) -> Sequence[Any] | None:
+    """Return class names if they have an order that means something; a dictionary by its keys 0, 1, 2, ...
+
+    Raises:
+        TypeError: They are a set, which has another order in every process, one text, or a dictionary with other keys.
+
+    Examples:
+        >>> ordered_names({1: "dog", 0: "cat"})
+        ['cat', 'dog']
+    """
+    if isinstance(names, Mapping):
+        keys = {str(key): key for key in names}
+        places = [str(place) for place in range(len(names))]
+        if keys.keys() == set(places):
+            return [names[keys[place]] for place in places]
+        message = (
+            f"class_names: expected a list, or a dictionary with the columns 0 to {len(names) - 1} as keys, got the "
+            f"keys {list(names)[:5]}; of a dictionary from name to column, pass sorted(names, key=names.get)"
+        )
+        raise TypeError(message)
+    if names is None or (not isinstance(names, str | set | frozenset) and hasattr(names, "__len__")):
+        return names
+    message = f"class_names: expected a list of names in the order of the columns, got {names!r}"
+    raise TypeError(message)
+
+
+def key_array(keys: Sequence[Any]) -> Labels:
+    """Return the keys of samples, such as file names, as an array of shape ``(samples,)``; text as ``label_values`` does.
+
+    Raises:
+        TypeError: They are neither all text nor all integers.
+
+    Examples:
+        >>> key_array(["n01440764_18.JPEG", "n01440764_36.JPEG"]).dtype
+        dtype('<U17')
+    """
+    # Of a list, NumPy would make text of everything, which map() tells without a loop of ours.
+    kinds = {keys.dtype.kind} if isinstance(keys, np.ndarray) else set(map(_kind_of_key, map(type, keys)))
+    text = kinds == {"U"}
+    array = label_values(keys) if text else np.asarray(keys)
+    if array.ndim != 1 or len(kinds) > 1 or not (text or array.dtype.kind in "iu"):
+        message = f"keys: expected a list of text or of integers, one per sample, got {array.dtype}{list(array.shape)}"
+        raise TypeError(message)
+    return array
+
+
+def _kind_of_key(kind: type) -> str:
+    return "b" if issubclass(kind, bool | np.bool_) else "U" if issubclass(kind, str) else "i"

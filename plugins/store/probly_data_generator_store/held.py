@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probly.data_generator.formats.shared import split_missing
 from probly.data_generator.label_values import join_labels
 from probly.data_generator.run.sinks import usable_labels
-from probly_data_generator_store.shards import LABELLED, Range, label_tensor
+from probly_data_generator_store.columns import packed
+from probly_data_generator_store.shards import Range
 
 Array = npt.NDArray[Any]
 
@@ -77,7 +77,7 @@ class Held:
         if self._labels is None:
             return
         usable = usable_labels(labels, rows)
-        if labels is not None and (usable is None or label_tensor(split_missing(usable)[0]) is None):
+        if labels is not None and (usable is None or packed("labels", usable) is None):
             self._labels = None
         else:
             self._labels[self.count] = rows if usable is None else usable.copy()
@@ -87,16 +87,10 @@ class Held:
         buffer = next(iter(self._buffers.values()))[: self.count]
         return buffer.data.cast("B") if buffer.nbytes else b""
 
-    def tensors(self) -> tuple[dict[str, Array], str | None]:
-        """Return the tensors of a shard, and the dtype of labels that are text."""
+    def tensors(self) -> tuple[dict[str, Array], dict[str, str]]:
+        """Return the tensors of a shard, and what its metadata say of them."""
         tensors = {name: buffer[: self.count] for name, buffer in self._buffers.items()}
         parts = [labels for first, labels in (self._labels or {}).items() if first < self.count]
-        whole = join_labels(parts)
-        if whole is None:
-            return tensors, None
-        texts, labelled = split_missing(whole)
-        found = label_tensor(texts)
-        if found is None:
-            return tensors, None
-        missing = {} if labelled is None else {LABELLED: labelled}
-        return {**tensors, "labels": found[0], **missing}, found[1]
+        labels = join_labels(parts)
+        found = None if labels is None else packed("labels", labels)
+        return (tensors, {}) if found is None else ({**tensors, **found[0]}, found[1])

@@ -19,10 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import StoreError
+from probly.data_generator.formats.shared import MOST_META, check_size
 from probly_data_generator_store import files
 
 ALIGNMENT = 64
-MAX_HEADER = 64 << 20
+MAX_HEADER = 2 * MOST_META
 ROOM = 1024
 """Where the data begin, unless a header is larger; so they can be written before the header is known."""
 DTYPES = {
@@ -90,7 +91,8 @@ def pieces(tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str],
         offset = _place(entries, data, name, array, offset)
     checksum, skipped = done.checksum, done.size
     for piece in data:
-        checksum = zlib.crc32(_bytes(piece)[skipped:], checksum)
+        if piece.nbytes > skipped:
+            checksum = zlib.crc32(piece.data.cast("B")[skipped:], checksum)
         skipped = 0
     return [_header(entries, {"data_checksum": f"{checksum:08x}", **metadata}), *data]
 
@@ -104,10 +106,6 @@ def _place(entries: dict[str, Any], data: list[Any], name: str, array: npt.NDArr
     }
     data.append(array)
     return stop
-
-
-def _bytes(array: npt.NDArray[Any]) -> Any:
-    return array.data.cast("B") if array.nbytes else b""
 
 
 def _header(entries: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
@@ -147,7 +145,7 @@ def _parse(document: Any, data_start: int, size: int) -> Header:
     position = data_start
     for name, entry in document.items():
         tensor = Tensor(entry["dtype"], tuple(entry["shape"]), position)
-        stop = position + _tensor_bytes(name, tensor)
+        stop = position + _tensor_bytes(name, tensor, size)
         if entry["data_offsets"] != [position - data_start, stop - data_start] or stop > size:
             message = f"tensor {name!r}: expected the bytes {position} to {stop} of a file of {size}"
             raise ValueError(message)
@@ -160,13 +158,15 @@ def _parse(document: Any, data_start: int, size: int) -> Header:
     return Header(metadata, tensors, data_start)
 
 
-def _tensor_bytes(name: str, tensor: Tensor) -> int:
+def _tensor_bytes(name: str, tensor: Tensor, file_bytes: int) -> int:
     shape = tensor.shape
     plain = all(type(length) is int and 0 <= length < 2**62 for length in shape)
     if not plain or len(shape) > 32 or tensor.dtype not in DTYPES:
         message = f"tensor {name!r}: expected a known dtype and lengths of at least 0"
         raise ValueError(message)
-    return math.prod(shape) * np.dtype(DTYPES[tensor.dtype]).itemsize
+    itemsize = np.dtype(DTYPES[tensor.dtype]).itemsize
+    check_size(math.prod(max(length, 1) for length in shape) * itemsize, file_bytes)  # no values may be many rows
+    return math.prod(shape) * itemsize
 
 
 def check_data(handle: int, size: int, header: Header) -> None:

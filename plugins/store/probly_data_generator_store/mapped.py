@@ -86,7 +86,7 @@ class MappedShards:
         """Map a shard for the caller alone; see ``read_shard``."""
         rows = self.ranges[number]
         shard = read_shard(self.path, self.spec, rows, self.encoding, checked=checked, writable=writable)
-        if self._checksums[number] not in (None, shard.data_checksum):
+        if self._checksums[number] not in (None, shard.metadata["data_checksum"]):
             message = f"{self.path / SHARDS / rows.file_name}: is not the one that the manifest lists"
             raise StoreError(message)
         return shard

@@ -1,8 +1,9 @@
 """NumPy's archive: ``np.load(path)["probabilities"]``.
 
 ``probabilities`` (float32), ``indices`` (int64), ``labels`` where known, ``labelled`` (bool) for text that some
-rows lack, and ``meta``, JSON in UTF-8 as uint8. Nothing in it is a pickle. It is read without NumPy's own reader,
-which takes sizes on trust and checks no short member's sum.
+rows lack, and ``meta``, JSON in UTF-8 as uint8. Text of which little is long is UTF-8 in ``labels``, with
+``labels_ends``. Nothing in it is a pickle. It is read without NumPy's own reader, which takes sizes on trust and checks
+no short member's sum.
 """
 
 import math
@@ -19,19 +20,14 @@ import numpy as np
 
 from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.formats.atomic import replacing
-from probly.data_generator.formats.shared import (
-    Array,
-    check_size,
-    decode_meta,
-    encode_meta,
-    join_missing,
-    reading,
-    simple_labels,
-    split_missing,
-)
+from probly.data_generator.formats.digest import compared, encode_with_digest
+from probly.data_generator.formats.shared import Array, check_size, decode_meta, reading, simple_labels
+from probly_data_generator_store import columns
 
 NUMBERS_AT_ONCE = 2**20
-NAMES = ("probabilities", "indices", "labels", "labelled", "meta")
+CHECKED = ("the CRC-32 of every array",)
+"""What reading such a file compares besides its digest."""
+NAMES = ("probabilities", "indices", "labels", "labelled", "labels_ends", "meta")
 HEADER = re.compile(
     rb"\{'descr': '([<>|=]?(?:b1|[iu][1248]|f[248]|U[0-9]{1,8}))', 'fortran_order': (True|False), "
     rb"'shape': \(([0-9, ]*)\),? *\}\s*"
@@ -46,12 +42,11 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
         TypeError: The metadata is not JSON-serialisable, or the labels are neither numbers nor text.
         ValueError: The metadata holds NaN or infinity.
     """
-    text = np.frombuffer(encode_meta(path, meta), np.uint8)
-    arrays: dict[str, Array] = {"indices": distributions.indices, "meta": text}
     labels = simple_labels(path, distributions.labels)
+    text = np.frombuffer(encode_with_digest(path, distributions, meta), np.uint8)
+    arrays: dict[str, Array] = {"indices": distributions.indices, "meta": text}
     if labels is not None:
-        arrays["labels"], labelled = split_missing(labels)
-        arrays |= {} if labelled is None else {"labelled": labelled}
+        arrays |= columns.arrays_of(labels)
     rows = (block for _, block in row_blocks(distributions, NUMBERS_AT_ONCE))
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         _add(archive, "probabilities", np.dtype("f4"), (len(distributions), distributions.num_classes), rows)
@@ -148,12 +143,13 @@ def _array(content: Array) -> Array:
     if offset + math.prod(shape) * dtype.itemsize != len(content):
         message = f"expected {math.prod(shape) * dtype.itemsize} bytes for {dtype} {shape}, got {len(content) - offset}"
         raise ValueError(message)
+    check_size(math.prod(max(length, 1) for length in shape) * dtype.itemsize, len(content))  # many rows of nothing
     order: Any = "F" if header[2] == b"True" else "C"
     return np.ndarray(shape, dtype, content, offset, order=order)
 
 
 def _distributions(arrays: Mapping[str, Array]) -> Distributions:
-    rows, indices, labels, labelled, meta = (arrays.get(name) for name in NAMES)
+    rows, indices, labels, labelled, ends, meta = (arrays.get(name) for name in NAMES)
     assert rows is not None
     _expect("probabilities", rows, "fiu", 2)
     if indices is not None:
@@ -161,10 +157,13 @@ def _distributions(arrays: Mapping[str, Array]) -> Distributions:
     if meta is not None and (meta.dtype != np.uint8 or meta.ndim != 1):
         message = f"meta: expected JSON as uint8, got {meta.dtype} {meta.shape}"
         raise ValueError(message)
-    if labels is not None:
+    if ends is not None:
+        columns.check_ends(labels, ends)
+        labels = columns.texts_of(labels, ends)
+    elif labels is not None:
         _check_labels(labels)
-    labels = join_missing(labels, labelled)
-    return Distributions(rows, indices, labels, {} if meta is None else decode_meta(meta.tobytes()))
+    labels = columns.join_missing(labels, labelled)
+    return compared(rows, indices, labels, {} if meta is None else decode_meta(meta.tobytes()))
 
 
 def _expect(name: str, array: Array, kinds: str, axes: int) -> None:

@@ -15,22 +15,24 @@ import numpy as np
 
 from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.formats.atomic import replacing
+from probly.data_generator.formats.digest import DIGEST, compared, encode_with_digest
 from probly.data_generator.formats.shared import (
     Array,
     check_size,
     decode_json,
     decode_meta,
-    encode_meta,
     label_array,
     optional_library,
     reading,
-    room,
     simple_labels,
 )
 
 COLUMNS = ("index", "probabilities", "label")
 META = b"probly.data_generator.meta"
 META_SUM = b"probly.data_generator.meta_crc32"  # pages have sums of their own, the schema has not
+META_ROWS = b"probly.data_generator.rows"  # libraries keep the metadata for a part of the rows, which has no digest
+CHECKED = ("the CRC-32 of its pages, where it has them, and of its metadata",)
+"""What reading such a file compares besides its digest."""
 OURS = "probabilities.list.probability"  # a file with this name in its schema has metadata, or has lost it
 NUMBERS_PER_ROW_GROUP = 2**22
 
@@ -52,8 +54,9 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
     fields = [
         pa.field(name, _type(pa, name, values), nullable=values.dtype.kind == "O") for name, values in examples.items()
     ]
-    text = encode_meta(path, meta)
-    schema = pa.schema(fields, {META: text, META_SUM: str(zlib.crc32(text)).encode()})
+    text = encode_with_digest(path, distributions, meta)
+    sums = {META_SUM: str(zlib.crc32(text)).encode(), META_ROWS: str(len(distributions)).encode()}
+    schema = pa.schema(fields, {META: text, **sums})
     # Dictionaries would not help probabilities, and would let a small file decode to a huge one; see check_size.
     options = {"use_dictionary": False, "compression": "snappy", "write_page_checksum": True}
     options["use_compliant_nested_type"] = False  # keep our name for the values of a list
@@ -103,10 +106,12 @@ def read(path: Path) -> Distributions:
         _check_schema(pa, parquet.schema_arrow)
         meta = _meta(metadata.metadata or {}, needed=OURS in leaves)
         columns = _columns(pa, parquet, file_bytes)
+        if (metadata.metadata or {}).get(META_ROWS) != str(metadata.num_rows).encode():
+            meta.pop(DIGEST, None)
         labels = columns.get("label")
         if labels is not None and labels.dtype == object:  # text, or numbers of which some are missing
-            labels = label_array(labels.tolist(), room(file_bytes))
-        return Distributions(columns["probabilities"], columns.get("index"), labels, meta)
+            labels = label_array(labels.tolist())
+        return compared(columns["probabilities"], columns.get("index"), labels, meta)
 
 
 def _check_schema(pa: Any, schema: Any) -> None:
@@ -142,7 +147,8 @@ def _check_type(types: Any, name: str, kind: Any) -> None:
 def _check_pandas_index(text: bytes) -> None:
     """Refuse a frame whose row labels, which pandas keeps outside the columns, are not 0, 1, 2, ..."""
     described = decode_json(text)
-    for entry in described.get("index_columns", []) if isinstance(described, dict) else []:
+    entries = described.get("index_columns") if isinstance(described, dict) else None
+    for entry in entries if isinstance(entries, list) else []:
         if isinstance(entry, dict) and (entry.get("start"), entry.get("step")) != (0, 1):
             message = f"the frame's index is {entry}; write the dataset indices as a column called index"
             raise ValueError(message)

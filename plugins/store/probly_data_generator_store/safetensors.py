@@ -1,45 +1,52 @@
 """One file in the layout of a shard, readable by any safetensors library: ``probs``, ``keys``, ``labels``."""
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from probly.data_generator.distributions import Distributions
+from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.atomic import replacing
-from probly.data_generator.formats.shared import decode_meta, encode_meta, join_missing, split_missing
-from probly.data_generator.label_values import are_text
-from probly_data_generator_store import layout
-from probly_data_generator_store.shards import LABELLED, TEXT, label_tensor
+from probly.data_generator.formats.digest import compared, encode_with_digest
+from probly.data_generator.formats.shared import decode_meta
+from probly_data_generator_store import columns, layout
+
+NUMBERS_AT_ONCE = 2**20
+CHECKED = ("the CRC-32 of the header and of all data",)
+"""What reading such a file compares besides its digest."""
 
 
 def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> None:
-    """Write a file, whole or not at all.
+    """Write a file, whole or not at all, block by block.
 
     Raises:
         TypeError: The metadata is not JSON-serialisable, or the labels fit no tensor.
         ValueError: The metadata hold NaN or infinity.
     """
-    metadata = {"meta": encode_meta(path, meta).decode()}
-    tensors = {
-        "probs": np.ascontiguousarray(distributions.probabilities, "<f4"),
-        "keys": np.ascontiguousarray(distributions.indices, "<i8"),
-    }
-    if distributions.labels is not None:
-        given = distributions.labels
-        texts, labelled = split_missing(given) if are_text(given) else (given, None)
-        labels = label_tensor(texts)
-        if labels is None:
-            message = f"{path}: labels of the dtype {given.dtype} fit no tensor; nothing written"
-            raise TypeError(message)
-        tensors["labels"], text = labels
-        tensors |= {} if labelled is None else {LABELLED: labelled}
-        metadata |= {} if text is None else {"labels_dtype": text}
+    labels = distributions.labels
+    found = ({}, {}) if labels is None else columns.packed("labels", labels)
+    if found is None:
+        message = f"{path}: labels of the dtype {distributions.labels.dtype} fit no tensor; nothing written"
+        raise TypeError(message)
+    metadata = {"meta": encode_with_digest(path, distributions, meta).decode(), **found[1]}
+    # One number stands for all rows until their bytes are written, which only then have a checksum.
+    rows = np.broadcast_to(np.zeros(1, "<f4"), (len(distributions), distributions.num_classes))
+    tensors = {"probs": rows, "keys": np.ascontiguousarray(distributions.indices, "<i8"), **found[0]}
     with replacing(path) as file:
-        for piece in layout.pieces(tensors, metadata):
+        file.seek(len(layout.pieces(tensors, metadata, layout.Written(rows.nbytes))[0]))
+        checksum = 0
+        for _, block in row_blocks(distributions, NUMBERS_AT_ONCE):
+            piece = np.ascontiguousarray(block, "<f4")
+            checksum = zlib.crc32(piece, checksum)
             file.write(piece)
+        header, _, *others = layout.pieces(tensors, metadata, layout.Written(rows.nbytes, checksum))
+        for piece in others:
+            file.write(piece)
+        file.seek(0)
+        file.write(header)
 
 
 def read(path: Path) -> Distributions:
@@ -52,21 +59,13 @@ def read(path: Path) -> Distributions:
     path.stat()
     header, tensors = layout.read_file(path)
     try:
-        meta, labels, text = (
-            decode_meta(header.metadata["meta"].encode()),
-            tensors.get("labels"),
-            header.metadata.get("labels_dtype"),
-        )
-        if tensors["probs"].dtype != np.float32 or tensors["keys"].dtype != np.int64:
+        rows, keys = tensors["probs"], tensors["keys"]
+        if rows.dtype != np.float32 or keys.dtype != np.int64:
             message = "expected float32 'probs', int64 'keys'"
             raise ValueError(message)  # noqa: TRY301
-        if labels is not None and text is not None:
-            if not TEXT.fullmatch(text):
-                message = f"labels: expected a dtype of text, got {text[:20]!r}"
-                raise ValueError(message)  # noqa: TRY301
-            labels = np.frombuffer(np.ascontiguousarray(labels), text)
-        labels = join_missing(labels, tensors.get(LABELLED))
-        return Distributions(tensors["probs"], tensors["keys"], labels, meta)
+        columns.check(tensors, header.metadata, len(keys))
+        labels = columns.unpacked("labels", tensors, header.metadata)
+        return compared(rows, keys, labels, decode_meta(header.metadata["meta"].encode()))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         message = f"{path}: not a file of distributions: {error}"
         raise StoreError(message) from error

@@ -9,17 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import StoreError
-from probly.data_generator.formats.shared import join_missing
-from probly_data_generator_store import layout
+from probly_data_generator_store import columns, layout
 from probly_data_generator_store.encodings import Encoding
 from probly_data_generator_store.spec import SHARDS, Spec
 
 NAME = re.compile(r"([0-9]{12,18})-([0-9]{12,18})\.safetensors")
-COLUMNS = ("labels", "sample_keys")
-"""Tensors beside the rows that hold numbers or text."""
-LABELLED = "labelled"
-"""The tensor that says which rows have a label, where the labels are text and some rows have none."""
-TEXT = re.compile(r"[<|][US][1-9][0-9]{0,6}")
 
 
 class Range(NamedTuple):
@@ -81,19 +75,15 @@ def gaps(ranges: Sequence[Range], start: int, stop: int) -> list[Range]:
 
 
 class Shard(NamedTuple):
-    """An open shard: its range, and its tensors mapped from the file."""
+    """An open shard: its range, what its header says, and its tensors mapped from the file."""
 
     rows: Range
-    data_checksum: str
+    metadata: dict[str, str]
     tensors: dict[str, npt.NDArray[Any]]
-    texts: dict[str, str]
 
     def column(self, name: str) -> npt.NDArray[Any] | None:
         """Return what stands beside the rows under a name, or None."""
-        values = self.tensors.get(name)
-        if values is not None and name in self.texts:
-            values = np.frombuffer(np.ascontiguousarray(values), dtype=self.texts[name])
-        return join_missing(values, self.tensors.get(LABELLED)) if name == "labels" else values
+        return columns.unpacked(name, self.tensors, self.metadata)
 
 
 def read_shard(
@@ -115,54 +105,19 @@ def read_shard(
     if (metadata.get("start"), metadata.get("stop")) != (str(rows.start), str(rows.stop)):
         message = f"{path}: holds the rows {metadata.get('start')} to {metadata.get('stop')}; it was renamed"
         raise StoreError(message)
-    texts = {name: metadata[f"{name}_dtype"] for name in COLUMNS if f"{name}_dtype" in metadata}
+    count = rows.stop - rows.start
     try:
-        encoding.check(tensors, rows.stop - rows.start, spec.classes)
-        _check_extras(tensors, rows.stop - rows.start, spec.keyed, texts)
+        encoding.check(tensors, count, spec.classes)
+        columns.check(tensors, metadata, count)
+        if spec.keyed:
+            _check_keys(tensors.get("keys"), count)
     except ValueError as error:
         message = f"{path}: {error}"
         raise StoreError(message) from error
-    return Shard(rows, metadata["data_checksum"], tensors, texts)
+    return Shard(rows, metadata, tensors)
 
 
-def _check_extras(tensors: dict[str, npt.NDArray[Any]], rows: int, keyed: bool, texts: dict[str, str]) -> None:
-    for name in COLUMNS:
-        values, text = tensors.get(name), texts.get(name)
-        if values is not None and (values.ndim == 0 or len(values) != rows):
-            message = f"tensor {name!r}: expected {rows} rows, got the shape {values.shape}"
-            raise ValueError(message)
-        if text is not None and (values is None or not TEXT.fullmatch(text) or not _holds_text(values, text)):
-            message = f"tensor {name!r}: expected text of the dtype {text[:20]!r}"
-            raise ValueError(message)
-    labelled = tensors.get(LABELLED)
-    if labelled is not None and (labelled.dtype != np.bool_ or labelled.shape != (rows,) or "labels" not in texts):
-        message = f"tensor {LABELLED!r}: expected bool[{rows}] beside labels that are text"
+def _check_keys(keys: npt.NDArray[Any] | None, rows: int) -> None:
+    if keys is None or keys.dtype != np.int64 or keys.shape != (rows,) or (np.diff(keys) <= 0).any():
+        message = f"tensor 'keys': expected int64[{rows}], ascending"
         raise ValueError(message)
-    keys = tensors.get("keys")
-    if keyed and (keys is None or keys.dtype != np.int64 or keys.shape != (rows,)):
-        message = f"tensor 'keys': expected int64[{rows}]"
-        raise ValueError(message)
-
-
-def _holds_text(labels: npt.NDArray[Any], text: str) -> bool:
-    if labels.dtype != np.uint8 or labels.shape[1:] != (np.dtype(text).itemsize,):
-        return False
-    # NumPy decodes UTF-32 only when an element is looked at, and then raises.
-    return text[1] == "S" or not labels.size or int(np.ascontiguousarray(labels).view("<u4").max()) < 0x110000
-
-
-def label_tensor(labels: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], str | None] | None:
-    """Return labels as a tensor, with the dtype of text labels; None for what no tensor can hold.
-
-    Examples:
-        >>> label_tensor(np.array(["cat"]))[1]
-        '<U3'
-    """
-    values = np.ascontiguousarray(labels)
-    if values.dtype.kind in "biuf":
-        dtype = values.dtype.newbyteorder("<")
-        return (values.astype(dtype, copy=False), None) if dtype.str in layout.NAMES else None
-    if values.dtype.kind in "US" and values.ndim == 1 and values.dtype.itemsize:
-        values = values.astype(values.dtype.newbyteorder("<"), copy=False)
-        return values.view(np.uint8).reshape(len(values), values.dtype.itemsize), values.dtype.str
-    return None

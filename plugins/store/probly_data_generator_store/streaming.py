@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from probly.data_generator.errors import AlignmentError
+from probly.data_generator.errors import AlignmentError, StoreError
 from probly.data_generator.rows import FloatRows
-from probly.data_generator.run.sinks import NORMALISED, Stored, usable_labels
+from probly.data_generator.run.sinks import NORMALISED, Shape, Stored, usable_labels
 from probly.data_generator.toolkit.samples import LABELS, Indices
 from probly_data_generator_store.reader import Store, open_partial, open_store
 from probly_data_generator_store.writer import StoreWriter
@@ -88,13 +88,18 @@ class StoreSink:
             message = f"keys: expected one per sample, got {len(keys)} for a dataset of {rows} or more"
             raise AlignmentError(message)
 
-    def begin(self, classes: int, meta: Mapping[str, Any], mode: str, length: int | None) -> None:
+    def begin(
+        self, classes: int, meta: Mapping[str, Any], mode: str, length: int | None, shapes: Mapping[str, Shape]
+    ) -> None:
         """Say what the store is, before its first rows; a later run must agree with the first one.
 
         Raises:
             AlignmentError: There are more or fewer keys than samples.
             InvalidOutputError: The store has another number of classes.
         """
+        if shapes:
+            message = f"{self.writer.path}: a store cannot keep {', '.join(shapes)} yet; leave out= away"
+            raise StoreError(message)
         self._length = length
         self._check_keys(length)
         if classes or self.writer.spec is None:  # a run that had nothing to compute knows no classes

@@ -17,14 +17,16 @@ import numpy.typing as npt
 
 from probly.data_generator.errors import InvalidOutputError, StoreError
 from probly.data_generator.formats.shared import decode_meta, encode_meta
+from probly.data_generator.label_values import label_values
 from probly.data_generator.rows import FloatRows
 from probly_data_generator_store import files, layout
+from probly_data_generator_store.columns import packed
 from probly_data_generator_store.encodings import encoding_of
 from probly_data_generator_store.held import Held
 from probly_data_generator_store.lock import Lock
 from probly_data_generator_store.manifest import NORMALISED, manifest_bytes
 from probly_data_generator_store.publisher import Publisher
-from probly_data_generator_store.shards import Range, gaps, label_tensor, list_shards, read_shard
+from probly_data_generator_store.shards import Range, gaps, list_shards, read_shard
 from probly_data_generator_store.spec import MANIFEST, SHARDS, SPEC, Spec, refuse_differences
 
 LOCK = "lock"
@@ -181,25 +183,18 @@ class StoreWriter:
             return
         assert self.spec is not None
         rows = self.held.rows
-        tensors, text = self.held.tensors()
-        metadata = {"store": self.spec.id, "start": str(rows.start), "stop": str(rows.stop)}
-        if text is not None:
-            metadata["labels_dtype"] = text
+        tensors, texts = self.held.tensors()
+        metadata = {"store": self.spec.id, "start": str(rows.start), "stop": str(rows.stop), **texts}
         if self.held.normalised:
             metadata[NORMALISED] = str(self.held.normalised)
         if self.sample_keys is not None:
-            tensors["sample_keys"], text = self._keys_of(rows)
-            metadata |= {} if text is None else {"sample_keys_dtype": text}
+            found = packed("sample_keys", label_values(self.sample_keys[slice(*rows)]))
+            assert found is not None  # numbers and text do; label_values.key_array lets nothing else pass
+            tensors, metadata = {**tensors, **found[0]}, {**metadata, **found[1]}
         header, *data = layout.pieces(tensors, metadata, self._disk.done)
         self._disk.publish_shard(self._shards / rows.file_name, header, data)
         self.published = sorted([*self.published, rows])
         self.held.drop()
-
-    def _keys_of(self, rows: Range) -> tuple[npt.NDArray[Any], str | None]:
-        assert self.sample_keys is not None
-        found = label_tensor(self.sample_keys[slice(*rows)])
-        assert found is not None  # numbers and text do; formats.shared.key_array lets nothing else pass
-        return found
 
     @property
     def safe_rows(self) -> int:

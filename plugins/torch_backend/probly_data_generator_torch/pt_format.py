@@ -8,7 +8,8 @@ from typing import Any
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.atomic import replacing
-from probly.data_generator.formats.shared import decode_meta, encode_meta, label_array, room, simple_labels
+from probly.data_generator.formats.digest import compared, encode_with_digest
+from probly.data_generator.formats.shared import decode_meta, label_array, simple_labels
 
 SUFFIXES = (".pt", ".pth")
 
@@ -24,7 +25,7 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
     labels = simple_labels(path, distributions.labels)
     content = {
         # Read back, it has only types that the reader of tensors knows.
-        "meta": decode_meta(encode_meta(path, meta)),
+        "meta": decode_meta(encode_with_digest(path, distributions, meta)),
         "indices": torch.tensor(distributions.indices),
         "distributions": torch.tensor(distributions.probabilities),
         # Text has no tensor.
@@ -45,10 +46,10 @@ def read(path: Path) -> Distributions:
 
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
-        return Distributions(
+        return compared(
             content["distributions"].numpy(),
             content["indices"].numpy(),
-            _labels(content["labels"], path.stat().st_size),
+            _labels(content["labels"]),
             content["meta"],
         )
     except FileNotFoundError:
@@ -59,9 +60,9 @@ def read(path: Path) -> Distributions:
         raise StoreError(message) from error
 
 
-def _labels(labels: Any, file_bytes: int) -> Any:
+def _labels(labels: Any) -> Any:
     if labels is None or isinstance(labels, list):
-        return None if labels is None else label_array(labels, room(file_bytes))
+        return None if labels is None else label_array(labels)
     return labels.numpy()
 
 

@@ -13,11 +13,14 @@ import numpy as np
 
 from probly.data_generator.distributions import Distributions, blocks, row_blocks
 from probly.data_generator.formats.atomic import replacing
-from probly.data_generator.formats.shared import Array, decode_json, encode_meta, label_array, reading, room
+from probly.data_generator.formats.digest import DIGEST, compared, encode_with_digest
+from probly.data_generator.formats.shared import Array, checked_meta, decode_json, label_array, reading
 from probly.data_generator.rows import SUM_TOLERANCE, decimals_tolerance
 from probly.data_generator.toolkit.samples import Indices
 
 NUMBERS_AT_ONCE = 2**16
+CHECKED = ()
+"""What reading such a file compares besides its digest: nothing, text has no checksums."""
 
 Encode = Callable[[Indices, Array], bytes]
 
@@ -29,7 +32,7 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
         TypeError: The metadata is not JSON-serialisable.
         ValueError: It holds NaN or infinity.
     """
-    header = encode_meta(path, meta)
+    header = encode_with_digest(path, distributions, meta)
     indices, labels = distributions.indices, distributions.labels
     with replacing(path) as file:
         file.write(b'{"meta": ' + header + b', "distributions": {')
@@ -101,21 +104,22 @@ def read(path: Path) -> Distributions:
 
     Raises:
         FileNotFoundError: There is none.
-        StoreError: It is truncated, has NaN, repeated or wrong keys, rows of different lengths, or no distributions.
+        StoreError: It is truncated, has NaN, repeated or wrong keys, rows of different lengths, or no distributions,
+            or does not agree with its digest; files of others, and of version 0.1, have none.
     """
     content = path.read_bytes()
     with reading(path):
-        return _distributions(decode_json(content), room(len(content)))
+        return _distributions(decode_json(content), has_digest=f'"{DIGEST}"'.encode() in content)
 
 
-def _distributions(document: Any, label_room: int) -> Distributions:
+def _distributions(document: Any, has_digest: bool) -> Distributions:
     if not isinstance(document, dict) or not isinstance(document.get("distributions"), dict):
         message = 'expected {"meta": {...}, "distributions": {"0": [...], ...}}'
         raise ValueError(message)  # noqa: TRY004  # a wrong file is a wrong value
-    meta = document.get("meta") or {}
-    if not isinstance(meta, dict):
-        message = f'expected an object as "meta", got {type(meta).__name__}'
-        raise ValueError(message)  # noqa: TRY004
+    meta = checked_meta(document.get("meta") or {})
+    if has_digest and DIGEST not in meta:
+        message = f'its "{DIGEST}" is not in "meta"'
+        raise ValueError(message)
     rows = document["distributions"]
     indices = [_index(key) for key in rows]
     width = {len(row) if isinstance(row, list) else -1 for row in rows.values()}
@@ -126,19 +130,23 @@ def _distributions(document: Any, label_room: int) -> Distributions:
     if rows and values.dtype.kind not in "fiu":
         message = f"expected numbers in the rows, got {values.dtype}"
         raise ValueError(message)
-    labels = _labels(document.get("labels"), rows, label_room)
+    labels = _labels(document.get("labels"), rows)
     # Others write a few decimals, whose rounding takes the sum of a row further from 1 than ours may be.
     tolerance = decimals_tolerance(values) if values.dtype == np.float64 and values.ndim == 2 else SUM_TOLERANCE
-    return Distributions(values, indices, labels, meta, tolerance=tolerance)
+    return compared(values, indices, labels, meta, tolerance=tolerance)
 
 
-def _labels(labels: Any, rows: Mapping[str, Any], label_room: int) -> Array | None:
+def _labels(labels: Any, rows: Mapping[str, Any]) -> Array | None:
     if labels is None:
         return None
     if not isinstance(labels, dict) or labels.keys() != rows.keys():
         message = 'expected the same keys in "labels" as in "distributions"'
         raise ValueError(message)
-    return label_array([labels[key] for key in rows], label_room)
+    found = label_array([labels[key] for key in rows])
+    if found.dtype.kind == "f" and np.isinf(found).any():  # JSON has no infinity, but 1e999
+        message = f"expected finite numbers as labels, got {found[np.isinf(found)][0]}"
+        raise ValueError(message)
+    return found
 
 
 def _index(key: str) -> int:

@@ -7,14 +7,12 @@ A reader that is built of these raises StoreError and nothing else for whatever 
         with reading(path, struct.error):
             rows, labels, meta = parse(content)
             check_size(rows * classes * 4, len(content))  # before memory is taken
-            return Distributions(rows, None, label_array(labels, room(len(content))), decode_meta(meta))
+            return compared(rows, None, label_array(labels), decode_meta(meta))  # see formats.digest
 """
 
 import contextlib
-import functools
 import importlib
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +31,8 @@ EXPANSION = 250
 booleans from bits 8-fold more, so ours always load."""
 FREE_BYTES = 2**25
 """What the contents of any file may take besides."""
+MOST_META = 12 << 20
+"""The bytes of metadata: a name of 40 for each of 300,000 classes; JSON of that size may take 30 times as much."""
 
 
 @contextlib.contextmanager
@@ -64,16 +64,6 @@ def reading(path: Path, *damage: type[Exception]) -> Iterator[None]:
         raise StoreError(message) from error
 
 
-def room(file_bytes: int) -> int:
-    """Return the most bytes that the contents of a file of this size may take in memory.
-
-    Examples:
-        >>> room(1000) - room(0)
-        250000
-    """
-    return FREE_BYTES + EXPANSION * file_bytes
-
-
 def check_size(needed: int, file_bytes: int) -> None:
     """Refuse contents that only a forged file can have, before any memory is taken for them.
 
@@ -91,7 +81,7 @@ def check_size(needed: int, file_bytes: int) -> None:
         ...
         ValueError: its 1000 bytes claim to hold 1099511627776, more than 250 times as much; ...
     """
-    if needed > room(file_bytes):
+    if needed > FREE_BYTES + EXPANSION * file_bytes:
         message = (
             f"its {file_bytes} bytes claim to hold {needed}, more than {EXPANSION} times as much; "
             "if that is true, write it again without compression"
@@ -108,21 +98,23 @@ def encode_meta(path: Path, meta: Mapping[str, Any]) -> bytes:
 
     Raises:
         TypeError: It is not JSON-serialisable.
-        ValueError: It holds NaN or infinity, or keys that JSON cannot tell apart, such as 1 and "1".
+        ValueError: It holds NaN or infinity, or keys that JSON cannot tell apart, such as 1 and "1", or is too large.
 
     Examples:
         >>> encode_meta(Path("a.txt"), {"accuracy": np.float32(0.5), "classes": np.arange(3)})
         b'{"accuracy": 0.5, "classes": [0, 1, 2]}'
     """
     try:
-        text = json.dumps(dict(meta), ensure_ascii=False, allow_nan=False, default=_simple).encode()
-        decode_meta(text)
+        text = json.dumps(dict(meta), ensure_ascii=False, allow_nan=False, default=_simple)
+        if any("\ud800" <= letter <= "\udfff" for letter in text):  # halves of characters have no UTF-8
+            text = json.dumps(dict(meta), allow_nan=False, default=_simple)
+        decode_meta(text.encode())
     except (TypeError, ValueError) as error:
         error.add_note(
             f"{path}: meta must hold only strings, numbers, booleans, None, lists and dicts; nothing written"
         )
         raise
-    return text
+    return text.encode()
 
 
 def _simple(value: Any) -> Any:
@@ -145,10 +137,22 @@ def decode_meta(text: bytes) -> dict[str, Any]:
         >>> decode_meta(b'{"accuracy": 0.5}')
         {'accuracy': 0.5}
     """
-    meta = decode_json(text)
+    if len(text) > MOST_META:
+        message = f"expected at most {MOST_META} bytes of metadata, got {len(text)}"
+        raise ValueError(message)
+    return checked_meta(decode_json(text))
+
+
+def checked_meta(meta: Any) -> dict[str, Any]:
+    """Return metadata that are a part of a JSON document, after a check.
+
+    Raises:
+        ValueError: They are no object, or hold a number beyond all floats, such as 1e999.
+    """
     if not isinstance(meta, dict):
         message = f'expected an object as "meta", got {type(meta).__name__}'
         raise ValueError(message)  # noqa: TRY004  # a wrong file is a wrong value
+    json.dumps(meta, allow_nan=False)
     return meta
 
 
@@ -179,52 +183,30 @@ def _no_constant(name: str) -> None:
     raise ValueError(message)
 
 
-def label_array(labels: Sequence[Any], room: int) -> Array:
+def label_array(labels: Sequence[Any]) -> Array:
     """Return labels as an array without turning one type into another; None is a row without a label.
 
     Args:
         labels: One per row.
-        room: The bytes that fixed-width text may take; where a few long ones would need more, it stays objects.
 
     Examples:
-        >>> label_array(["cat", "horse"], 1000), label_array(["cat", 1], 1000), label_array(["cat", "horse"], 30)
-        (array(['cat', 'horse'], dtype='<U5'), array(['cat', 1], dtype=object), array(['cat', 'horse'], dtype=object))
+        >>> label_array(["cat", "horse"]), label_array(["cat", 1]), label_array([["a", "b"], ["c", "d"]]).shape
+        (array(['cat', 'horse'], dtype='<U5'), array(['cat', 1], dtype=object), (2, 2))
     """
     objects = np.asarray(labels, dtype=object)
-    if objects.ndim > 1 and any(isinstance(label, str) for label in objects.flat):
-        fits = all(isinstance(label, str) for label in objects.flat)
-        return np.asarray(labels) if fits else objects
-    return np.asarray(labels) if objects.ndim > 1 else label_values(labels, room)
-
-
-def key_array(keys: Sequence[Any]) -> npt.NDArray[Any]:
-    """Return the keys of samples, such as file names, as an array of shape ``(samples,)``.
-
-    Raises:
-        TypeError: They are neither all text nor all integers.
-
-    Examples:
-        >>> key_array(["n01440764_18.JPEG", "n01440764_36.JPEG"]).dtype
-        dtype('<U17')
-    """
-    array = np.asarray(keys)
-    # An array has one kind; of a list, NumPy would make text of everything, which map() tells without a loop of ours.
-    kinds = {array.dtype.kind} if isinstance(keys, np.ndarray) else set(map(_kind_of_key, map(type, keys)))
-    if array.ndim != 1 or array.dtype.kind not in "iuU" or len(kinds) > 1:
-        message = f"keys: expected a list of text or of integers, one per sample, got {array.dtype}{list(array.shape)}"
-        raise TypeError(message)
-    return array
-
-
-@functools.cache
-def _kind_of_key(kind: type) -> str:
-    return "b" if issubclass(kind, bool | np.bool_) else "U" if issubclass(kind, str) else "i"
+    if objects.ndim == 1:
+        return label_values(labels)
+    flat = objects.ravel()
+    if any(isinstance(label, str) for label in flat):
+        texts = label_values(flat)
+        return texts.reshape(objects.shape) if texts.dtype.kind == "U" else objects
+    return np.asarray(labels)
 
 
 def simple_labels(path: Path, labels: Array | None) -> Array | None:
     """Return labels as an array of numbers or text, in this machine's byte order.
 
-    Text is of a fixed width, or objects where some rows have no label (None); ``split_missing`` takes those apart.
+    Text is of a fixed width, or objects where that would be far larger, or some rows have no label (None).
 
     Args:
         path: The file, for the message.
@@ -239,7 +221,7 @@ def simple_labels(path: Path, labels: Array | None) -> Array | None:
     """
     if labels is None:
         return None
-    labels = label_values(labels, sys.maxsize)
+    labels = label_values(labels)
     long = labels.dtype.kind == "f" and labels.dtype.itemsize > 8
     if long or not (labels.dtype.kind in "biufU" or are_text(labels)):
         kinds = sorted({type(label).__name__ for label in labels.flat}) if labels.dtype.kind == "O" else [labels.dtype]
@@ -249,42 +231,6 @@ def simple_labels(path: Path, labels: Array | None) -> Array | None:
         )
         raise TypeError(message)
     return labels.astype(labels.dtype.newbyteorder("="), copy=False)
-
-
-def split_missing(labels: Array) -> tuple[Array, Array | None]:
-    """Return labels for a format whose text has a fixed width and no None: with "" in its place, and who has one.
-
-    Examples:
-        >>> split_missing(np.array(["cat", None], object))
-        (array(['cat', ''], dtype='<U3'), array([ True, False]))
-        >>> split_missing(np.array([1, 2]))
-        (array([1, 2]), None)
-    """
-    if labels.dtype.kind != "O":
-        return labels, None
-    labelled = np.asarray([label is not None for label in labels], dtype=bool)
-    texts = np.asarray(["" if label is None else label for label in labels], dtype=np.str_)
-    return texts, None if labelled.all() else labelled
-
-
-def join_missing(labels: Array | None, labelled: Array | None) -> Array | None:
-    """Return labels that ``split_missing`` took apart.
-
-    Raises:
-        ValueError: They do not belong together.
-
-    Examples:
-        >>> join_missing(np.array(["cat", ""]), np.array([True, False]))
-        array(['cat', None], dtype=object)
-    """
-    if labelled is None:
-        return labels
-    if labels is None or labels.dtype.kind != "U" or labelled.dtype != np.bool_ or labelled.shape != labels.shape:
-        message = "labelled: expected a truth value for each of the labels, which are text"
-        raise ValueError(message)
-    whole = labels.astype(object)
-    whole[~labelled] = None
-    return whole
 
 
 def optional_library(module: str, extra: str) -> Any:

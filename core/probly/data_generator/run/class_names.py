@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from probly.data_generator.distributions import class_name_list
-from probly.data_generator.label_values import class_name
+from probly.data_generator.label_values import class_name, class_name_list
 from probly.data_generator.labels import are_numbers, position_names
 
 LAYERS = 8
@@ -84,6 +83,27 @@ def known_columns(
             "label_getter=lambda sample: None",
         )
     return Columns(names, values)
+
+
+def same_names(what: str, of_models: Sequence[Any]) -> Any:
+    """Return what the models of a run say of their columns; those that say nothing follow the others.
+
+    Raises:
+        ValueError: Two of them contradict each other.
+
+    Examples:
+        >>> same_names("class_names", [None, ["cat", "dog"]])
+        ['cat', 'dog']
+    """
+    said = [(number, list(names)) for number, names in enumerate(of_models) if names is not None]
+    for number, names in said[1:]:
+        if names != said[0][1]:
+            message = (
+                f"{what}: model {said[0][0]} has the columns {said[0][1][:5]}, but model {number} has {names[:5]}; a "
+                "mean over them would mix classes: pass models with the same columns in the same order"
+            )
+            raise ValueError(message)
+    return said[0][1] if said else None
 
 
 def _contradict(first: tuple[str, list[str]], second: tuple[str, list[str]], remedy: str) -> None:

@@ -1,20 +1,29 @@
 """Batches on their way through the device: out as inputs, back as scores, in as many parts as its memory asks for."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from probly.data_generator.discovery.loading import Backend
 from probly.data_generator.errors import BrokenBackendError, InvalidOutputError
 from probly.data_generator.hookspecs import HOST
+from probly.data_generator.run.passes import Passes
 from probly.data_generator.run.scores import Scores, check_scores, is_half
 from probly.data_generator.toolkit.casting import cast_inputs
 from probly.data_generator.toolkit.nests import take_rows
-from probly.data_generator.toolkit.outputs import pick_scores
+from probly.data_generator.toolkit.outputs import Kept, pick_scores
 from probly.data_generator.toolkit.samples import Batch
+
+
+class Answer(NamedTuple):
+    """What a model said of one batch or part: its scores on the device, and those of its layers that are kept."""
+
+    scores: Any
+    layers: Mapping[str, Any]
 
 
 class Dispatched(NamedTuple):
@@ -23,16 +32,30 @@ class Dispatched(NamedTuple):
     Attributes:
         number: Its place in the run, for messages.
         batch: The batch; its inputs are needed again if the device's memory does not suffice.
-        parts: The scores on the device: one part, or several after the memory ran out.
+        parts: The answers on the device: those to one part, or to several after the memory ran out, each with one
+            answer per pass.
         size: The rows per part.
         half: Whether they are computed in half precision.
     """
 
     number: int
     batch: Batch
-    parts: list[Any]
+    parts: list[list[Answer]]
     size: int
     half: bool
+
+
+class Fetched(NamedTuple):
+    """The answers to a batch in host memory, checked to have one row per sample.
+
+    Attributes:
+        scores: Of each pass, shape ``(N,)``, ``(N, classes)`` or, with members of the model's own, ``(N, members,
+            classes)``.
+        layers: Of each pass, the arrays by the names of the layers.
+    """
+
+    scores: list[Scores]
+    layers: list[dict[str, npt.NDArray[Any]]]
 
 
 @dataclass
@@ -46,6 +69,9 @@ class Device:
         largest: The rows of the largest batch so far; compiled backends pad to it.
         limit: The rows that fit on the device, once it has run out of memory.
         input_dtype: What the inputs are cast to on the device, or None for as they are.
+        passes: How often the model is asked about each batch, or None for once, without anything random.
+        members: Whether the model's scores have an axis of members, ``(N, members, classes)``.
+        batches_from: The backend that makes the batches, where that is another one.
     """
 
     backend: Backend
@@ -54,6 +80,9 @@ class Device:
     largest: int = 0
     limit: int | None = None
     input_dtype: str | None = None
+    passes: Passes | None = None
+    members: bool = False
+    batches_from: Backend | None = None
 
     def where(self, number: int) -> str:
         """Name a batch in messages."""
@@ -66,30 +95,55 @@ class Device:
         while True:
             size = min(rows, self.limit or rows)
             try:
-                parts = [self._scores(part) for part in _parts(batch.inputs, rows, size)]
+                starts = range(0, rows, size)
+                parts = [
+                    self._ask(part, int(batch.indices[start]))
+                    for start, part in zip(starts, _parts(batch.inputs, rows, size), strict=True)
+                ]
             except Exception as error:
                 # Leaving the block frees the failed attempt's arrays, which the traceback's frames keep alive.
                 if self._halved(error, size, number):
                     continue
                 error.add_note(f"raised in {self.where(number)}")
                 raise
-            return Dispatched(number, batch, parts, size, is_half(parts[0].dtype) if _has_dtype(parts[0]) else False)
+            dtype = getattr(parts[0][0].scores, "dtype", None)
+            return Dispatched(number, batch, parts, size, is_half(dtype))
 
-    def _scores(self, inputs: Any) -> Any:
-        """Return the scores of one batch or part, on the device, in memory that nothing else writes to."""
+    def _ask(self, inputs: Any, first_row: int) -> list[Answer]:
+        """Return what the model says of one batch or part in each pass, on the device."""
+        if self.batches_from is not None:
+            inputs = self.batches_from.answer("to_device", data=inputs, device=HOST)
+        if self.passes is None:
+            return [self._answer(inputs, None)]
+        seeds = [self.passes.seed_of(number, first_row) for number in range(self.passes.count)]
+        if self.passes.augment is None:
+            return [self._answer(inputs, seed) for seed in seeds]
+        return [self._answer(self.passes.augment(inputs, seed), None) for seed in seeds]
+
+    def _answer(self, inputs: Any, seed: int | None) -> Answer:
+        """Return one answer, in memory that nothing else writes to."""
         device = self.model.device
         on_device = self.moved(inputs, device)
         if self.input_dtype is not None:
             on_device = cast_inputs(on_device, self.input_dtype)
         # What is padded must be cut again, and only the scores can be: output_transform reads all that there is.
         padded = min(self.largest, self.limit or self.largest) if self.transform is None else None
-        outputs = self.backend.hook.forward(model=self.model, inputs=on_device, batch_size=padded)
+        if seed is None:
+            hook, outputs = "forward", self.backend.hook.forward(model=self.model, inputs=on_device, batch_size=padded)
+        else:
+            hook, outputs = (
+                "stochastic_forward",
+                self.backend.hook.stochastic_forward(model=self.model, inputs=on_device, batch_size=padded, seed=seed),
+            )
         if outputs is None:
-            message = f"backend {self.backend.info.name!r}: hook forward returned None; expected the model's outputs"
+            message = f"backend {self.backend.info.name!r}: hook {hook} returned None; expected the model's outputs"
             raise BrokenBackendError(message)
+        layers: Mapping[str, Any] = {}
+        if isinstance(outputs, Kept):
+            outputs, layers = outputs.outputs, outputs.layers
         scores = pick_scores(outputs) if self.transform is None else self.transform(outputs)
-        # A copy: a model may use the memory of its outputs again before they are collected, one batch later.
-        return self.moved(scores, device)
+        # Copies: a model may use the memory of its outputs again before they are collected, one batch later.
+        return Answer(self.moved(scores, device), {name: self.moved(part, device) for name, part in layers.items()})
 
     def moved(self, data: Any, device: str) -> Any:
         """Return a nest on a device, or on the host."""
@@ -99,26 +153,41 @@ class Device:
             raise BrokenBackendError(message)
         return moved
 
-    def fetch(self, dispatched: Dispatched) -> Scores:
+    def fetch(self, dispatched: Dispatched) -> Fetched:
         """Wait for a batch and return its scores in host memory, checked to be one per row."""
         while True:
             number, batch, parts, size, _ = dispatched
-            rows = len(batch.indices)
+            rows, where = len(batch.indices), self.where(dispatched.number)
             expected = [min(size, rows - start) for start in range(0, rows, size)]
             try:
                 hosted = [
-                    check_scores(self.moved(part, HOST), count, self.where(number))
+                    [self._hosted(answer, count, where) for answer in part]
                     for part, count in zip(parts, expected, strict=True)
                 ]
-                return hosted[0] if len(hosted) == 1 else _joined(hosted, self.where(number))
+                joined = (
+                    hosted[0]
+                    if len(hosted) == 1
+                    else [_joined(of_pass, where) for of_pass in zip(*hosted, strict=True)]
+                )
+                return Fetched([answer.scores for answer in joined], [dict(answer.layers) for answer in joined])
             except Exception as error:
                 # Asynchronous devices report a failure of the computation only when its result is fetched.
                 if not self._halved(error, size, number):
-                    where = self.where(number)
                     if where not in str(error):  # the checks name it themselves
                         error.add_note(f"raised in {where}")
                     raise
             dispatched = self.dispatch(number, batch)
+
+    def _hosted(self, answer: Answer, rows: int, where: str) -> Answer:
+        scores = check_scores(self.moved(answer.scores, HOST), rows, where, members=self.members)
+        layers = {name: np.asarray(self.moved(part, HOST)) for name, part in answer.layers.items()}
+        for name, part in layers.items():
+            if part.ndim == 0 or len(part) != rows or part.dtype.kind not in "fiub":
+                message = (
+                    f"{where}: layer {name!r}: expected numbers for {rows} rows, got {part.dtype}{list(part.shape)}"
+                )
+                raise InvalidOutputError(message)
+        return Answer(scores, layers)
 
     def _halved(self, error: Exception, size: int, number: int) -> bool:
         """Return whether the device ran out of memory with more than one row; if so, remember half of its size."""
@@ -140,13 +209,10 @@ def _parts(inputs: Any, rows: int, size: int) -> list[Any]:
     return [take_rows(inputs, slice(start, min(start + size, rows)), rows) for start in range(0, rows, size)]
 
 
-def _has_dtype(scores: Any) -> bool:
-    return hasattr(scores, "dtype")
-
-
-def _joined(parts: list[Scores], where: str) -> Scores:
-    shapes = {part.shape[1:] for part in parts}
+def _joined(parts: Sequence[Answer], where: str) -> Answer:
+    shapes = {part.scores.shape[1:] for part in parts}
     if len(shapes) > 1:
         message = f"{where}: expected equally many classes for all rows, got {sorted(shapes)}"
         raise InvalidOutputError(message)
-    return np.concatenate(parts)
+    layers = {name: np.concatenate([part.layers[name] for part in parts]) for name in parts[0].layers}
+    return Answer(np.concatenate([part.scores for part in parts]), layers)

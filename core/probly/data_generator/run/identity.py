@@ -11,7 +11,7 @@ import numpy as np
 
 from probly.data_generator.discovery.loading import Backend
 from probly.data_generator.hookspecs import HOST
-from probly.data_generator.run.provenance import Request
+from probly.data_generator.run.provenance import Loaded
 from probly.data_generator.toolkit.digest import NOT_SEEN, digest, digest_files, is_seen, update_digest
 from probly.data_generator.toolkit.importing import is_import_path
 from probly.data_generator.toolkit.loaders import is_loader
@@ -31,44 +31,52 @@ FAILING = "not read, its samples raise errors"
 
 
 def run_identity(
-    request: Request,
-    backend: Backend,
-    source: Any,
-    model: Any,
-    dataset: Any,
-    class_names: Sequence[Any] | None,
-    keys: Any,
+    loaded: Sequence[Loaded], dataset: Any, class_names: Sequence[Any] | None, keys: Any, keep: Sequence[str]
 ) -> dict[str, Any]:
     """Return what a later run must have in common with this one to continue its store.
 
-    Batch size, workers and device are not part of it: they do not change what a row means.
+    Workers and device are not part of it: they do not change what a row means. Nor is the batch size, but where passes
+    draw something for each batch.
 
     Args:
-        request: What the user asked for.
-        backend: The hooks.
-        source: The model as the user gave it.
-        model: What ``load_model`` made of it.
+        loaded: The models.
         dataset: The dataset or loader.
         class_names: What the columns are called before the dataset has been asked.
         keys: What the store keeps beside its rows, or None.
+        keep: What it keeps beyond that.
     """
-    found = model_digest(backend, model)
-    labels = request.label_getter
+    first, request = loaded[0], loaded[0].request
+    passes, labels = request.passes, request.label_getter
+    further = [_model_identity(one) for one in loaded[1:]]
+    return {
+        **_model_identity(first),
+        **({"models": further} if further else {}),
+        "dataset": describe_dataset(dataset, first.backend),
+        "class_names": None if class_names is None else [str(name) for name in class_names],
+        "input_getter": describe_function(request.input_getter),
+        **({} if labels is None else {"label_getter": describe_function(labels)}),
+        **({"batch_size": request.batch_size} if passes is not None else {}),
+        **({"keep": sorted(keep)} if keep else {}),
+        "keys": None if keys is None else f"{len(keys)} {digest([('', keys)])}",
+    }
+
+
+def _model_identity(loaded: Loaded) -> dict[str, Any]:
+    request, passes = loaded.request, loaded.request.passes
+    found = model_digest(loaded.backend, loaded.model)
+    drawn = {} if passes is None else {"count": passes.count, "seed": passes.seed}
     return {
         "model": {
             "name": request.model_name,
-            "type": describe_model(source),
-            "file": digest_of_source(source) if NOT_SEEN in found else None,
+            "type": describe_model(loaded.source),
+            "file": digest_of_source(loaded.source) if NOT_SEEN in found else None,
             "digest": found,
         },
-        **request.options_of(model),
-        "dataset": describe_dataset(dataset, backend),
-        "class_names": None if class_names is None else [str(name) for name in class_names],
+        **request.options_of(loaded.model),
         "output_mode": request.output_mode,
         "output_transform": describe_function(request.output_transform),
-        "input_getter": describe_function(request.input_getter),
-        **({} if labels is None else {"label_getter": describe_function(labels)}),
-        "keys": None if keys is None else f"{len(keys)} {digest([('', keys)])}",
+        **({"passes": {**drawn, "augment": describe_function(passes.augment)}} if passes is not None else {}),
+        **({"members": True} if request.members else {}),
     }
 
 
@@ -81,20 +89,20 @@ def model_digest(backend: Backend, model: Any) -> str:
     return _CHANGED_BY_RUNS.get(found, found) if found else NOT_SEEN
 
 
-def remember_model(backend: Backend, source: Any, model: Any, before: str) -> None:
-    """Take a model after a run for the same as before it; else the same call would refuse its own store.
+def remember_models(loaded: Sequence[Loaded], identity: Mapping[str, Any]) -> None:
+    """Take models after a run for the same as before it; else the same call would refuse its own store.
 
     Args:
-        backend: The hooks.
-        source: The model as the user gave it; what is opened from a file is opened anew.
-        model: What ``load_model`` made of it.
-        before: Its digest before the run.
+        loaded: The models; one that is opened from a file is opened anew.
+        identity: What ``run_identity`` returned before the run.
     """
-    if not is_seen(before) or isinstance(source, str | PathLike | tuple):
-        return
-    after = model_digest(backend, model)
-    if after != before:
-        _CHANGED_BY_RUNS[after] = before
+    for one, known in zip(loaded, [identity, *identity.get("models", ())], strict=True):
+        before = known["model"]["digest"]
+        if not is_seen(before) or isinstance(one.source, str | PathLike | tuple):
+            continue
+        after = model_digest(one.backend, one.model)
+        if after != before:
+            _CHANGED_BY_RUNS[after] = before
 
 
 def digest_of_source(source: Any) -> str | None:
@@ -113,10 +121,10 @@ def not_seen(identity: Mapping[str, Any]) -> list[str]:
         >>> not_seen({"model": model, "dataset": {"type": "arrays", "content": "float32[3] sha256:00"}})
         ['model']
     """
-    model, dataset = identity["model"], identity["dataset"]
-    found = [] if model["file"] or is_seen(model["digest"]) else ["model"]
+    models = [identity["model"], *(further["model"] for further in identity.get("models", ()))]
+    found = [] if all(model["file"] or is_seen(model["digest"]) for model in models) else ["model"]
     # The content of arrays is one text, or a nest of them.
-    return found if "sha256:" in str(dataset) else [*found, "dataset"]
+    return found if "sha256:" in str(identity["dataset"]) else [*found, "dataset"]
 
 
 def fails_itself(part: str, identity: Mapping[str, Any]) -> bool:

@@ -1,16 +1,18 @@
 """One run: dispatch a batch, collect the one before it, check every row, hand it on."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.run.device import Device, Dispatched
+from probly.data_generator.run.members import LOGITS, MEMBERS, Models, mean_rows
 from probly.data_generator.run.progress import Tracker
-from probly.data_generator.run.scores import ScoreReader, Scores
+from probly.data_generator.run.scores import Scores
 from probly.data_generator.run.sinks import NORMALISED, Sink
 from probly.data_generator.toolkit.nests import collate_labels
 from probly.data_generator.toolkit.samples import Batch, Indices
@@ -20,59 +22,62 @@ MOST_NUMBERS = 2**14
 LONGEST_WAIT = 0.05
 """The seconds until a block is handed on all the same, so that the rows of a slow model do not wait."""
 
-Begin = Callable[[int, str], None]
-"""Called with the number of classes and the decided output mode before the first rows are handed on."""
+Begin = Callable[[int, str, Mapping[str, tuple[int, ...]]], None]
+"""Called before the first rows are handed on: with the number of classes, the decided output mode, and the shape per
+row of each array that is kept beside them."""
+FEATURES = "features:"
+"""What the names of columns begin with that hold a hidden layer."""
 
 
 def run_batches(
-    batches: Iterable[Batch], device: Device, reader: ScoreReader, sink: Sink, begin: Begin, tracker: Tracker
+    batches: Iterable[Batch], models: Models, sink: Sink, begin: Begin, tracker: Tracker, keep: Sequence[str] = ()
 ) -> None:
-    """Run the model over all batches that the sink needs; what was collected before an error is handed on first.
+    """Run the models over all batches that the sink needs; what was collected before an error is handed on first.
 
     A batch is collected after the next one has been dispatched: frameworks compute asynchronously, so this alone
     overlaps computing with copying. Never more than two batches and a block are in memory.
 
     Args:
         batches: In the order of the dataset, or of the loader.
-        device: Runs the model.
-        reader: Makes rows of what it returned.
+        models: Run on them, and make rows of what they returned.
         sink: Takes the rows.
         begin: See ``Begin``.
         tracker: Counts the rows.
+        keep: What is kept beside the rows; see ``FirstOrderDataGenerator.generate_distributions``.
 
     Raises:
         InvalidOutputError: A row is no distribution; the message names its index and batch.
     """
-    block = Block(reader, sink, begin, tracker, device.where)
-    waiting: Dispatched | None = None
+    block = Block(models, sink, begin, tracker, keep)
+    waiting: list[Dispatched] = []
     try:
         for number, batch in enumerate(batches):
             rows = len(batch.indices)
             if not rows:
                 continue
             # Backends that compile pad to the largest batch of a run, which may be among those that are skipped.
-            device.largest = max(device.largest, rows)
+            models.expect(rows)
             if not sink.needs(batch.indices):
                 tracker.skip(rows)
                 continue
             # Copied at once: rows are collected a batch later, when a loader may have reused its memory.
-            held = batch._replace(columns={name: _host(device, column) for name, column in batch.columns.items()})
-            dispatched = device.dispatch(number, held)
-            done, waiting = waiting, None
-            if done is not None:
-                block.add(done, device.fetch(done))
+            columns = {name: _host(models.first, column) for name, column in batch.columns.items()}
+            dispatched = models.dispatch(number, batch._replace(columns=columns))
+            done, waiting = waiting, []
+            if done:
+                block.add(done)
             waiting = dispatched
-        done, waiting = waiting, None
-        if done is not None:
-            block.add(done, device.fetch(done))
+        done, waiting = waiting, []
+        if done:
+            block.add(done)
     except BaseException as error:  # Ctrl-C and SIGTERM included
-        _hand_on(block, waiting, device, error)
+        _hand_on(block, waiting, error)
         raise
     block.hand_on()
 
 
 def enter_at(
-    start: int, batch_size: int, batches: Iterable[Batch], device: Device, tracker: Tracker
+    start: int, batch_size: int, batches: Iterable[Batch], models: Models, tracker: Tracker
 ) -> Iterator[Batch]:
     """Yield batches; where they begin at ``start``, count the rows before it, which the sink had already.
 
@@ -83,17 +88,17 @@ def enter_at(
     for batch in batches:
         if first and start and len(batch.indices) and batch.indices[0] == start:
             tracker.skip(start)
-            device.largest = max(device.largest, batch_size)
+            models.expect(batch_size)
         first = first and not len(batch.indices)
         yield batch
 
 
-def _hand_on(block: "Block", waiting: Dispatched | None, device: Device, error: BaseException) -> None:
+def _hand_on(block: "Block", waiting: list[Dispatched], error: BaseException) -> None:
     """Hand on what came before an error, which is the one to be raised whatever happens here."""
     try:
         try:
-            if waiting is not None:
-                block.add(waiting, device.fetch(waiting))
+            if waiting:
+                block.add(waiting)
         finally:
             block.hand_on()
     except Exception as second:  # noqa: BLE001  # the device or the disk may be in trouble
@@ -122,24 +127,21 @@ class _Part(NamedTuple):
 class Block:
     """Scores of consecutive batches in one array, made rows and checked together, and handed on batch by batch."""
 
-    def __init__(
-        self, reader: ScoreReader, sink: Sink, begin: Begin, tracker: Tracker, where: Callable[[int], str]
-    ) -> None:
-        self.reader, self.sink, self.begin, self.tracker, self.where = reader, sink, begin, tracker, where
-        self.classes: int | None = None
+    def __init__(self, models: Models, sink: Sink, begin: Begin, tracker: Tracker, keep: Sequence[str]) -> None:
+        self.models, self.sink, self.begin, self.tracker, self.keep = models, sink, begin, tracker, keep
         self._begun = False
-        self._memory: Scores = np.empty((0, 0), np.float32)
+        self._memory: Scores = np.empty((0, 0, 0), np.float32)
         self._parts: list[_Part] = []
         self._since = -LONGEST_WAIT  # the first batch does not wait: most mistakes show there
 
-    def add(self, dispatched: Dispatched, scores: Scores) -> None:
+    def add(self, dispatched: Sequence[Dispatched]) -> None:
         """Take the scores of a batch, and hand the block on if it is time."""
-        number, (indices, _, columns), where = dispatched.number, dispatched.batch, self.where(dispatched.number)
-        scores = self.reader.read(scores, where, indices, half=dispatched.half)
-        if self.classes is None:
-            self.classes = scores.shape[1]
-        if scores.shape[1] != self.classes:
-            message = f"{where}, index {indices[0]}: expected {self.classes} classes as before, got {scores.shape[1]}"
+        number, (indices, _, columns) = dispatched[0].number, dispatched[0].batch
+        scores, layers = self.models.read(dispatched)
+        kept = self._kept(scores, layers, self.models.where(number))
+        if self._memory.size and scores.shape[2] != self._memory.shape[2]:
+            classes, where = self._memory.shape[2], f"{self.models.where(number)}, index {indices[0]}"
+            message = f"{where}: expected {classes} classes as before, got {scores.shape[2]}"
             raise InvalidOutputError(message)
         start = self._stop
         if start + len(scores) > len(self._memory):
@@ -149,44 +151,64 @@ class Block:
         stop = start + len(scores)
         with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite and is reported with its index
             self._memory[start:stop] = scores
-        self._parts.append(_Part(number, indices, columns, stop))
-        if stop * self.classes >= MOST_NUMBERS or time.monotonic() - self._since >= LONGEST_WAIT:
+        self._parts.append(_Part(number, indices, {**columns, **kept}, stop))
+        full = self._memory[:stop].size >= MOST_NUMBERS
+        if full or time.monotonic() - self._since >= LONGEST_WAIT:
             self.hand_on()
 
     @property
     def _stop(self) -> int:
         return self._parts[-1].stop if self._parts else 0
 
+    def _kept(self, scores: Scores, layers: Mapping[str, Any], where: str) -> dict[str, npt.NDArray[np.float32]]:
+        """Return what is kept of a batch beside its rows, in memory of its own, without an axis for a single member."""
+        found = {f"{FEATURES}{name}": part for name, part in layers.items()}
+        if LOGITS in self.keep:
+            if self.models.mode != "logits":
+                message = (
+                    f"{where}: keep={LOGITS!r}: the model returns probabilities, which have no logits; leave it out, "
+                    "or pass the model without its softmax"
+                )
+                raise InvalidOutputError(message)
+            found[LOGITS] = scores
+        with np.errstate(over="ignore"):
+            return {
+                name: (part if self.models.plural else part[:, 0]).astype(np.float32) for name, part in found.items()
+            }
+
     def _make_room(self, scores: Scores) -> None:
         """Make memory for a batch and for others where it is not a large one.
 
         float64, and integers that float32 does not have, lose nothing before the end.
         """
-        needed = max(len(scores), 2 * MOST_NUMBERS // max(scores.shape[1], 1))
+        shape = scores.shape[1:]
+        needed = max(len(scores), 2 * MOST_NUMBERS // max(shape[0] * shape[1], 1))
         if needed > len(self._memory):
-            self._memory = np.empty((needed, scores.shape[1]), np.result_type(scores.dtype, np.float32))
+            self._memory = np.empty((needed, *shape), np.result_type(scores.dtype, np.float32))
 
     def hand_on(self) -> None:
         """Make rows of the scores, check them, and give them to the sink batch by batch, up to the first bad one."""
         parts, self._parts = self._parts, []
         if not parts:
             return
-        scores = self._memory[: parts[-1].stop]
-        rows, normalised, bad = self.reader.finish(scores)
+        members, normalised, bad, remedy = self.models.finish(self._memory[: parts[-1].stop])
+        rows = mean_rows(members)
         start = 0
         for number, indices, columns, stop in parts:
             if bad is not None and bad.position < stop:
-                where = f"{self.where(number)}, index {indices[bad.position - start]}"
-                message = f"{where}: the row is no distribution, {bad.reason}; {self.reader.remedy(rows[bad.position])}"
+                where = f"{self.models.where(number)}, index {indices[bad.position - start]}"
+                message = f"{where}: the row is no distribution, {bad.reason}; {remedy}"
                 raise InvalidOutputError(message)
+            kept = {name: part for name, part in columns.items() if name in self.keep}
+            if self.models.plural:
+                kept[MEMBERS] = members[start:stop]
             if not self._begun:  # a run that is refused at its first batch leaves nothing behind
-                assert self.classes is not None
-                self.begin(self.classes, self.reader.mode)
+                shapes = {name: part.shape[1:] for name, part in kept.items()}
+                self.begin(rows.shape[1], self.models.mode, shapes)
                 self._begun = True
-            marks = (
-                {} if normalised is None or not normalised[start:stop].any() else {NORMALISED: normalised[start:stop]}
-            )
-            self.sink.write(indices, rows[start:stop], {**columns, **marks})
+            marks = {NORMALISED: normalised[start:stop]} if normalised is not None else {}
+            marks = marks if marks and marks[NORMALISED].any() else {}
+            self.sink.write(indices, rows[start:stop], {**columns, **kept, **marks})
             self.tracker.update(stop - start)
             start = stop
         self._since = time.monotonic()

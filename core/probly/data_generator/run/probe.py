@@ -13,8 +13,7 @@ import numpy as np
 
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import InvalidOutputError, StoreError
-from probly.data_generator.run.device import Device
-from probly.data_generator.run.scores import ScoreReader
+from probly.data_generator.run.members import Models, mean_rows
 from probly.data_generator.run.sinks import Sink, Stored
 from probly.data_generator.toolkit.samples import Batch, Indices
 
@@ -30,8 +29,7 @@ class Probe:
     Args:
         where: The store's path, for messages.
         stream: The sink of the run, or the distributions of a complete one.
-        device: Runs the model.
-        reader: Makes rows of what it returned; one of its own, since a reader remembers the first batch of its run.
+        models: The models; of its own, since they remember the first batch of their run.
         batch_size: The rows of a full batch.
         dataset: What the batches come from.
         begin_at: Returns an iterator over its batches that begins at a row.
@@ -41,13 +39,12 @@ class Probe:
         self,
         where: Any,
         stream: Sink | Distributions,
-        device: Device,
-        reader: ScoreReader,
+        models: Models,
         batch_size: int,
         dataset: Any,
         begin_at: Callable[[int], Iterator[Batch]],
     ) -> None:
-        self.where, self.stream, self.device, self.reader = where, stream, device, reader
+        self.where, self.stream, self.models = where, stream, models
         self.batch_size, self.dataset, self.begin_at = batch_size, dataset, begin_at
         self.first = _first_stored(stream)
 
@@ -91,16 +88,16 @@ class Probe:
             return False
         rows = len(batch.indices)
         # Backends that compile pad to the largest batch of a run, and a short last one comes after full ones.
-        self.device.largest = max(rows, self.batch_size if batch.indices[0] else 0)
-        dispatched = self.device.dispatch(0, batch)
-        found = self.reader.rows_of(self.device.fetch(dispatched), self.device.where(0), half=dispatched.half)
+        self.models.expect(max(rows, self.batch_size if batch.indices[0] else 0))
+        dispatched = self.models.dispatch(0, batch)
+        found = mean_rows(self.models.finish(self.models.read(dispatched).scores.astype(np.float64)).members)
         if found.shape[1] != stored.rows.shape[1]:
             message = (
                 f"{self.where}: expected {stored.rows.shape[1]} classes as in the store, got {found.shape[1]}; "
                 "pass the model that the store was begun with, or choose another path"
             )
             raise InvalidOutputError(message)
-        allowed = np.maximum(stored.tolerance, HALF_TOLERANCE if dispatched.half else TOLERANCE)
+        allowed = np.maximum(stored.tolerance, HALF_TOLERANCE if any(one.half for one in dispatched) else TOLERANCE)
         self._refuse_differences(found[stored.positions], stored, allowed, batch.indices[stored.positions])
         return True
 

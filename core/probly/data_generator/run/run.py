@@ -1,21 +1,21 @@
-"""One run of a loaded model over a dataset: into memory, or to a file that it begins or continues."""
+"""One run of loaded models over a dataset: into memory, or to a file that it begins or continues."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from probly.data_generator.discovery.loading import Backend
 from probly.data_generator.distributions import Distributions
-from probly.data_generator.run.class_names import Columns, dataset_class_names, known_columns
+from probly.data_generator.run.class_names import Columns, dataset_class_names, known_columns, same_names
 from probly.data_generator.run.device import Device
-from probly.data_generator.run.identity import fails_itself, not_seen, remember_model, run_identity, warn_not_seen
-from probly.data_generator.run.loop import enter_at, run_batches
+from probly.data_generator.run.identity import fails_itself, not_seen, remember_models, run_identity, warn_not_seen
+from probly.data_generator.run.loop import FEATURES, enter_at, run_batches
+from probly.data_generator.run.members import LOGITS, MEMBERS, Asked, Models
 from probly.data_generator.run.probe import Probe, closing
 from probly.data_generator.run.progress import Callback, tracked
-from probly.data_generator.run.provenance import Request, run_metadata
+from probly.data_generator.run.provenance import Loaded, Request, run_metadata
 from probly.data_generator.run.scores import ScoreReader
 from probly.data_generator.run.sinks import MemorySink, Sink
 from probly.data_generator.run.temperature import Temperature
@@ -24,23 +24,26 @@ from probly.data_generator.toolkit.samples import Batch
 
 @dataclass(frozen=True)
 class Run:
-    """A model, a dataset, and how the one is asked about the other.
+    """Models, a dataset, and how the ones are asked about the other.
 
     Attributes:
-        request: What the user asked for.
-        backend: The hooks.
-        source: The model as the user gave it.
-        model: What ``load_model`` made of it.
+        loaded: The models; the backend of the first makes the batches.
         dataset: A dataset or a loader.
         progress: What shows how far it is; see ``run.progress.tracked``.
+        keep: What is kept beside the rows.
+        plural: Whether members were asked for, in one way or another.
     """
 
-    request: Request
-    backend: Backend
-    source: Any
-    model: Any
+    loaded: Sequence[Loaded]
     dataset: Any
     progress: bool | Callback
+    keep: Sequence[str] = ()
+    plural: bool = False
+
+    @property
+    def request(self) -> Request:
+        """What was asked of the first model, and of the dataset."""
+        return self.loaded[0].request
 
     def into_memory(self) -> Distributions:
         """Return the rows of all samples."""
@@ -55,12 +58,10 @@ class Run:
             out: Its path.
             open_sink: Opens the file; see ``formats.contract``.
             options: How the format is to keep the rows, and the keys of the samples.
-            probe: Whether rows that are there already are compared with what the model computes now.
+            probe: Whether rows that are there already are compared with what the models compute now.
         """
         names = self._of_columns("class_names") if self.request.class_names is None else self.request.class_names
-        identity = run_identity(
-            self.request, self.backend, self.source, self.model, self.dataset, names, options.get("keys")
-        )
+        identity = run_identity(self.loaded, self.dataset, names, options.get("keys"), self.keep)
         unseen = not_seen(identity)
         late = [part for part in unseen if fails_itself(part, identity)]
         warn_not_seen(out, [part for part in unseen if part not in late], probe=probe)
@@ -74,20 +75,21 @@ class Run:
                     self._probe(stream, stream.meta.get("output_mode"), out).check_alone()
                 return stream
         finally:
-            remember_model(self.backend, self.source, self.model, identity["model"]["digest"])
+            remember_models(self.loaded, identity)
 
     def _fill(self, sink: Sink, unseen: list[str] | None = None, where: Any = None) -> Distributions:
         """Compute what a sink lacks and return all of its rows; ``where`` names a file that is to be probed first."""
         start = sink.first_needed // self.request.batch_size * self.request.batch_size
-        reader = self.reader(sink.decided)
+        models = self._models(sink.decided)
         begun = False
 
-        def begin(classes: int, mode: str) -> None:
+        def begin(classes: int, mode: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
             nonlocal begun
             columns = self._columns(classes)  # a wrong number of names is known after the first batch
-            meta = run_metadata(self.request, self.backend, self.model, classes, mode, columns.names, unseen)
+            members = shapes[MEMBERS][0] if MEMBERS in shapes else None
+            meta = run_metadata(self.loaded, classes, mode, columns.names, unseen, members)
             known = {} if columns.classes is None else {"classes": columns.classes}
-            sink.begin(classes, {**meta, **known}, mode, length)
+            sink.begin(classes, {**meta, **known}, mode, length, shapes)
             begun = True
 
         batches = self._batches(start)
@@ -95,11 +97,10 @@ class Run:
         with tracked(length, self.progress, lambda: sink.safe_rows) as tracker:
             with closing(batches):  # stops the workers of a loader at once, also on Ctrl-C
                 checked = batches if where is None else self._probe(sink, sink.decided, where).check(batches)
-                device = self._device(reader)
-                entered = enter_at(start, self.request.batch_size, checked, device, tracker)
-                run_batches(entered, device, reader, sink, begin, tracker)
+                entered = enter_at(start, self.request.batch_size, checked, models, tracker)
+                run_batches(entered, models, sink, begin, tracker, self.keep)
             if not begun:
-                begin(0, reader.mode)
+                begin(0, models.mode, {})
             distributions = sink.finish()
         if length is not None and len(distributions) != length:
             message = (
@@ -109,38 +110,57 @@ class Run:
             warnings.warn(message, stacklevel=4)  # whoever called generate_distributions
         return distributions
 
-    def reader(self, decided: Any = None) -> ScoreReader:
-        """Return what makes rows of scores; ``decided`` is what an earlier run took them for."""
-        mode, transform = self.request.output_mode, self.request.output_transform
-        temperature = None
-        if isinstance(transform, Temperature):  # applied where rows are made
-            mode, temperature = transform.output_mode, transform.temperature
-        elif transform is not None:
-            return ScoreReader("probs", transformed=True)
-        names = getattr(self.model, "class_names", None)
-        one_class = names is not None and len(names) == 1
-        reader = ScoreReader(mode, temperature, known=getattr(self.model, "output_mode", None), one_class=one_class)
-        if decided in ("logits", "probs") and reader.mode == "auto":
-            reader.mode, reader.decided = decided, True
-        return reader
+    def _models(self, decided: str | None) -> Models:
+        """Return the models, ready to be asked; ``decided`` is what an earlier run took their scores for."""
+        modes = (decided or "").split(",")
+        modes = modes if len(modes) == len(self.loaded) else modes[:1] * len(self.loaded)
+        asked = [
+            Asked(self._device(one), score_reader(one, mode)) for one, mode in zip(self.loaded, modes, strict=True)
+        ]
+        return Models(asked, plural=self.plural)
 
-    def _device(self, reader: ScoreReader) -> Device:
-        transform = self.request.output_transform if reader.transformed else None
-        return Device(self.backend, self.model, transform, input_dtype=self.request.input_dtype)
+    def _device(self, loaded: Loaded) -> Device:
+        request, backend, model = loaded.request, loaded.backend, loaded.model
+        layers = [name.removeprefix(FEATURES) for name in self.keep if name.startswith(FEATURES)]
+        if layers:
+            if not backend.has("keep_layers"):
+                message = (
+                    f"keep: backend {backend.info.name!r} has no access to hidden layers; keep={LOGITS!r} works with "
+                    "every backend"
+                )
+                raise ValueError(message)
+            model = backend.answer("keep_layers", model=model, layers=layers)
+        passes = request.passes
+        if passes is not None and passes.augment is None and not backend.has("stochastic_forward"):
+            message = (
+                f"passes: backend {backend.info.name!r} cannot activate stochastic layers (it lacks the hook "
+                "stochastic_forward); let the model return its members, shape (rows, members, classes), and set "
+                "members=True"
+            )
+            raise ValueError(message)
+        return Device(
+            backend,
+            model,
+            None if isinstance(request.output_transform, Temperature) else request.output_transform,
+            input_dtype=request.input_dtype,
+            passes=passes,
+            members=loaded.returns_members,
+            batches_from=None if backend.info.name == self.loaded[0].backend.info.name else self.loaded[0].backend,
+        )
 
     def _probe(self, stream: Sink | Distributions, decided: Any, where: Any) -> Probe:
-        reader = self.reader(decided)  # one of its own: a reader remembers the first batch of its run
-        return Probe(where, stream, self._device(reader), reader, self.request.batch_size, self.dataset, self._batches)
+        models = self._models(decided)  # of its own: they remember the first batch of their run
+        return Probe(where, stream, models, self.request.batch_size, self.dataset, self._batches)
 
     def _batches(self, start: int) -> Iterator[Batch]:
-        batches: Iterator[Batch] = self.backend.answer(
+        batches: Iterator[Batch] = self.loaded[0].backend.answer(
             "iterate_batches",
             dataset=self.dataset,
             batch_size=self.request.batch_size,
             input_getter=self.request.input_getter,
             index_getter=self.request.index_getter,
             batched=self.request.batched,
-            model=self.model,
+            model=self.loaded[0].model,
             start=start,
             stop=None,
             label_getter=self.request.label_getter,
@@ -159,7 +179,45 @@ class Run:
         )
 
     def _of_columns(self, what: str) -> Any:
-        """Return what the model says of its columns, unless an output_transform may have reordered or merged them."""
-        transform = self.request.output_transform
-        kept = transform is None or isinstance(transform, Temperature)
-        return getattr(self.model, what, None) if kept else None
+        """Return what the models say of their columns, unless an output_transform may have reordered or merged them."""
+        kept = [one for one in self.loaded if isinstance(one.request.output_transform, Temperature | None)]
+        return same_names(what, [getattr(one.model, what, None) for one in kept])
+
+
+def score_reader(loaded: Loaded, decided: str | None = None) -> ScoreReader:
+    """Return what makes rows of a model's scores; ``decided`` is what an earlier run took them for."""
+    mode, transform = loaded.request.output_mode, loaded.request.output_transform
+    temperature = None
+    if isinstance(transform, Temperature):  # applied where rows are made
+        mode, temperature = transform.output_mode, transform.temperature
+    elif transform is not None:
+        return ScoreReader("probs", transformed=True)
+    names = getattr(loaded.model, "class_names", None)
+    known, one_class = getattr(loaded.model, "output_mode", None), names is not None and len(names) == 1
+    made = ScoreReader(mode, temperature, known=known, one_class=one_class)
+    if decided in ("logits", "probs") and made.mode == "auto":
+        made.mode, made.decided = decided, True
+    return made
+
+
+def check_keep(keep: Sequence[str]) -> tuple[str, ...]:
+    """Return what is to be kept beside the rows.
+
+    Raises:
+        ValueError: One of them is not known, or there twice.
+        TypeError: They are no list.
+
+    Examples:
+        >>> check_keep(["logits", "features:encoder"])
+        ('logits', 'features:encoder')
+    """
+    expected = f'keep: expected a list of {LOGITS!r} and "{FEATURES}<layer>"'
+    if isinstance(keep, str) or not isinstance(keep, Sequence):
+        message = f"{expected}, got {keep!r}"
+        raise TypeError(message)
+    for name in keep:
+        known = name == LOGITS or (isinstance(name, str) and name.startswith(FEATURES) and name != FEATURES)
+        if not known or list(keep).count(name) > 1:
+            message = f"{expected}, each once, got {name!r}"
+            raise ValueError(message)
+    return tuple(keep)

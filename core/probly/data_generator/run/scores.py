@@ -57,8 +57,10 @@ def is_half(dtype: Any) -> bool:
     return any(name in str(dtype) for name in ("float16", "float8", "half"))
 
 
-def check_scores(outputs: Any, expected: int, where: str) -> Scores:
+def check_scores(outputs: Any, expected: int, where: str, *, members: bool = False) -> Scores:
     """Return the scores of a batch in host memory as real numbers, shape ``(expected,)`` or ``(expected, classes)``.
+
+    With ``members``, shape ``(expected, members, classes)``.
 
     Raises:
         InvalidOutputError: Another number of rows or axes, or no classes.
@@ -77,13 +79,17 @@ def check_scores(outputs: Any, expected: int, where: str) -> Scores:
             "return one row per input or set output_transform"
         )
         raise InvalidOutputError(message)
-    if array.ndim > 2:
+    if members:
+        if array.ndim != 3 or not array.shape[1]:
+            message = f"{where}: members=True: expected the shape (rows, members, classes), got {array.shape}"
+            raise InvalidOutputError(message)
+    elif array.ndim > 2:
         message = (
-            f"{where}: expected the shape (rows, classes), got {array.shape}; "
-            "average or flatten the other axes in output_transform"
+            f"{where}: expected the shape (rows, classes), got {array.shape}; average or flatten the other axes in "
+            "output_transform, or set members=True where they are (rows, members, classes)"
         )
         raise InvalidOutputError(message)
-    if array.ndim == 2 and not array.shape[1]:
+    if array.ndim > 1 and not array.shape[-1]:
         message = f"{where}: expected a column per class, got the shape {array.shape}; return probabilities or logits"
         raise InvalidOutputError(message)
     return array

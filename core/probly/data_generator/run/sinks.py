@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from probly.data_generator.distributions import NORMALISED_ROWS, Distributions
 from probly.data_generator.errors import AlignmentError
@@ -12,6 +13,7 @@ from probly.data_generator.label_values import are_text, join_labels, label_valu
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.toolkit.samples import LABELS, Indices
 
+Shape = tuple[int, ...]
 MOST_ROWS_IN_ADVANCE = 2**24
 NORMALISED = "normalised"
 """The column, of batches that have some, that marks the rows that were divided by their sum."""
@@ -74,7 +76,9 @@ class Sink(Protocol):
             indices: The dataset indices of the batch, in any order.
         """
 
-    def begin(self, classes: int, meta: Mapping[str, Any], mode: str, length: int | None) -> None:
+    def begin(
+        self, classes: int, meta: Mapping[str, Any], mode: str, length: int | None, shapes: Mapping[str, Shape]
+    ) -> None:
         """Prepare for rows of so many classes; called once, before the first rows, or before ``finish`` without any.
 
         Args:
@@ -82,6 +86,7 @@ class Sink(Protocol):
             meta: The metadata of the run.
             mode: The output mode, decided.
             length: The number of rows that the dataset announces, or None.
+            shapes: The columns that are kept, float32, with their shape per row.
         """
 
     def write(self, indices: Indices, rows: FloatRows, columns: Mapping[str, Any]) -> None:
@@ -90,8 +95,8 @@ class Sink(Protocol):
         Args:
             indices: int64, shape ``(N,)``.
             rows: float32, shape ``(N, classes)``.
-            columns: What else belongs to each row, by name; an array with ``N`` rows, or something else that it may
-                leave out.
+            columns: What else belongs to each row, by name: those of ``shapes``; ``"labels"``, an array with ``N``
+                rows, or something else that it may leave out; others that it leaves out.
         """
 
     def finish(self) -> Distributions:
@@ -133,6 +138,7 @@ class MemorySink:
         self.indices: Indices = np.empty(0, np.int64)
         self.labels: list[Any] | None = []  # None from the first batch on whose labels are of no use
         self.normalised: list[Indices] = []
+        self.columns: dict[str, npt.NDArray[np.float32]] = {}
 
     def stored(self, indices: Indices) -> Stored | None:  # noqa: ARG002
         """Return None: it begins anew with each run."""
@@ -142,15 +148,26 @@ class MemorySink:
         """Return True: it has none before the run."""
         return True
 
-    def begin(self, classes: int, meta: Mapping[str, Any], mode: str, length: int | None) -> None:  # noqa: ARG002
+    def begin(
+        self,
+        classes: int,
+        meta: Mapping[str, Any],
+        mode: str,  # noqa: ARG002
+        length: int | None,
+        shapes: Mapping[str, Shape],
+    ) -> None:
         """Make room. A dataset may announce any length; a wrong one costs time, never rows."""
         self.meta = meta
         capacity = min(length or 0, MOST_ROWS_IN_ADVANCE)
         try:
-            self.rows = np.empty((capacity, classes), np.float32)
+            self._make_room(capacity, {"": (classes,), **shapes})
         except MemoryError:  # the rows that there are may well have room
-            self.rows = np.empty((0, classes), np.float32)
-        self.indices = np.empty(len(self.rows), np.int64)
+            self._make_room(0, {"": (classes,), **shapes})
+
+    def _make_room(self, capacity: int, shapes: Mapping[str, Shape]) -> None:
+        self.columns = {name: np.empty((capacity, *shape), np.float32) for name, shape in shapes.items()}
+        self.rows = self.columns.pop("")
+        self.indices = np.empty(capacity, np.int64)
 
     def write(self, indices: Indices, rows: FloatRows, columns: Mapping[str, Any]) -> None:
         """Append the rows of a batch."""
@@ -159,6 +176,8 @@ class MemorySink:
             self._grow(stop)
         self.rows[self.count : stop] = rows
         self.indices[self.count : stop] = indices
+        for name, column in self.columns.items():
+            column[self.count : stop] = columns[name]
         self.count = stop
         if NORMALISED in columns:
             self.normalised.append(indices[columns[NORMALISED]])
@@ -166,10 +185,14 @@ class MemorySink:
 
     def _grow(self, needed: int) -> None:
         capacity = max(needed, 2 * len(self.rows))
-        rows = np.empty((capacity, self.rows.shape[1]), np.float32)
-        rows[: self.count] = self.rows[: self.count]
-        self.rows = rows
-        self.indices = np.resize(self.indices[: self.count], capacity)
+        self.rows = self._grown(self.rows, capacity)
+        self.indices = self._grown(self.indices, capacity)
+        self.columns = {name: self._grown(column, capacity) for name, column in self.columns.items()}
+
+    def _grown(self, array: npt.NDArray[Any], capacity: int) -> npt.NDArray[Any]:
+        grown = np.empty((capacity, *array.shape[1:]), array.dtype)
+        grown[: self.count] = array[: self.count]
+        return grown
 
     def _add_labels(self, labels: Any, rows: int) -> None:
         if self.labels is None:
@@ -184,6 +207,7 @@ class MemorySink:
         """Return the distributions of all rows, in the order of their indices."""
         rows, indices = self.rows[: self.count], self.indices[: self.count]
         labels = join_labels(self.labels or [])
+        columns = {name: column[: self.count] for name, column in self.columns.items()}
         if self.count > 1 and not (indices[1:] > indices[:-1]).all():
             indices, first = np.unique(indices, return_index=True)
             if len(first) < self.count:
@@ -193,8 +217,9 @@ class MemorySink:
                 )
                 warnings.warn(message, stacklevel=5)
             rows, labels = rows[first], None if labels is None else labels[first]
+            columns = {name: column[first] for name, column in columns.items()}
         counted = {NORMALISED_ROWS: len(np.unique(np.concatenate(self.normalised)))} if self.normalised else {}
-        return Distributions.of_checked(rows, indices, labels, {**self.meta, **counted})
+        return Distributions.of_checked(rows, indices, labels, {**self.meta, **counted}, columns)
 
     def _check_repeated(self) -> None:
         """Refuse an index that the user's own function gave twice; a sampler may repeat samples."""

@@ -1,12 +1,26 @@
 """What a model returned: the scores in it, words for it, and cutting it back after padding."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.toolkit.nests import common_rows, holds_samples, map_leaves, shape_of
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What ``forward`` returns for a model of the hook ``keep_layers``.
+
+    Attributes:
+        outputs: The model's own outputs.
+        layers: By name, what each layer that is kept returned: one array with a row per input.
+    """
+
+    outputs: Any
+    layers: Mapping[str, Any]
 
 
 def pick_scores(outputs: Any) -> Any:
@@ -81,7 +95,11 @@ def call_padded(function: Callable[[Any], Any], inputs: Any, size: int, pad: Cal
     if not rows or rows >= size:
         return function(inputs)
     padded = map_leaves(lambda leaf: pad(leaf, size - rows), inputs)
-    return cut_rows(pick_scores(function(padded)), size, rows)
+    outputs = function(padded)
+    if isinstance(outputs, Kept):
+        layers = {name: cut_rows(part, size, rows) for name, part in outputs.layers.items()}
+        return Kept(cut_rows(pick_scores(outputs.outputs), size, rows), layers)
+    return cut_rows(pick_scores(outputs), size, rows)
 
 
 def cut_rows(rows: Any, padded: int, wanted: int) -> Any:

@@ -1,0 +1,57 @@
+"""Asking one model several times about each batch: passes with dropout active, or views of each sample."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Passes:
+    """How often a model is asked about each batch, and with which seeds.
+
+    Attributes:
+        count: The number of passes, at least 1; each is a member.
+        seed: What all seeds of the run follow from, at least 0.
+        augment: ``augment(inputs, seed)`` returns another view of the inputs of a batch, which the model sees with
+            nothing random in it; None for passes with dropout and other stochastic layers active.
+
+    Raises:
+        ValueError: A number is out of its domain.
+        TypeError: ``augment`` is no function.
+    """
+
+    count: int
+    seed: int
+    augment: Callable[[Any, int], Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        for name, value, least in (("passes", self.count, 1), ("seed", self.seed, 0)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                message = f"{name}: expected a whole number of at least {least}, got {value!r}"
+                raise ValueError(message)
+        if self.augment is not None and not callable(self.augment):
+            message = f"augment: expected a function of the inputs of a batch and a seed, got {self.augment!r}"
+            raise TypeError(message)
+
+    def seed_of(self, number: int, first_row: int) -> int:
+        """Return the seed of one pass over one batch: it follows from the run's seed, the pass and the first row alone.
+
+        So a run that is continued, or computed in shares, draws what one in a single piece does.
+
+        Args:
+            number: The pass, from 0.
+            first_row: The dataset index of the batch's first row.
+
+        Returns:
+            From 0 to 2^31 - 1, which every framework takes.
+
+        Examples:
+            >>> passes = Passes(2, 7)
+            >>> passes.seed_of(0, 64) == passes.seed_of(0, 64), passes.seed_of(0, 64) == passes.seed_of(1, 64)
+            (True, False)
+        """
+        words = np.random.SeedSequence([self.seed, number, first_row]).generate_state(1)
+        return int(words[0]) & 0x7FFFFFFF
