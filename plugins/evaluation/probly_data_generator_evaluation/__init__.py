@@ -4,16 +4,37 @@ Needs SciPy, ``pip install "probly-data-generator[evaluation]"``. Everything is 
 float64, so a million rows of a thousand classes need no more memory than a few.
 """
 
+from probly_data_generator_evaluation.coverage import (
+    ConditionalCoverage,
+    Coverage,
+    FewVotesWarning,
+    conditional_coverage,
+    coverage,
+)
 from probly_data_generator_evaluation.credal_sets import Balls, ConvexHulls, CredalSets, ProbabilityIntervals
 from probly_data_generator_evaluation.decompose import Decomposition, decompose
+from probly_data_generator_evaluation.human_comparison import HumanComparison, compare_to_humans
+from probly_data_generator_evaluation.human_votes import HumanVotes
 from probly_data_generator_evaluation.sampling import sample_labels
+from probly_data_generator_evaluation.vote_files import read_chaos_nli, read_csv, read_dcic
 
 __all__ = [
     "Balls",
+    "ConditionalCoverage",
     "ConvexHulls",
+    "Coverage",
     "CredalSets",
     "Decomposition",
+    "FewVotesWarning",
+    "HumanComparison",
+    "HumanVotes",
     "ProbabilityIntervals",
+    "compare_to_humans",
+    "conditional_coverage",
+    "coverage",
     "decompose",
+    "read_chaos_nli",
+    "read_csv",
+    "read_dcic",
     "sample_labels",
 ]

@@ -36,6 +36,7 @@ class Rows:
         keyed: Whether these are indices of a dataset; the rows of an array have only their places.
         counts: Whether they are counts, which become distributions when they are divided by their sum.
         chosen: The places of the rows in the source, or None for all of them.
+        names: The name of each column, where known.
     """
 
     source: Any
@@ -43,6 +44,7 @@ class Rows:
     keyed: bool
     counts: bool = False
     chosen: Indices | None = None
+    names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -135,7 +137,8 @@ def rows_of(source: Any, name: str = "rows") -> Rows:
         return made
     if isinstance(source, Mapping):
         distributions = Distributions.from_mapping(source)
-        return Rows(distributions, distributions.indices, keyed=True)
+        names = distributions.class_names
+        return Rows(distributions, distributions.indices, keyed=True, names=None if names is None else tuple(names))
     array = _floats(source, name)
     if len(array.shape) != 2:
         hint = "; these are members, whose mean is members.mean(axis=1)" if len(array.shape) == 3 else ""
@@ -203,7 +206,7 @@ def paired(first: Rows, second: Rows, name: str) -> Rows:
 
     Raises:
         AlignmentError: A sample of the first is not in the second, or there is another number of them.
-        ValueError: They have another number of classes.
+        ValueError: They have another number of classes, or their names in another order.
 
     Examples:
         >>> whole = rows_of({0: [1.0, 0.0], 7: [0.5, 0.5]})
@@ -212,6 +215,13 @@ def paired(first: Rows, second: Rows, name: str) -> Rows:
     """
     if first.classes != second.classes:
         message = f"{name}: expected {first.classes} classes, as the rows have, got {second.classes}"
+        raise ValueError(message)
+    if first.names is not None and second.names is not None and first.names != second.names:
+        column = next(column for column in range(first.classes) if first.names[column] != second.names[column])
+        message = (
+            f"{name}: column {column} is {second.names[column]!r}, and that of the rows is {first.names[column]!r}; "
+            "bring them into one order, such as votes.in_order_of(distributions.class_names)"
+        )
         raise ValueError(message)
     if not (first.keyed and second.keyed):
         if len(first) != len(second):

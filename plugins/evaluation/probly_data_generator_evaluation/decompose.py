@@ -61,13 +61,13 @@ def decompose(members: Any) -> Decomposition:
     With the members ``p_m`` of a sample, ``m = 1 ... M``, their mean ``q``, and the entropy ``H``:
 
     - total ``H(q)``, aleatoric ``sum_m H(p_m) / M``, epistemic the difference, which is the mutual information of
-      label and member (Houlsby et al. 2011, https://arxiv.org/abs/1112.5745, equation 2; Depeweg et al. 2018,
-      https://arxiv.org/abs/1710.07283, section 3), in nats;
+      label and member (Houlsby et al. 2011, https://arxiv.org/abs/1112.5745; Depeweg et al. 2018,
+      https://arxiv.org/abs/1710.07283), in nats;
     - total variance ``sum_c q_c (1 - q_c)``, aleatoric ``sum_m sum_c p_mc (1 - p_mc) / M``, epistemic the difference,
-      which is ``sum_c Var_m p_mc`` (the law of total variance: Depeweg et al. 2018, equation 8; per label: Sale et
-      al. 2024, https://arxiv.org/abs/2401.00276, section 4.1);
+      which is ``sum_c Var_m p_mc`` (the law of total variance, per class: Depeweg et al. 2018; Sale et al. 2023,
+      https://arxiv.org/abs/2401.00276);
     - disagreement: the share of the pairs of members whose largest entries are of different classes (Fort, Hu and
-      Lakshminarayanan 2019, https://arxiv.org/abs/1912.02757, section 4). A member with several largest entries
+      Lakshminarayanan 2019, https://arxiv.org/abs/1912.02757). A member with several largest entries
       counts in equal shares for each.
 
     Every row is divided by its sum in float64, and everything is computed in float64, block by block.

@@ -47,7 +47,7 @@ def draws(seed: int, indices: npt.ArrayLike, start: int, count: int) -> Words:
         ]
         (high, low), (other_high, other_low) = _product(MULTIPLIERS[0], words[0]), _product(MULTIPLIERS[1], words[2])
         words = [other_high ^ words[1] ^ keys[0], other_low, high ^ words[3] ^ keys[1], low]
-    flat = np.stack(words, axis=-1).reshape(shape[0], -1)[:, :count]
+    flat = np.stack(words, axis=-1).reshape(shape[0], 4 * shape[1])[:, :count]
     return flat >> np.uint64(64 - BITS)
 
 
