@@ -16,7 +16,14 @@ def to_host(data: Any) -> Any:
         >>> to_host({"half": np.ones(2, np.float16), "name": "x"})
         {'half': array([1., 1.], dtype=float32), 'name': 'x'}
     """
-    return nests.map_leaves(_to_host, data)
+
+    def hosted(leaf: Any) -> Any:
+        array = _to_numpy(leaf)
+        # By name: bfloat16 is no dtype of NumPy's own, but of a package that other frameworks bring.
+        half = isinstance(array, np.ndarray) and array.dtype.name in ("float16", "bfloat16")
+        return array.astype(np.float32) if half else array
+
+    return nests.map_leaves(hosted, data)
 
 
 def own_copies(data: Any) -> Any:
@@ -29,23 +36,15 @@ def own_copies(data: Any) -> Any:
         >>> own_copies((values, "x"))[0] is values
         False
     """
-    return nests.map_leaves(_own_copy, data)
 
+    def copied(leaf: Any) -> Any:
+        if tables.is_table(leaf) or hasattr(leaf, "tocsr"):
+            copy = getattr(leaf, "copy", None) or getattr(leaf, "clone", None)
+            return leaf if copy is None else copy()  # tables of Arrow cannot be written to
+        array = _to_numpy(leaf)
+        return array.copy() if isinstance(array, np.ndarray) else array
 
-def _to_host(leaf: Any) -> Any:
-    array = _to_numpy(leaf)
-    # By name: bfloat16 is no dtype of NumPy's own, but of a package that other frameworks bring.
-    half = isinstance(array, np.ndarray) and array.dtype.name in ("float16", "bfloat16")
-    return array.astype(np.float32) if half else array
-
-
-def _own_copy(leaf: Any) -> Any:
-    if tables.is_table(leaf):
-        return tables.copy_of_table(leaf)
-    if hasattr(leaf, "tocsr"):
-        return leaf.copy()
-    array = _to_numpy(leaf)
-    return array.copy() if isinstance(array, np.ndarray) else array
+    return nests.map_leaves(copied, data)
 
 
 def _to_numpy(leaf: Any) -> Any:

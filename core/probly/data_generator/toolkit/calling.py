@@ -1,7 +1,7 @@
 """How a model is called with the inputs of a batch: as one argument, or spread over several."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from probly.data_generator.toolkit.nests import as_lists
@@ -31,18 +31,20 @@ def call_with(function: Callable[..., Any], inputs: Any, called: Any = None) -> 
         1
     """
     inputs = as_lists(inputs)
-    takes = signature_of(function if called is None else called) if isinstance(inputs, tuple | Mapping) else None
+    called = function if called is None else called
+    takes = signature_of(called) if isinstance(inputs, tuple | Mapping) else None
     if takes is None or binds(takes, inputs):
         try:
             return function(inputs)
         except TypeError as error:
-            raise_other_number(function if called is None else called, inputs, error)
-            raise
-    if isinstance(inputs, Mapping):
-        named = named_inputs(inputs, takes)
-        if named is not None:
-            return function(**named)
-    elif binds(takes, *inputs):
+            takes = signature_of(called)
+            if takes is None or binds(takes, inputs):
+                raise
+            raise TypeError(other_number(takes, inputs)) from error
+    named = named_inputs(inputs, takes) if isinstance(inputs, Mapping) else None
+    if named is not None:
+        return function(**named)
+    if isinstance(inputs, tuple) and binds(takes, *inputs):
         return function(*inputs)
     raise TypeError(other_number(takes, inputs))
 
@@ -50,11 +52,8 @@ def call_with(function: Callable[..., Any], inputs: Any, called: Any = None) -> 
 def named_inputs(inputs: Mapping[Any, Any], takes: inspect.Signature | None) -> dict[str, Any] | None:
     """Return a mapping as keywords of a model, or None where it does not take them.
 
-    Labels are left out unless the model names them: some compute a loss beside their scores.
-
-    Args:
-        inputs: The inputs of a batch.
-        takes: What the model takes, or None where that is not known.
+    Labels are left out unless the model names them: some compute a loss beside their scores. What it takes may be None,
+    where that is not known.
     """
     asked = {} if takes is None else takes.parameters
     named = {name: value for name, value in inputs.items() if name in asked or name not in LABEL_KEYS}
@@ -79,19 +78,6 @@ def binds(takes: inspect.Signature, *inputs: Any, **named: Any) -> bool:
     return True
 
 
-def raise_other_number(called: Any, inputs: Any, error: TypeError) -> None:
-    """Raise the error of ``other_number`` in place of one that a model raised because it takes several inputs.
-
-    Args:
-        called: Whose signature tells.
-        inputs: The one argument that it was called with.
-        error: What it raised.
-    """
-    takes = signature_of(called)
-    if takes is not None and not binds(takes, inputs):
-        raise TypeError(other_number(takes, inputs)) from error
-
-
 def other_number(takes: inspect.Signature, inputs: Any) -> str:
     """Say how many inputs a model takes, which the batch has not.
 
@@ -99,10 +85,8 @@ def other_number(takes: inspect.Signature, inputs: Any) -> str:
         >>> other_number(inspect.signature(lambda left, right, scale=1: left), (1, 2, 3, 4)).partition(";")[0]
         'the model takes 2 inputs or more (left, right, scale=1), but a batch has 4 (int, int, int, int)'
     """
-    if isinstance(inputs, Mapping):
-        given: Sequence[str] = list(map(repr, inputs))
-    else:
-        given = list(map(describe, inputs if isinstance(inputs, tuple) else (inputs,)))
+    parts = inputs if isinstance(inputs, tuple | Mapping) else (inputs,)
+    given = [repr(part) if isinstance(inputs, Mapping) else describe(part) for part in parts]
     return f"the model takes {wanted(takes)}, but a batch has {len(given)} ({', '.join(given)}); set {GETTER}"
 
 

@@ -7,8 +7,6 @@ import numpy as np
 
 from probly.data_generator.toolkit.nests import map_leaves
 
-KINDS = ("bool", "int", "uint", "float", "bfloat", "complex")
-
 
 def check_dtype(name: str | None) -> str | None:
     """Return the name of a dtype of numbers.
@@ -33,27 +31,21 @@ def check_dtype(name: str | None) -> str | None:
 
 
 def cast_inputs(inputs: Any, dtype: str) -> Any:
-    """Return a nest with all its arrays of numbers cast; everything else, such as text, stays.
-
-    Args:
-        inputs: The inputs of a batch.
-        dtype: See ``check_dtype``.
+    """Return a nest with all its arrays of numbers cast to a dtype; everything else, such as text, stays.
 
     Examples:
         >>> cast_inputs({"pixels": np.ones(2, np.uint8), "name": "x"}, "float32")
         {'pixels': array([1., 1.], dtype=float32), 'name': 'x'}
     """
-    return map_leaves(lambda leaf: _cast(leaf, dtype), inputs)
 
+    def cast(leaf: Any) -> Any:
+        own = getattr(leaf, "dtype", None)
+        name = str(getattr(own, "name", own)).rpartition(".")[2]
+        if name.rstrip("0123456789") not in ("bool", "int", "uint", "float", "bfloat", "complex"):
+            return leaf
+        if hasattr(leaf, "astype"):
+            return leaf.astype(dtype)
+        library = sys.modules[type(leaf).__module__.partition(".")[0]]  # by which the array was made
+        return library.cast(leaf, dtype) if hasattr(library, "cast") else leaf.to(getattr(library, dtype))
 
-def _cast(leaf: Any, dtype: str) -> Any:
-    own = getattr(leaf, "dtype", None)
-    name = str(getattr(own, "name", own)).rpartition(".")[2]
-    if name.rstrip("0123456789") not in KINDS:
-        return leaf
-    if hasattr(leaf, "astype"):
-        return leaf.astype(dtype)
-    library = sys.modules[type(leaf).__module__.partition(".")[0]]  # by which the array was made
-    if hasattr(library, "cast"):
-        return library.cast(leaf, dtype)
-    return leaf.to(getattr(library, dtype))
+    return map_leaves(cast, inputs)

@@ -42,14 +42,10 @@ def import_model(path: str) -> Any:
             message = f"{path!r}: {getattr(found, '__name__', found)!r} has no attribute {name!r}"
             raise ImportError(message)
         found = getattr(found, name)
-    return found() if _is_builder(found) else found
-
-
-def _is_builder(found: Any) -> bool:
     if not (inspect.isroutine(found) or inspect.isclass(found)):
-        return False
+        return found
     try:
         inspect.signature(found).bind()
     except (TypeError, ValueError):  # it needs arguments, or is built in and does not tell
-        return False
-    return True
+        return found
+    return found()

@@ -28,32 +28,26 @@ def pair_mu_rho(parameters: Iterable[tuple[str, Any]]) -> dict[str, dict[str, An
         >>> pair_mu_rho([("fc.weight_mu", 1.0), ("fc.weight_rho", -3.0), ("fc.scale", 2.0)])
         {'fc': {'mu': 1.0, 'rho': -3.0}}
     """
-    halves: dict[tuple[str, str], dict[str, Any]] = defaultdict(dict)
+    halves: dict[str, dict[str, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))  # by layer, then parameter
     names = []
     for name, array in parameters:
         names.append(name)
         layer, _, parameter = name.rpartition(".")
-        stem, _, half = parameter.rpartition("_") if "_" in parameter else ("", "", parameter)
+        stem, _, half = parameter.rpartition("_")
         if half in ("mu", "rho"):
-            halves[layer or "model", stem][half] = array
+            halves[layer or "model"][stem][half] = array
     if not halves:
         shown = ", ".join(names[:8]) or "no parameters"
         message = f"the model has no Bayesian layer: expected parameters named *_mu and *_rho, got {shown}"
         raise ValueError(message)
-    return _by_layer(halves)
-
-
-def _by_layer(halves: dict[tuple[str, str], dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    stems = defaultdict(list)
-    for layer, stem in halves:
-        stems[layer].append(stem)
     layers: dict[str, dict[str, Any]] = defaultdict(dict)
-    for (layer, stem), pair in halves.items():
-        if len(pair) < 2:
-            (found,) = pair
-            other = "rho" if found == "mu" else "mu"
-            message = f"layer {layer!r}: found {stem}_{found} without {stem}_{other}; a posterior needs both"
-            raise ValueError(message)
-        prefix = "" if stem in MAIN_PARAMETERS or len(stems[layer]) == 1 else f"{stem}_"
-        layers[layer].update({f"{prefix}mu": pair["mu"], f"{prefix}rho": pair["rho"]})
+    for layer, pairs in halves.items():
+        for stem, pair in pairs.items():
+            if len(pair) < 2:
+                (found,) = pair
+                other = "rho" if found == "mu" else "mu"
+                message = f"layer {layer!r}: found {stem}_{found} without {stem}_{other}; a posterior needs both"
+                raise ValueError(message)
+            prefix = "" if stem in MAIN_PARAMETERS or len(pairs) == 1 else f"{stem}_"
+            layers[layer].update({f"{prefix}mu": pair["mu"], f"{prefix}rho": pair["rho"]})
     return dict(layers)

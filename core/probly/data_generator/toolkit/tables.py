@@ -9,48 +9,42 @@ from typing import Any
 
 import numpy as np
 
-EXPORTS = ("__arrow_c_stream__", "__arrow_c_array__", "__dataframe__")
-
 
 def is_table(value: Any) -> bool:
     """Return whether a value is a data frame, a series or a table, whose own ``[...]`` looks up names."""
-    return (hasattr(value, "iloc") or _is_of_arrow(value)) and hasattr(value, "shape")
-
-
-def _is_of_arrow(value: Any) -> bool:
-    exports = any(hasattr(value, name) for name in EXPORTS)
+    if hasattr(value, "iloc"):
+        return hasattr(value, "shape")
+    exports = _is_of_arrow(value) or hasattr(value, "__dataframe__")
     return exports and hasattr(value, "slice") and len(getattr(value, "shape", ())) == 2
 
 
-def take_table_rows(table: Any, rows: Any) -> Any:
-    """Return some rows of a table by position, as a table of its own kind.
+def is_column(value: Any) -> bool:
+    """Return whether a value is one column of Arrow's kind, such as its arrays and Polars' series."""
+    return _is_of_arrow(value) and hasattr(value, "__len__") and not is_table(value)
 
-    Args:
-        table: See ``is_table``.
-        rows: A slice or an integer array. An integer gives one sample: what pandas makes of a row, of other tables a
-            mapping of the columns' names to values.
+
+def _is_of_arrow(value: Any) -> bool:
+    return hasattr(value, "__arrow_c_stream__") or hasattr(value, "__arrow_c_array__")
+
+
+def take_table_rows(table: Any, rows: Any) -> Any:
+    """Return the rows of a slice or an integer array as a table of its own kind, by position.
+
+    An integer gives one sample: what pandas makes of a row, of other tables a mapping of the columns' names to values.
     """
     if hasattr(table, "iloc"):
         return table.iloc[rows]
     if isinstance(rows, slice):
-        start, stop, step = rows.indices(table.shape[0])
-        if step == 1:
-            return table.slice(start, max(0, stop - start))
-        rows = np.arange(start, stop, step)
+        places = range(table.shape[0])[rows]
+        if places.step == 1:
+            return table.slice(places.start, len(places))
+        rows = np.asarray(places)
     if np.ndim(rows) == 0:
-        one = table.slice(int(rows), 1)
-        return {name: _value(column_of(one, place)[0]) for place, name in enumerate(column_names(table))}
+        row = table.slice(int(rows), 1)
+        scalars = [column_of(row, place)[0] for place in range(row.shape[1])]
+        values = [scalar.as_py() if hasattr(scalar, "as_py") else scalar for scalar in scalars]
+        return dict(zip(column_names(table), values, strict=True))
     return table.take(rows) if hasattr(table, "take") else table[rows]
-
-
-def _value(scalar: Any) -> Any:
-    return scalar.as_py() if hasattr(scalar, "as_py") else scalar
-
-
-def copy_of_table(table: Any) -> Any:
-    """Return a table that may be written to; those of Arrow cannot be, so they are their own copy."""
-    copy = getattr(table, "copy", None) or getattr(table, "clone", None)
-    return table if copy is None else copy()
 
 
 def column_names(table: Any) -> list[Any]:
@@ -86,11 +80,6 @@ def array_of_column(column: Any) -> Any:
     return values
 
 
-def is_column(value: Any) -> bool:
-    """Return whether a value is one column of Arrow's kind, such as its arrays and Polars' series."""
-    return not is_table(value) and any(hasattr(value, name) for name in EXPORTS[:2]) and hasattr(value, "__len__")
-
-
 def declared_columns(model: Any) -> list[str] | None:
     """Return the names of the columns that a model was fitted with or says that it takes, in its order, or None.
 
@@ -106,20 +95,12 @@ def declared_columns(model: Any) -> list[str] | None:
     """
     owner = getattr(model, "__self__", model)
     for attribute in ("feature_names_in_", "feature_names_", "feature_name_", "feature_names"):
-        names = _names_in(owner, attribute)
-        if names:
-            return None if _made_up(names, attribute) else names
+        try:
+            names = list(getattr(owner, attribute))
+        except Exception:  # noqa: BLE001, S112  # libraries compute them, with errors of their own where there are none
+            continue
+        if names and all(isinstance(name, str) for name in names):
+            made_up = ("Column_",) if attribute == "feature_names_in_" else ("Column_", "", "f")
+            found = any(names == [f"{prefix}{place}" for place in range(len(names))] for prefix in made_up)
+            return None if found else [str(name) for name in names]
     return None
-
-
-def _names_in(owner: Any, attribute: str) -> list[str]:
-    try:
-        names = list(getattr(owner, attribute))
-    except Exception:  # noqa: BLE001  # libraries compute them, with errors of their own where there are none
-        return []
-    return [str(name) for name in names] if all(isinstance(name, str) for name in names) else []
-
-
-def _made_up(names: list[str], attribute: str) -> bool:
-    prefixes = ("Column_",) if attribute == "feature_names_in_" else ("Column_", "", "f")
-    return any(names == [f"{prefix}{place}" for place in range(len(names))] for prefix in prefixes)

@@ -41,11 +41,7 @@ whoever made the file, pass options={'trust': True}, or --trust-model on the com
 
 
 def needless(backend: str) -> ValueError:
-    """Return the error for the option of a backend that does not know it.
-
-    Args:
-        backend: Its name.
-    """
+    """Return the error for the option of a backend that does not know it."""
     return ValueError(
         f"backend {backend!r}: option {TRUST!r} (--trust-model on the command line) is for files that run code when "
         "they are opened, and this backend opens none of them; leave it out"
