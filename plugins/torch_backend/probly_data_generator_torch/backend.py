@@ -1,7 +1,7 @@
 """The hooks. torch is imported inside their bodies only, so that listing backends stays free of it."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,21 @@ def forward(model: "TorchModel", inputs: Any, batch_size: int | None) -> Any:
     outputs = model.outputs(inputs, batch_size)
     # None is no answer of a hook: this says that it is none of a model, either.
     return pick_scores(outputs) if outputs is None else outputs
+
+
+@hookimpl
+def stochastic_forward(model: "TorchModel", inputs: Any, batch_size: int | None, seed: int) -> Any:
+    """Call the model once with dropout on, random numbers from the seed, and batch statistics off."""
+    outputs = model.outputs(inputs, batch_size, seed)
+    return pick_scores(outputs) if outputs is None else outputs
+
+
+@hookimpl
+def keep_layers(model: "TorchModel", layers: Sequence[str]) -> "TorchModel":
+    """Return the model with what layers of ``module.named_modules()`` return beside its outputs."""
+    from probly_data_generator_torch.layers import with_layers
+
+    return with_layers(model, layers)
 
 
 @hookimpl

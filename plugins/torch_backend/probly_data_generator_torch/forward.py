@@ -12,7 +12,9 @@ from probly.data_generator.toolkit.outputs import call_padded
 from probly_data_generator_torch.calling import call
 from probly_data_generator_torch.dtypes import dtype_note
 from probly_data_generator_torch.exported import Sizes, call_in_sizes, repeat_last
+from probly_data_generator_torch.layers import call_with_layers
 from probly_data_generator_torch.modes import evaluating
+from probly_data_generator_torch.stochastic import drawing, refuse_without_stochastic_layers
 
 
 class TorchModel:
@@ -32,6 +34,7 @@ class TorchModel:
         autocast: The dtype that the model's own operations choose, or None.
         num_workers: The processes that fetch the samples of a dataset that is no loader.
         channels: The order of a picture's axes, for the command line.
+        kept_layers: The layers whose outputs are returned beside the model's, by name.
         parts: The modules in ``module``, which take longer to list than a small model's batch.
     """
 
@@ -56,6 +59,7 @@ class TorchModel:
         self.compiled = False
         self.autocast: torch.dtype | None = None
         self.num_workers = 0
+        self.kept_layers: dict[str, torch.nn.Module] = {}
         self.is_keras = any(kind.__module__.partition(".")[0] == "keras" for kind in type(function).__mro__)
         self.channels = "last" if self.is_keras else "first"
         self.parts = [] if module is None else list(module.modules())
@@ -67,14 +71,14 @@ class TorchModel:
         copied, live = self.module.state_dict(), self.live_state()
         return copied.keys() == live.keys() and all(_same(copied[name], live[name]) for name in live)
 
-    def outputs(self, inputs: Any, batch_size: int | None) -> Any:
-        """Return what the model makes of one batch; see the hook ``forward``.
+    def outputs(self, inputs: Any, batch_size: int | None, seed: int | None = None) -> Any:
+        """Return what the model makes of one batch; see the hooks ``forward`` and, with a seed, ``stochastic_forward``.
 
         ``no_grad`` and not ``inference_mode``: a module may keep a tensor, and one of inference mode could never take
         part in training again.
         """
         try:
-            with torch.no_grad(), self._evaluating(), self._casting():
+            with torch.no_grad(), self._evaluating(alone=seed is not None), self._drawing(seed), self._casting():
                 return self._call(inputs, batch_size)
         except Exception as error:
             note = dtype_note(error, inputs, self.module)
@@ -82,10 +86,17 @@ class TorchModel:
                 error.add_note(note)
             raise
 
-    def _evaluating(self) -> contextlib.AbstractContextManager[None]:
+    def _evaluating(self, *, alone: bool) -> contextlib.AbstractContextManager[None]:
         if self.module is None or self.sizes is not None:
             return contextlib.nullcontext()
-        return evaluating(self.module, self.parts)
+        # Hooks and dropout would reach into the batches of another thread.
+        return evaluating(self.module, self.parts, alone=alone or bool(self.kept_layers))
+
+    def _drawing(self, seed: int | None) -> contextlib.AbstractContextManager[None]:
+        if seed is None:
+            return contextlib.nullcontext()
+        refuse_without_stochastic_layers(self.function, exported=self.sizes is not None, is_keras=self.is_keras)
+        return drawing(self.parts, self.torch_device, seed)
 
     def _casting(self) -> contextlib.AbstractContextManager[Any]:
         # One that is "disabled" would switch off the one that the user has entered.
@@ -99,6 +110,8 @@ class TorchModel:
         if self.channels_last:
             inputs = map_leaves(_with_channels_last, inputs)
         function = functools.partial(call, self.function)
+        if self.kept_layers:
+            function = functools.partial(call_with_layers, function, layers=self.kept_layers)
         if self.sizes is not None:
             return call_in_sizes(function, inputs, self.sizes, whole=batch_size is None)
         if self.compiled and batch_size is not None:

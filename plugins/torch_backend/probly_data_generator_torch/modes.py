@@ -23,21 +23,26 @@ class _Use:
 # Generators in several threads may share a model, or a part of it. An entry lives while a run is inside the module,
 # also if that is in evaluation mode anyway: the train() with which others leave reaches into what they share.
 _USES: dict[torch.nn.Module, _Use] = {}
-_LOCK = threading.Lock()
+_ALONE: set[torch.nn.Module] = set()
+_LOCK = threading.Condition()
 
 
 @contextlib.contextmanager
-def evaluating(module: torch.nn.Module, parts: list[torch.nn.Module]) -> Iterator[None]:
+def evaluating(module: torch.nn.Module, parts: list[torch.nn.Module], *, alone: bool = False) -> Iterator[None]:
     """Hold a module in evaluation mode; the last of several runs that overlap restores the mode of each part.
 
     Args:
         module: The model.
         parts: ``list(module.modules())``, which takes longer than a small model's batch.
+        alone: Whether runs in other threads have to wait until this one has left, as it waits for them.
     """
     entered: list[torch.nn.Module] = []  # not all of them, if Ctrl-C comes between
     try:
         with _LOCK:
+            _LOCK.wait_for(lambda: not any(part in _ALONE or (alone and part in _USES) for part in parts))
             for part in parts:
+                if alone:
+                    _ALONE.add(part)
                 _USES.setdefault(part, _Use(_trains(part))).runs += 1
                 entered.append(part)
             if any(map(_trains, parts)):
@@ -64,6 +69,8 @@ def _leave(module: torch.nn.Module, parts: list[torch.nn.Module]) -> None:
             _USES[part].runs -= 1
             if not _USES[part].runs:
                 released[part] = _USES.pop(part).training
+        _ALONE.difference_update(parts)
+        _LOCK.notify_all()
         if not any(released.values()):
             return
         try:

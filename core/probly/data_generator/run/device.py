@@ -11,7 +11,7 @@ import numpy.typing as npt
 from probly.data_generator.discovery.loading import Backend
 from probly.data_generator.errors import BrokenBackendError, InvalidOutputError
 from probly.data_generator.hookspecs import HOST
-from probly.data_generator.run.passes import Passes
+from probly.data_generator.run.passes import Passes, drawing_from
 from probly.data_generator.run.scores import Scores, check_scores, is_half
 from probly.data_generator.toolkit.casting import cast_inputs
 from probly.data_generator.toolkit.nests import take_rows
@@ -128,13 +128,13 @@ class Device:
             on_device = cast_inputs(on_device, self.input_dtype)
         # What is padded must be cut again, and only the scores can be: output_transform reads all that there is.
         padded = min(self.largest, self.limit or self.largest) if self.transform is None else None
+        asked = {"model": self.model, "inputs": on_device, "batch_size": padded}
+        hook = "forward" if seed is None else "stochastic_forward"
         if seed is None:
-            hook, outputs = "forward", self.backend.hook.forward(model=self.model, inputs=on_device, batch_size=padded)
+            outputs = self.backend.hook.forward(**asked)
         else:
-            hook, outputs = (
-                "stochastic_forward",
-                self.backend.hook.stochastic_forward(model=self.model, inputs=on_device, batch_size=padded, seed=seed),
-            )
+            with drawing_from(seed):
+                outputs = self.backend.hook.stochastic_forward(**asked, seed=seed)
         if outputs is None:
             message = f"backend {self.backend.info.name!r}: hook {hook} returned None; expected the model's outputs"
             raise BrokenBackendError(message)

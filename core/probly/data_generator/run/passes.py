@@ -1,10 +1,15 @@
 """Asking one model several times about each batch: passes with dropout active, or views of each sample."""
 
-from collections.abc import Callable
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+_DRAWING = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -55,3 +60,31 @@ class Passes:
         """
         words = np.random.SeedSequence([self.seed, number, first_row]).generate_state(1)
         return int(words[0]) & 0x7FFFFFFF
+
+
+@contextmanager
+def drawing_from(seed: int) -> Iterator[None]:
+    """Let the generators of Python and NumPy, which layers of anybody's may draw from, begin with a seed for a while.
+
+    One thread at a time: theirs, and those of most frameworks, are one for the whole process.
+
+    Examples:
+        >>> with drawing_from(3):
+        ...     first = random.random()
+        >>> with drawing_from(3):
+        ...     first == random.random()
+        True
+    """
+    with _DRAWING:
+        yield from _drawn(seed)
+
+
+def _drawn(seed: int) -> Iterator[None]:
+    pythons, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002  # the one that others share
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(pythons)
+        np.random.set_state(numpys)  # noqa: NPY002
