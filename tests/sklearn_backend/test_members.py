@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from probly.data_generator import InvalidOutputError
+from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError
 from probly_data_generator_sklearn.members import member_distributions
 
 X, Y = load_iris(return_X_y=True)
@@ -77,13 +77,13 @@ def test_sparse_inputs():
 
 @pytest.mark.parametrize("model", [GaussianNB(), GradientBoostingClassifier(n_estimators=2)])
 def test_other_estimators_are_refused(model):
-    with pytest.raises(TypeError, match=f"RandomForestClassifier, .*, got {type(model).__name__}"):
+    with pytest.raises(ValueError, match=f"RandomForestClassifier, .*, got {type(model).__name__}"):
         member_distributions(model.fit(X, CLASSES), X)
 
 
 def test_several_outputs_are_refused():
     model = RandomForestClassifier(2).fit(X, np.stack([Y, Y], axis=1))
-    with pytest.raises(TypeError, match="RandomForestClassifier has several outputs; expected one"):
+    with pytest.raises(ValueError, match="RandomForestClassifier has several outputs; expected one"):
         member_distributions(model, X)
 
 
@@ -94,7 +94,7 @@ def test_ensembles_that_are_not_fitted_are_refused():
 
 def test_members_without_probabilities_are_refused():
     vote = VotingClassifier([("a", GaussianNB()), ("b", LinearSVC())]).fit(X, CLASSES)
-    with pytest.raises(TypeError, match="member 1 of the ensemble, LinearSVC, has no predict_proba"):
+    with pytest.raises(ValueError, match="member 1 of the ensemble, LinearSVC, has no predict_proba"):
         member_distributions(vote, X)
 
 
@@ -112,3 +112,58 @@ def test_other_features_are_the_models_own_error():
     model = ENSEMBLES["bagging"].fit(TABLE, CLASSES)
     with pytest.raises(ValueError, match="feature names should match"):
         member_distributions(model, TABLE[TABLE.columns[::-1]])
+
+
+# The option
+
+
+def run(model, inputs=X, **options):
+    generator = FirstOrderDataGenerator(model, batch_size=64, backend="sklearn", options={"members": True}, **options)
+    return generator.generate_distributions(inputs, progress=False)
+
+
+@pytest.mark.parametrize("name", ENSEMBLES)
+def test_a_run_keeps_the_members_whose_mean_is_what_the_model_says(name):
+    model = ENSEMBLES[name].fit(X, CLASSES)
+    found = run(model, (X, CLASSES))
+    np.testing.assert_array_equal(found.members, member_distributions(model, X))
+    np.testing.assert_allclose(found.probabilities, model.predict_proba(X), rtol=0, atol=1e-7)
+    assert found.class_names == ["a", "b", "c"]
+    assert (found.meta["members"], found.meta["options"]) == (7, {"members": True})
+
+
+def test_an_output_transform_gets_the_members():
+    model = ENSEMBLES["forest"].fit(X, CLASSES)
+    found = run(model, output_transform=lambda members: members[:, :3])
+    np.testing.assert_array_equal(found.members, member_distributions(model, X)[:, :3])
+
+
+def hard_vote():
+    return VotingClassifier([("a", GaussianNB()), ("b", DecisionTreeClassifier())]).fit(X, Y)
+
+
+def weighted():
+    return VotingClassifier([("a", GaussianNB()), ("b", DecisionTreeClassifier())], voting="soft", weights=[2, 1])
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (GaussianNB().fit(X, Y), "averages its members .RandomForestClassifier, .*, got GaussianNB"),
+        (hard_vote(), "voting='hard'"),
+        (weighted().fit(X, Y), "the weights .2, 1., but a row is the plain mean .*; fit it with weights=None"),
+        (BaggingClassifier(LinearSVC(), 2).fit(X, Y), "member 0 of the ensemble, LinearSVC, has no predict_proba"),
+        (lambda inputs: inputs, "the model is a function: let it return them"),
+    ],
+    ids=["alone", "hard", "weighted", "decisions", "function"],
+)
+def test_models_without_members_are_refused_when_they_are_loaded(model, message):
+    with pytest.raises(ValueError, match=message):
+        run(model)
+
+
+def test_members_have_no_decision_function():
+    options = {"members": True, "scores": "decision_function"}
+    model = BaggingClassifier(LogisticRegression(max_iter=500), 2).fit(X, Y)
+    with pytest.raises(ValueError, match="members of an ensemble are distributions, not a decision_function"):
+        FirstOrderDataGenerator(model, backend="sklearn", options=options)

@@ -59,7 +59,7 @@ def test_regressors_are_refused(model):
     [
         (LogisticRegression, "got the class LogisticRegression; make one of it and fit it"),
         (3, "expected a classifier with predict_proba, or a function of a batch, as model, got int"),
-        ([LogisticRegression()], "got list"),
+        ({"a": LogisticRegression()}, "got dict"),
     ],
 )
 def test_what_is_no_model_is_refused(model, says):
@@ -107,7 +107,7 @@ def test_scores_without_classes_are_refused():
 
 def test_unknown_options_are_refused():
     model = GaussianNB().fit(X, Y)
-    with pytest.raises(ValueError, match="unknown option 'score'; known: scores"):
+    with pytest.raises(ValueError, match="unknown option 'score'; known: members, scores, trust"):
         run(model, options={"score": "decision_function"})
     with pytest.raises(ValueError, match="expected one of 'predict_proba', 'decision_function', got 'predict'"):
         run(model, options={"scores": "predict"})

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import InvalidOutputError
+from probly.data_generator.label_values import plain_classes
 from probly.data_generator.rows import find_bad_row
-from probly_data_generator_sklearn.models import class_names
 
 
 def member_distributions(estimator: Any, inputs: Any) -> npt.NDArray[np.float32]:
@@ -28,7 +28,7 @@ def member_distributions(estimator: Any, inputs: Any) -> npt.NDArray[np.float32]
         class that a member has not seen has probability 0.
 
     Raises:
-        TypeError: The estimator is no such ensemble, or a member has no ``predict_proba``.
+        ValueError: The estimator is no such ensemble, or a member has no ``predict_proba``.
         InvalidOutputError: A member's row is no distribution.
 
     Examples:
@@ -37,14 +37,13 @@ def member_distributions(estimator: Any, inputs: Any) -> npt.NDArray[np.float32]
         >>> member_distributions(forest, [[0.0], [2.0]]).shape
         (2, 5, 2)
     """
-    ensemble, inputs = _last(estimator, inputs)
-    parts = list(_members(ensemble, inputs))
-    classes = len(class_names(ensemble) or [])
+    ensemble, before = _last(estimator)
+    _check_averages(ensemble)
+    for steps in before:
+        inputs = steps.transform(inputs)
+    classes = len(plain_classes(ensemble.classes_) or [])
     distributions: list[npt.NDArray[np.float32]] = []
-    for number, (member, part, columns) in enumerate(parts):
-        if not hasattr(member, "predict_proba"):
-            message = f"member {number} of the ensemble, {type(member).__name__}, has no predict_proba"
-            raise TypeError(message)
+    for number, (member, part, columns) in enumerate(_members(ensemble, inputs)):
         scores = np.asarray(member.predict_proba(part))
         rows = np.zeros((len(scores), classes), np.float32)
         rows[:, columns] = scores
@@ -56,20 +55,37 @@ def member_distributions(estimator: Any, inputs: Any) -> npt.NDArray[np.float32]
     return np.stack(distributions, axis=1)
 
 
-def _last(estimator: Any, inputs: Any) -> tuple[Any, Any]:
-    """Return the estimator at the end of searches and pipelines, and what it gets for these inputs."""
+def check_members(estimator: Any) -> None:
+    """Refuse an estimator whose ``predict_proba`` is not the plain mean of what its members say.
+
+    Raises:
+        ValueError: It is no such ensemble, a member has no ``predict_proba``, or its votes have weights.
+    """
+    ensemble, _ = _last(estimator)
+    _check_averages(ensemble)
+    weights = getattr(ensemble, "weights", None)
+    if weights is not None and len(set(weights)) > 1:
+        message = (
+            f"the votes of {type(ensemble).__name__} have the weights {list(weights)}, but a row is the plain mean of "
+            "its members; fit it with weights=None, or leave the option members out"
+        )
+        raise ValueError(message)
+
+
+def _last(estimator: Any) -> tuple[Any, list[Any]]:
+    """Return the estimator at the end of searches and pipelines, and what transforms the inputs before it."""
+    before = []
     while True:
         if hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
         elif hasattr(estimator, "steps"):
-            inputs = estimator[:-1].transform(inputs) if len(estimator.steps) > 1 else inputs
+            before += [estimator[:-1]] if len(estimator.steps) > 1 else []
             estimator = estimator[-1]
         else:
-            return estimator, inputs
+            return estimator, before
 
 
-def _members(ensemble: Any, inputs: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield each member with its inputs and the columns of its classes in the ensemble's."""
+def _check_averages(ensemble: Any) -> None:
     from sklearn import ensemble as kinds
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.utils.validation import check_is_fitted
@@ -79,14 +95,26 @@ def _members(ensemble: Any, inputs: Any) -> Iterator[tuple[Any, Any, Any]]:
     if not isinstance(ensemble, averages):
         names = ", ".join(kind.__name__ for kind in averages)
         message = f"expected an ensemble that averages its members ({names}), got {type(ensemble).__name__}"
-        raise TypeError(message)
+        raise ValueError(message)  # noqa: TRY004  # an option asks for members, and this model has none
     check_is_fitted(ensemble)
-    if class_names(ensemble) is None:
+    if plain_classes(ensemble.classes_) is None:
         message = f"{type(ensemble).__name__} has several outputs; expected one"
-        raise TypeError(message)
-    if isinstance(ensemble, CalibratedClassifierCV):
+        raise ValueError(message)
+    for number, member in enumerate(_estimators(ensemble)):
+        if not hasattr(member, "predict_proba"):
+            message = f"member {number} of the ensemble, {type(member).__name__}, has no predict_proba"
+            raise ValueError(message)
+
+
+def _estimators(ensemble: Any) -> Any:
+    return getattr(ensemble, "calibrated_classifiers_", None) or ensemble.estimators_
+
+
+def _members(ensemble: Any, inputs: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield each member with its inputs and the columns of its classes in the ensemble's."""
+    if hasattr(ensemble, "calibrated_classifiers_"):
         yield from ((member, inputs, slice(None)) for member in ensemble.calibrated_classifiers_)
-    elif isinstance(ensemble, kinds.VotingClassifier):
+    elif hasattr(ensemble, "voting"):
         yield from ((member, inputs, member.classes_) for member in ensemble.estimators_)
     else:
         yield from _of_arrays(ensemble, inputs)

@@ -1,5 +1,6 @@
 """From any source to a model that runs: which method gives its scores, and how its columns are called."""
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from probly.data_generator.toolkit.options import checked_options
 from probly.data_generator.toolkit.tables import declared_columns
 from probly.data_generator.toolkit.trust import TRUST_OPTION
 from probly_data_generator_sklearn.files import open_file
+from probly_data_generator_sklearn.members import check_members, member_distributions
 
 PROBABILITIES, DECISIONS = "predict_proba", "decision_function"
 
@@ -28,6 +30,7 @@ class SklearnModel(NamedTuple):
         source: The estimator or function behind it.
         scores: The name of the estimator's method, or None for a function.
         class_names: The name of each column in the order of ``classes_``, if there is one.
+        members: Whether ``call`` returns the distributions of an ensemble's members and not their mean.
     """
 
     call: Callable[[Any], Any]
@@ -35,6 +38,7 @@ class SklearnModel(NamedTuple):
     scores: str | None = None
     class_names: list[str] | None = None
     device: str = "cpu"
+    members: bool = False
 
     def is_current(self) -> bool:
         """Return whether the columns are called as when they were read: an estimator may be fitted anew."""
@@ -48,7 +52,8 @@ class SklearnModel(NamedTuple):
     @property
     def options(self) -> dict[str, Any]:
         """The options that change the rows."""
-        return {"scores": DECISIONS} if self.scores == DECISIONS else {}
+        decisions = {"scores": DECISIONS} if self.scores == DECISIONS else {}
+        return {**decisions, **({"members": True} if self.members else {})}
 
     @property
     def output_mode(self) -> str | None:
@@ -72,18 +77,20 @@ def load(source: Any, device: str | None, options: Mapping[str, Any]) -> Sklearn
         source: A fitted estimator, pipeline or search, a function of a batch, a ``.skops`` file or a
             pickle, or ``"module:attribute"``.
         device: The host's processor; there is no other.
-        options: ``scores``: the method that is called, ``"predict_proba"`` or ``"decision_function"``; ``trust``:
-            whether code from a file may run.
+        options: ``scores``: the method that is called, ``"predict_proba"`` or ``"decision_function"``; ``members``:
+            whether the members of an ensemble are kept, of which ``predict_proba`` returns the mean; ``trust``: whether
+            code from a file may run.
 
     Raises:
         TypeError: ``source`` is no classifier.
-        ValueError: It is not fitted, or has no such scores; or a file would run code; or it is another device.
+        ValueError: It is not fitted, or has no such scores or members; or a file would run code; or it is another
+            device.
     """
     if device not in (None, "cpu", HOST):
         message = f"device {device!r} is not available to backend 'sklearn'; available: 'cpu'"
         raise ValueError(message)
-    known = checked_options(options, {"scores": (PROBABILITIES, DECISIONS), **TRUST_OPTION}, "sklearn")
-    chosen = known["scores"]
+    choices = {"scores": (PROBABILITIES, DECISIONS), "members": (False, True), **TRUST_OPTION}
+    known = checked_options(options, choices, "sklearn")
     if isinstance(source, str | Path):
         is_path = isinstance(source, str) and is_import_path(source)
         source = import_model(str(source)) if is_path else open_file(Path(source), trust=known["trust"])
@@ -91,17 +98,23 @@ def load(source: Any, device: str | None, options: Mapping[str, Any]) -> Sklearn
         message = f"expected a fitted classifier as model, got the class {source.__name__}; make one of it and fit it"
         raise TypeError(message)
     if isinstance(source, BaseEstimator) or hasattr(source, PROBABILITIES):
-        return _load_estimator(source, chosen)
+        return _load_estimator(source, known["scores"], members=known["members"])
     if not callable(source):
         message = f"expected a classifier with predict_proba, or a function of a batch, as model, got {_kind(source)}"
         raise TypeError(message)
     if "scores" in options:
         message = "option 'scores' chooses the method of an estimator; the model is a function"
         raise ValueError(message)
+    if known["members"]:
+        message = (
+            "option 'members' takes the members of an ensemble of scikit-learn; the model is a function: let it return "
+            "them, shape (rows, members, classes), and set members=True of the generator"
+        )
+        raise ValueError(message)
     return SklearnModel(source, source)
 
 
-def _load_estimator(source: Any, chosen: str) -> SklearnModel:
+def _load_estimator(source: Any, chosen: str, *, members: bool) -> SklearnModel:
     if isinstance(source, BaseEstimator) and is_regressor(source):
         message = f"expected a classifier as model, got the regressor {_kind(source)}; its predictions have no classes"
         raise TypeError(message)
@@ -112,7 +125,14 @@ def _load_estimator(source: Any, chosen: str) -> SklearnModel:
             message = f"{_kind(source)} is not fitted; call fit on it, or pass a fitted one"
             raise NotFittedError(message) from error
     names = class_names(source)
-    return SklearnModel(_method(source, chosen, names), source, chosen, names)
+    method = _method(source, chosen, names)
+    if not members:
+        return SklearnModel(method, source, chosen, names)
+    if chosen == DECISIONS:
+        message = f"option 'members': the members of an ensemble are distributions, not a {DECISIONS}; leave scores out"
+        raise ValueError(message)
+    check_members(source)
+    return SklearnModel(functools.partial(member_distributions, source), source, chosen, names, members=True)
 
 
 def _method(source: Any, chosen: str, names: list[str] | None) -> Callable[[Any], Any]:
