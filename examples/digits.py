@@ -17,7 +17,8 @@ from sklearn.neural_network import MLPClassifier
 from student import train
 
 from probly.data_generator import FirstOrderDataGenerator, output_dataloader
-from probly.data_generator.metrics import class_indices, mean_entropy
+from probly.data_generator.labels import class_columns
+from probly.data_generator.metrics import mean_entropy
 from probly.data_generator.report import write_report
 
 
@@ -52,7 +53,7 @@ def print_table(results):
     print("backend      samples  accuracy  confidence  entropy  seconds  max |p - p(numpy)|")
     for backend, (distributions, seconds) in results.items():
         rows = distributions.probabilities
-        labels = class_indices(distributions.labels, distributions.num_classes)
+        labels = class_columns(distributions.labels, distributions.num_classes).columns
         accuracy = np.mean(rows.argmax(axis=1) == labels)
         difference = np.abs(rows - reference).max()
         print(

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from probly.data_generator import Distributions
 from probly.data_generator.label_values import class_name, join_labels, label_values, plain_classes
-from probly.data_generator.labels import OTHER, UNLABELLED, class_columns, class_indices
+from probly.data_generator.labels import OTHER, UNLABELLED, class_columns
 from probly.data_generator.metrics import brier_score, negative_log_likelihood, report
+from probly.data_generator.run.class_names import known_columns
 
 ROWS = np.eye(4, dtype=np.float32) * 0.96 + 0.01
 NAMES = list("abcd")
@@ -139,7 +140,8 @@ def test_numbers_and_names_that_are_numbers_are_asked_about(labels):
     columns, note = class_columns(labels, 3, ["1", "2", "3"])
     assert columns is None
     assert "pass class_names as numbers (1, 2, 3, ...)" in note
-    assert class_indices([1, 3], 3, [1, 2, 3]).tolist() == [0, 2]  # and that works
+    names, classes = known_columns(3, user=[1, 2, 3], model=None, classes=None, dataset=None)
+    assert class_columns([1, 3], 3, names, classes).columns.tolist() == [0, 2], "and that works"
 
 
 def test_labels_that_count_from_1_are_not_scored_one_off():

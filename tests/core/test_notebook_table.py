@@ -20,6 +20,8 @@ def test_a_notebook_shows_the_first_rows_by_name():
     assert "Distributions(7 samples x 2 classes)" in shown
     assert "<tbody></tbody>" in Distributions(np.zeros((0, 2)))._repr_html_()
     assert "<td>yes</td>" in Distributions([[1.0]], labels=["yes"])._repr_html_()
+    some = Distributions([[0.25, 0.75]] * 3, labels=["dog", None, "cow"], meta={"class_names": ["cat", "dog"]})
+    assert [cell in some._repr_html_() for cell in ("<td>None</td>", "<td>cow</td>", "<td>cat</td>")] == [1, 1, 0]
 
 
 @pytest.mark.parametrize("form", ["float32", "top-2"])

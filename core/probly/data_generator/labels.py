@@ -184,34 +184,3 @@ def _called_by_numbers(names: Sequence[Any] | None) -> bool:
 def position_names(names: Sequence[Any]) -> list[str]:
     """Return "0", "1", ... as many as there are names: what classes are called that have no other name."""
     return [str(column) for column in range(len(names))]
-
-
-def class_indices(labels: Any, num_classes: int, class_names: Sequence[Any] | None = None) -> ClassIndices | None:
-    """Return labels as column indices, shape ``(N,)``; one-hot labels ``(N, classes)`` become the index of their 1.
-
-    Args:
-        labels: Shape ``(N,)``, ``(N, 1)`` or one-hot.
-        num_classes: The number of columns.
-        class_names: The name of each column; numbers among them say that labels are called by these numbers.
-
-    Returns:
-        -1 for a row without a label; None if there are no labels, or they are not classes (other text, several per
-        sample, regression targets, boxes).
-
-    Raises:
-        ValueError: A label is no index of one of the classes.
-
-    Examples:
-        >>> class_indices(np.array([[0, 1], [1, 0]]), num_classes=2)
-        array([1, 0])
-        >>> class_indices(np.array(["dog", "cat"]), num_classes=2, class_names=["cat", "dog"])
-        array([1, 0])
-    """
-    classes = list(class_names) if class_names is not None and are_numbers(class_names) else None
-    columns, note = class_columns(labels, num_classes, class_names, classes)
-    if note is not None and "expected class indices" in note:
-        message = f"labels: {note}"
-        raise ValueError(message)
-    if columns is not None and note is not None:  # some are none of the names
-        return None
-    return columns

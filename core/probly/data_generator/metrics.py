@@ -7,24 +7,9 @@ import numpy.typing as npt
 
 from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.label_values import UNLABELLED
-from probly.data_generator.labels import ClassIndices, class_columns, class_indices
+from probly.data_generator.labels import ClassIndices, LabelColumns, class_columns
 from probly.data_generator.rows import FloatRows
 
-__all__ = [
-    "METRICS",
-    "ClassIndices",
-    "accuracy",
-    "brier_score",
-    "brier_scores",
-    "class_columns",
-    "class_indices",
-    "label_probabilities",
-    "mean_entropy",
-    "negative_log_likelihood",
-    "report",
-]
-
-METRICS = ("accuracy", "negative_log_likelihood", "brier_score", "mean_entropy")
 NUMBERS_AT_ONCE = 1 << 20
 """How much of a store is in memory at a time."""
 
@@ -106,55 +91,47 @@ def mean_entropy(rows: FloatRows) -> float:
     return float(-np.mean((exact * np.log(np.where(exact > 0, exact, 1.0))).sum(axis=1)))
 
 
+METRICS = {"accuracy": accuracy, "negative_log_likelihood": negative_log_likelihood, "brier_score": brier_score}
+"""Those that need labels."""
+
+
 def report(distributions: Distributions) -> dict[str, Any]:
     """Return metrics, class counts and confidence; what needs labels is None without them, and all is for no rows.
 
     What needs labels is taken over the rows that have one: ``labels`` counts them, and notes why others have none.
     """
     num_classes, total = distributions.num_classes, len(distributions)
-    found = class_columns(distributions.labels, num_classes, distributions.class_names, distributions.classes)
-    labels = found.columns if total else None
-    labelled = found.labelled if total else 0
-    names = distributions.class_names or []
-    if len(set(names)) < num_classes:  # none, or some twice: a count per name would add classes up
-        names = [str(column) for column in range(num_classes)]
-    sums: dict[str, float] = {}
-    rows_of = {**dict.fromkeys(METRICS, labelled), "mean_entropy": total}
+    found = LabelColumns(None)
+    if total:
+        found = class_columns(distributions.labels, num_classes, distributions.class_names, distributions.classes)
+    sums, labelled, entropy = dict.fromkeys(METRICS, 0.0), found.labelled, 0.0
     predicted, confidence = np.zeros(num_classes, np.int64), np.full(total, np.nan, np.float32)
     for part, rows in row_blocks(distributions, NUMBERS_AT_ONCE):
         predicted += np.bincount(rows.argmax(axis=1), minlength=num_classes)
         confidence[part] = rows.max(axis=1)
-        for name, part_sum in _sums(rows, None if labels is None else labels[part]).items():
-            sums[name] = sums.get(name, 0.0) + part_sum
+        entropy += mean_entropy(rows) * len(rows)
+        if found.columns is not None:
+            labels = found.columns[part]
+            given = labels != UNLABELLED
+            for name, metric in METRICS.items() if given.any() else ():
+                sums[name] += metric(rows[given], labels[given]) * int(given.sum())
+
+    names = distributions.class_names or []
+    if len(set(names)) < num_classes:  # none, or some twice: a count per name would add classes up
+        names = [str(column) for column in range(num_classes)]
+    truth = None
+    if found.columns is not None:
+        truth = np.bincount(found.columns[found.columns >= 0], minlength=num_classes)
+    means = {name: total_of / labelled if labelled else None for name, total_of in sums.items()}
     return {
-        "metrics": {name: sums[name] / rows_of[name] if rows_of[name] else None for name in METRICS},
-        "labels": {"labelled": labelled, "note": found.note if total else None},
+        "metrics": {**means, "mean_entropy": entropy / total if total else None},
+        "labels": {"labelled": labelled, "note": found.note},
         "class_distribution": {
-            "predicted": _by_class(predicted, names),
-            "ground_truth": None if labels is None else _by_class(_counts(labels, num_classes), names),
+            "predicted": dict(zip(names, predicted.tolist(), strict=True)),
+            "ground_truth": None if truth is None else dict(zip(names, truth.tolist(), strict=True)),
         },
         "confidence": {
             "mean": float(confidence.mean()) if total else None,
             "std": float(confidence.std()) if total else None,
         },
     }
-
-
-def _sums(rows: FloatRows, labels: ClassIndices | None) -> dict[str, float]:
-    """Return the sums of all metrics, over the rows that have a label where they need one."""
-    sums = {"mean_entropy": mean_entropy(rows) * len(rows)}
-    if labels is None:
-        return sums
-    given = labels != UNLABELLED
-    if not given.all():
-        rows, labels = rows[given], labels[given]
-    metrics = {"accuracy": accuracy, "negative_log_likelihood": negative_log_likelihood, "brier_score": brier_score}
-    return sums | {name: metric(rows, labels) * len(rows) if len(rows) else 0.0 for name, metric in metrics.items()}
-
-
-def _counts(labels: ClassIndices, num_classes: int) -> npt.NDArray[Any]:
-    return np.bincount(labels[labels >= 0], minlength=num_classes)
-
-
-def _by_class(counts: npt.NDArray[Any], names: list[str]) -> dict[str, int]:
-    return dict(zip(names, counts.tolist(), strict=True))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from probly.data_generator.labels import class_indices
+from probly.data_generator.labels import class_columns
 
 ROWS = 5
 CLASSES = 3
@@ -48,11 +48,10 @@ def distributions_table(distributions: Any) -> str:
 
 
 def _label_names(labels: Any, names: list[str], distributions: Any) -> list[str]:
-    try:
-        columns = class_indices(labels, distributions.num_classes, distributions.class_names)
-    except ValueError:
-        columns = None
-    return [str(label) for label in labels.tolist()] if columns is None else [names[column] for column in columns]
+    """Return the name of the class of each label; a label that is none of them, as it is."""
+    columns = class_columns(labels, distributions.num_classes, distributions.class_names, distributions.classes).columns
+    places = [-1] * len(labels) if columns is None else columns.tolist()
+    return [str(label) if at < 0 else names[at] for label, at in zip(labels.tolist(), places, strict=True)]
 
 
 def _escaped(text: str) -> str:
