@@ -139,7 +139,7 @@ class FirstOrderDataGenerator:
         self.framework = self.backend_name if backend == "auto" else backend
         self.backend: Backend
         self._loaded: Any
-        self._fresh = True
+        self._fresh = True  # until the first run
         self._ensemble = self._of_each(wrappers) if isinstance(model, list) else ()
         if self._ensemble:
             self.framework = self._ensemble[0].framework
@@ -148,9 +148,8 @@ class FirstOrderDataGenerator:
             info = choose_backend(model) if self.framework == "auto" else find_backend(self.framework)
             self.framework = info.name if self.framework == "auto" else self.framework
             self.backend = load_backend(info, wrappers)
-            self._check_options()
+            self._check_seen()
             self._loaded = self._load_model()
-        self._check_label_getter()
 
     def _of_each(self, wrappers: Sequence[Any]) -> "tuple[FirstOrderDataGenerator, ...]":
         """Return a generator for each model of a list, with the arguments of this one."""
@@ -175,24 +174,18 @@ class FirstOrderDataGenerator:
             )
         return tuple(made)
 
-    def _check_options(self) -> None:
-        """Refuse options where no implementation of ``load_model`` would see them."""
-        hooks = self.backend.hook.load_model.get_hookimpls()
-        seen = any("options" in hook.argnames for hook in hooks if not hook.wrapper)
-        if TRUST in self.options and not seen:
-            raise needless(self.backend.info.name)
-        if self.options and not seen:
-            message = f"backend {self.backend.info.name!r} takes no options, got {', '.join(sorted(self.options))}"
+    def _check_seen(self) -> None:
+        """Refuse options and a label_getter that no implementation of the backend's hooks would see."""
+        name = self.backend.info.name
+        if self.options and not self.backend.takes("load_model", "options"):
+            if TRUST in self.options:
+                raise needless(name)
+            message = f"backend {name!r} takes no options, got {', '.join(sorted(self.options))}"
             raise ValueError(message)
-
-    def _check_label_getter(self) -> None:
-        """Refuse a label_getter that the backend's own hook would not see."""
-        hooks = self.backend.hook.iterate_batches.get_hookimpls()
-        seen = any("label_getter" in hook.argnames for hook in hooks if not hook.wrapper)
-        if self.label_getter is not None and not seen:
+        if self.label_getter is not None and not self.backend.takes("iterate_batches", "label_getter"):
             message = (
-                f"backend {self.backend.info.name!r} takes no label_getter: its hook iterate_batches leaves the "
-                "argument out; let the samples be pairs (input, label)"
+                f"backend {name!r} takes no label_getter: its hook iterate_batches leaves the argument out; let the "
+                "samples be pairs (input, label)"
             )
             raise ValueError(message)
 

@@ -29,6 +29,11 @@ class Backend:
         """Return whether an optional hook is there; a wrapper around it is not enough."""
         return not all(map(wraps, getattr(self.hook, hook).get_hookimpls()))
 
+    def takes(self, hook: str, argument: str) -> bool:
+        """Return whether an implementation of a hook, and not a wrapper around it alone, sees an argument."""
+        found = getattr(self.hook, hook).get_hookimpls()
+        return any(argument in one.argnames for one in found if not wraps(one))
+
     def answer(self, hook: str, **arguments: Any) -> Any:
         """Call a hook and refuse None, which is what pluggy returns for a hook that forgot its answer.
 
