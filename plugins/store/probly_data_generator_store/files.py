@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from probly.data_generator.errors import StoreError
+from probly.data_generator.formats import atomic
 
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 UNBLOCKED = getattr(os, "O_NONBLOCK", 0)  # opening a FIFO would wait for its other end
@@ -56,18 +57,13 @@ def remove(path: Path) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory that does not exist."""
-    path.mkdir()
+    """Make a directory, unless another process has made it at this moment."""
+    path.mkdir(exist_ok=True)
 
 
 def sync_directory(path: Path) -> None:
-    """Wait until the names in a directory are on the disk."""
-    if os.name == "posix":  # elsewhere a directory cannot be opened
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    """Wait until the names in a directory are on the disk, where the file system knows how."""
+    atomic.sync_directory(path)
 
 
 class Draft:
@@ -102,7 +98,8 @@ class Draft:
         """
         assert self.handle is not None
         if hasattr(os, "fchmod"):
-            os.fchmod(self.handle, 0o444)  # a mapped file must not shrink under its readers
+            with atomic.where_offered():
+                os.fchmod(self.handle, 0o444)  # a mapped file must not shrink under its readers
         sync(self.handle)
         self._close()
         rename(self.temporary, path)
@@ -165,7 +162,8 @@ def reading(path: Path) -> Iterator[tuple[int, int]]:
         message = f"{path}: cannot be read: {error}"
         raise StoreError(message) from error
     finally:
-        os.close(handle)
+        with contextlib.suppress(OSError):  # what was read is not worse for it
+            os.close(handle)
 
 
 def read_at(handle: int, count: int, offset: int) -> bytes:

@@ -99,8 +99,12 @@ def open_sink(path: Path, identity: Mapping[str, Any], options: Mapping[str, Any
         yield store
         return
     limits = Limits(options["shard_megabytes"], options["shard_seconds"])
-    with terminating(), StoreWriter(path, identity, encoding, limits, keys) as writer:
-        yield StoreSink(writer)
+    writer = StoreWriter(path, identity, encoding, limits, keys)
+    try:
+        with terminating(), writer:
+            yield StoreSink(writer)
+    finally:
+        writer.close()  # where Ctrl-C came after the lock was taken, and before the block began
 
 
 def _complete(path: Path, identity: Mapping[str, Any], encoding: str) -> Store | None:

@@ -1,12 +1,15 @@
 """One writer per store: a lock that the operating system drops together with its holder."""
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
 from probly.data_generator.errors import StoreError
 from probly_data_generator_store.files import NO_FOLLOW
 
+HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 _held: set[int] = set()
 
 
@@ -29,33 +32,46 @@ class Lock:
         path: The lock file; it is made if need be and stays. Only the lock on it counts, not its existence.
 
     Raises:
-        StoreError: Another writer holds it.
+        StoreError: Another writer holds it, or the file system knows no locks.
     """
 
     def __init__(self, path: Path) -> None:
-        self.handle: int | None = os.open(path, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o666)
+        self.handle: int | None = None
         try:
+            self.handle = os.open(path, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o666)
             _lock(self.handle)
             _check_same(self.handle, path)
             _held.add(self.handle)
         except OSError as error:
+            failure = _failure(path, error, opened=self.handle is not None)
             self.release()
-            message = f"{path.parent}: another writer is at work on this store; wait for it, or stop it ({error})"
-            raise StoreError(message) from error
+            raise failure from error
         except BaseException:  # Ctrl-C
             self.release()
             raise
 
     def release(self) -> None:
         """Give the right back."""
-        if self.handle is not None:
-            _held.discard(self.handle)
-            os.close(self.handle)
-            self.handle = None
+        handle, self.handle = self.handle, None
+        if handle is not None:
+            _held.discard(handle)
+            with contextlib.suppress(OSError):
+                os.close(handle)
+
+
+def _failure(path: Path, error: OSError, *, opened: bool) -> Exception:
+    # A store that got no rows is removed by its holder, together with the file that waits to be locked.
+    if (opened and error.errno in HELD) or isinstance(error, FileNotFoundError):
+        return StoreError(f"{path.parent}: another writer is at work on this store; wait for it, or stop it ({error})")
+    if opened and error.errno in WITHOUT_LOCKS:
+        return StoreError(
+            f"{path.parent}: its file system cannot lock a file, so that two writers could not be kept apart; write "
+            f"to another disk and move the finished folder ({error})"
+        )
+    return error
 
 
 def _check_same(handle: int, path: Path) -> None:
-    # Its holder may have removed it, with a store that got no rows, since it was opened.
     if not os.path.samestat(os.fstat(handle), path.stat()):
         message = f"{path} was replaced at this moment"
         raise FileNotFoundError(message)

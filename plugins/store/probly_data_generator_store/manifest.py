@@ -78,8 +78,11 @@ def _checked_entry(name: Path, entry: Any) -> tuple[int, int, int, str]:
 def _check_size(path: Path, size: int) -> None:
     try:
         found = path.lstat().st_size
-    except OSError as error:
+    except FileNotFoundError as error:
         message = f"{path}: a shard is missing; the same generate_distributions call makes it again ({error})"
+        raise StoreError(message) from error
+    except OSError as error:
+        message = f"{path}: a shard cannot be read, which says nothing of its rows: {error}"
         raise StoreError(message) from error
     if found != size:
         message = f"{path}: expected {size} bytes, got {found}; remove it, and the same call generates its rows"

@@ -49,10 +49,9 @@ class Publisher:
             return
         path = folder / f"{start:012}"
         with self._disk(path, len(data)):
-            if self._draft is None:
-                self._draft = files.Draft(path)
+            draft = self._begun(path)
             piece = data[self.done.size :]
-            self._draft.write(piece, layout.ROOM + self.done.size, early=True)
+            draft.write(piece, layout.ROOM + self.done.size, early=True)
         self.done = layout.Written(len(data), zlib.crc32(piece, self.done.checksum))
 
     def publish_shard(self, path: Path, header: bytes, data: list[Any]) -> None:
@@ -62,8 +61,7 @@ class Publisher:
             StoreError: The disk is full or failed.
         """
         with self._disk(path, len(header) + sum(piece.nbytes for piece in data)):
-            draft = self._draft or files.Draft(path)
-            self._draft = draft
+            draft = self._begun(path)
             skipped = self.done.size if len(header) == layout.ROOM else 0
             draft.write(header, 0)
             offset = len(header)
@@ -73,6 +71,13 @@ class Publisher:
                 offset, skipped = offset + piece.nbytes, 0
             draft.publish(path)
             self._forget()  # within the block: Ctrl-C in between must not leave a draft that is closed already
+
+    def _begun(self, path: Path) -> files.Draft:
+        if self._draft is not None and self._draft.handle is None:  # signals came faster than they could be handled
+            self.discard()
+        if self._draft is None:
+            self._draft = files.Draft(path)
+        return self._draft
 
     def publish(self, path: Path, content: bytes) -> None:
         """Publish a small file.
@@ -99,9 +104,10 @@ class Publisher:
 
     def discard(self) -> None:
         """Remove what has been written of a shard that is not published."""
-        if self._draft is not None:
-            self._draft.discard()
-        self._forget()
+        draft = self._draft
+        self._forget()  # first: a signal may end this at any point, and a draft that is closed takes no more bytes
+        if draft is not None:
+            draft.discard()
 
     def _forget(self) -> None:
         self._draft, self.done = None, layout.NOTHING

@@ -39,6 +39,7 @@ class Store(Distributions):
     def __init__(self, path: Path, spec: Spec, shards: dict[Range, str | None], *, complete: bool) -> None:
         self.path, self.spec, self.complete = path, spec, complete
         self.meta = dict(spec.meta)
+        self.columns = {}
         self._shards = MappedShards(path, spec, shards)
         self._views = self._shards.views
         self._ranges = self._shards.ranges

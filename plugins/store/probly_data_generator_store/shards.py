@@ -28,6 +28,17 @@ class Range(NamedTuple):
         return f"{self.start:012}-{self.stop:012}.safetensors"
 
 
+def check_no_link(folder: Path) -> None:
+    """Refuse a link in place of the folder of shards: a reader leaves the store's folder for nothing in it.
+
+    Raises:
+        StoreError: It is one.
+    """
+    if folder.is_symlink():
+        message = f"{folder}: expected a folder, got a link"
+        raise StoreError(message)
+
+
 def list_shards(store: Path) -> list[Range]:
     """Return the rows that are published, by the names of the shards, in ascending order.
 
@@ -35,10 +46,8 @@ def list_shards(store: Path) -> list[Range]:
         StoreError: The folder cannot be read, or two shards overlap.
     """
     folder = store / SHARDS
+    check_no_link(folder)
     try:
-        if folder.is_symlink():
-            message = f"{folder}: expected a folder, got a link"
-            raise StoreError(message)
         matches = [NAME.fullmatch(path.name) for path in folder.iterdir()]
     except OSError as error:
         message = f"{folder}: cannot be read: {error}"

@@ -159,6 +159,7 @@ def terminating() -> Iterator[None]:
         if os.getpid() != owner:  # a forked loader worker has nothing to publish
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+        signal.signal(number, signal.SIG_IGN)  # one is enough: others would end what publishes the rows
         sys.exit(128 + number)
 
     signal.signal(signal.SIGTERM, leave)

@@ -26,7 +26,7 @@ from probly_data_generator_store.held import Held
 from probly_data_generator_store.lock import Lock
 from probly_data_generator_store.manifest import NORMALISED, manifest_bytes
 from probly_data_generator_store.publisher import Publisher
-from probly_data_generator_store.shards import Range, gaps, list_shards, read_shard
+from probly_data_generator_store.shards import Range, check_no_link, gaps, list_shards, read_shard
 from probly_data_generator_store.spec import MANIFEST, SHARDS, SPEC, Spec, refuse_differences
 
 LOCK = "lock"
@@ -41,7 +41,7 @@ class Limits(NamedTuple):
 
 
 class StoreWriter:
-    """The one writer of a store; a context manager that publishes the rows it holds when the block ends, however.
+    """The one writer of a store, within a block, at whose end the rows that it holds are published.
 
     Args:
         path: The store; it is made if need be.
@@ -55,8 +55,9 @@ class StoreWriter:
         published: The rows that are safe.
 
     Raises:
-        StoreError: Another writer is at work, the identity differs, a published shard is damaged, or the folder is
-            none of ours.
+        ValueError: A limit or the encoding is none.
+        StoreError: When the block begins: another writer is at work, the identity differs, a published shard is
+            damaged, or the folder is none of ours.
     """
 
     def __init__(
@@ -80,19 +81,8 @@ class StoreWriter:
         self.held = Held(0)
         self._since = 0.0
         self._disk = Publisher(path, self._bytes_to_come, lambda: self.safe_rows)
-        _check_folder(path)
-        self._made = not os.path.lexists(path)
+        self._made = False
         self._lock: Lock | None = None
-        try:
-            files.make_directories(path / SHARDS)
-            self._lock = Lock(path / LOCK)
-            self._resume()
-        except OSError as error:
-            self._release()
-            raise self._disk.failure(error, path, 0) from error
-        except BaseException:
-            self._release()
-            raise
 
     def _resume(self) -> None:
         for folder in (self.path, self.path / SHARDS):
@@ -222,6 +212,18 @@ class StoreWriter:
         self._disk.publish(self.path / MANIFEST, content)
 
     def __enter__(self) -> Self:
+        try:  # whatever is taken is taken within it: Ctrl-C comes between any two lines
+            _check_folder(self.path)
+            self._made = not os.path.lexists(self.path)
+            files.make_directories(self.path / SHARDS)
+            self._lock = Lock(self.path / LOCK)
+            self._resume()
+        except OSError as error:
+            self.close()
+            raise self._disk.failure(error, self.path, 0) from error
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
@@ -235,15 +237,17 @@ class StoreWriter:
                 raise
             error.add_note(f"and the last rows could not be saved: {failure}")
         finally:
-            self._release()
+            self.close()
 
-    def _release(self) -> None:
-        self._disk.discard()
-        if self._lock is None:
-            return
-        if self._made and not os.path.lexists(self.path / SPEC):
-            self._remove_empty()
-        self._lock.release()
+    def close(self) -> None:
+        """Give the lock back, if it was taken; rows that are held and not published are lost."""
+        try:
+            self._disk.discard()
+            if self._lock is not None and self._made and not os.path.lexists(self.path / SPEC):
+                self._remove_empty()
+        finally:
+            if self._lock is not None:
+                self._lock.release()
 
     def _remove_empty(self) -> None:
         """Remove the folder that a refused run has made; only while it is locked, and only if nothing is in it."""
@@ -256,6 +260,7 @@ class StoreWriter:
 def _check_folder(path: Path) -> None:
     if not os.path.lexists(path):
         return
+    check_no_link(path / SHARDS)
     try:
         names = {entry.name for entry in path.iterdir()}
     except OSError as error:

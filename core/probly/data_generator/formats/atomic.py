@@ -1,11 +1,15 @@
 """Writing a file whole or not at all; for every format, strangers' ones included."""
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+NOT_OFFERED = (errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
+"""How file systems such as CIFS and FUSE say that they know no modes, or no fsync of a folder."""
 
 
 @contextlib.contextmanager
@@ -55,19 +59,38 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
         # mkstemp makes private files; give this one the mode that open() would have.
         umask = os.umask(0)
         os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
+        with where_offered():
+            Path(name).chmod(0o666 & ~umask)
         Path(name).replace(path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             Path(name).unlink()
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
-def _sync_directory(directory: Path) -> None:
+@contextlib.contextmanager
+def where_offered() -> Iterator[None]:
+    """Do what makes a file safer, where the file system offers it; not for the fsync of data, which must succeed.
+
+    Examples:
+        >>> with where_offered():
+        ...     raise OSError(errno.EINVAL, "Invalid argument")
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NOT_OFFERED:
+            raise
+
+
+def sync_directory(directory: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the file system knows how."""
     if os.name == "posix":  # elsewhere a directory cannot be opened
         handle = os.open(directory, os.O_RDONLY)
         try:
-            os.fsync(handle)
+            with where_offered():
+                os.fsync(handle)
         finally:
-            os.close(handle)
+            with contextlib.suppress(OSError):
+                os.close(handle)
