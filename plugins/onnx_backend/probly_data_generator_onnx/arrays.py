@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+BFLOAT16_TYPE = "tensor(bfloat16)"
 
 DTYPES: Mapping[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
     "tensor(double)": np.dtype(np.float64),
     "tensor(float16)": np.dtype(np.float16),
-    "tensor(bfloat16)": BFLOAT16,
+    BFLOAT16_TYPE: BFLOAT16,
     **{f"tensor({kind}{bits})": np.dtype(f"{kind}{bits}") for kind in ("int", "uint") for bits in (8, 16, 32, 64)},
     "tensor(bool)": np.dtype(np.bool_),
     "tensor(string)": np.dtype(object),

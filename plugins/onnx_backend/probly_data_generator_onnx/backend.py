@@ -3,7 +3,7 @@
 onnxruntime and onnx are imported inside hook bodies only, so that listing backends imports neither.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,14 @@ def forward(model: "OnnxModel", inputs: Any, batch_size: int | None) -> Any:
     from probly_data_generator_onnx.forward import outputs_of
 
     return outputs_of(model, inputs, batch_size)
+
+
+@hookimpl
+def keep_layers(model: "OnnxModel", layers: Sequence[str]) -> "OnnxModel":
+    """Make results of the graph's nodes outputs of a copy of it."""
+    from probly_data_generator_onnx import layers as hidden
+
+    return hidden.keep_layers(model, layers)
 
 
 @hookimpl

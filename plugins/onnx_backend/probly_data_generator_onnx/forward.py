@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from probly.data_generator.toolkit.outputs import cut_rows
-from probly_data_generator_onnx.arrays import BFLOAT16
+from probly.data_generator.toolkit.outputs import Kept, cut_rows
+from probly_data_generator_onnx.arrays import BFLOAT16, BFLOAT16_TYPE
 from probly_data_generator_onnx.classes import map_columns
 from probly_data_generator_onnx.inputs import feeds
 
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 Feeds = Mapping[str, Any]
 MAPS = "seq(map("
-SCORES = ("tensor(float", "tensor(double", "tensor(bfloat16", MAPS)
+SCORES = ("tensor(float", "tensor(double", BFLOAT16_TYPE, MAPS)
 BFLOAT16_CODE = 16
 """Its number in ``onnx.TensorProto``."""
 
 
 def outputs_of(model: "OnnxModel", inputs: Any, batch_size: int | None) -> Any:
     """Return the scores of a batch, or for an ``output_transform`` the outputs: one alone, several as a dict by name.
+
+    Beside them, where some were asked for, the hidden layers.
 
     Args:
         model: The model.
@@ -37,6 +39,18 @@ def outputs_of(model: "OnnxModel", inputs: Any, batch_size: int | None) -> Any:
         ValueError: The model has several outputs, and which one holds the scores is not known.
         TypeError: The output holds class labels.
     """
+    names = _wanted(model, batch_size)
+    fetched = list(dict.fromkeys([*names, *model.layers]))
+    run = functools.partial(run_session, model.session, fetched, bfloat16=model.bfloat16)
+    arrays = feeds(inputs, model.inputs)
+    size = model.rows or (batch_size if model.on.compiles else None)
+    found = dict(zip(fetched, run(arrays) if size is None else run_in_parts(run, arrays, size), strict=True))
+    outputs = _outputs(model, {name: found[name] for name in names}, batch_size)
+    return Kept(outputs, {layer: found[layer] for layer in model.layers}) if model.layers else outputs
+
+
+def _wanted(model: "OnnxModel", batch_size: int | None) -> list[str]:
+    """Return the names of the outputs that hold scores, or of all of them."""
     columns = model.columns or []
     if model.output is not None:
         if model.output in columns and batch_size is not None:
@@ -45,22 +59,19 @@ def outputs_of(model: "OnnxModel", inputs: Any, batch_size: int | None) -> Any:
                 f"{', '.join(columns)}, become the columns of a row"
             )
             raise ValueError(message)
-        names = [model.output]
-    elif columns and batch_size is not None:
-        names = columns
-    elif batch_size is None:
-        names = [output.name for output in model.outputs]
-    else:
-        names = [scores_output(model.outputs)]
-    run = functools.partial(run_session, model.session, names, bfloat16=model.bfloat16)
-    arrays = feeds(inputs, model.inputs)
-    size = model.rows or (batch_size if model.on.compiles else None)
-    answers = run(arrays) if size is None else run_in_parts(run, arrays, size)
+        return [model.output]
     if batch_size is None:
-        return answers[0] if len(names) == 1 else dict(zip(names, answers, strict=True))
-    if len(names) > 1:
-        return np.stack([answer.reshape(len(answer), -1)[:, 0] for answer in answers], axis=1)
-    (scores,) = answers
+        return [output.name for output in model.outputs]
+    return columns or [scores_output(model.outputs)]
+
+
+def _outputs(model: "OnnxModel", answers: Mapping[str, Any], batch_size: int | None) -> Any:
+    """Return the scores among the answers of a session, or what an ``output_transform`` gets."""
+    if batch_size is None:
+        return next(iter(answers.values())) if len(answers) == 1 else answers
+    if len(answers) > 1:
+        return np.stack([answer.reshape(len(answer), -1)[:, 0] for answer in answers.values()], axis=1)
+    (scores,) = answers.values()
     if isinstance(scores, list):
         return map_columns(scores, model.labels)
     if scores.dtype.kind not in "fiubV":  # V is what bfloat16 has
@@ -165,7 +176,7 @@ def _ort_value(array: npt.NDArray[Any]) -> Any:
 
 
 def _array(value: Any) -> Any:
-    if value.data_type() != "tensor(bfloat16)":
+    if value.data_type() != BFLOAT16_TYPE:
         return value.numpy()
     words = np.empty(value.shape(), np.uint16)
     ctypes.memmove(words.ctypes.data, value.data_ptr(), words.nbytes)

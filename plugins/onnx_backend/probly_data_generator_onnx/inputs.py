@@ -128,21 +128,28 @@ def checked(given: Any, wanted: Input) -> npt.NDArray[Any]:
     if wanted.type not in DTYPES:
         message = f"input {wanted.name!r}: expected a model with plain tensors as inputs, got one with {wanted.type}"
         raise TypeError(message)
-    if isinstance(given, list) and given and all(isinstance(one, str | bytes) for one in given):
-        given = np.array(given, object)
-    if isinstance(given, list):
+    array = _texts(given) if isinstance(given, list) else np.asarray(given)
+    if array is None:
         message = (
             f"input {wanted.name!r}: expected one array per batch, got {len(given)} samples that do not stack; "
             f"bring them to one shape in {GETTER}"
         )
         raise TypeError(message)
-    array = np.asarray(given)
     if not wanted.fits(array.shape):
         message = (
             f"input {wanted.name!r}: the model wants {wanted.axes}, got {array.shape}{shape_hint(array.shape, wanted)}"
         )
         raise ValueError(message)
     return cast(array, DTYPES[wanted.type], wanted.name)
+
+
+def _texts(samples: list[Any]) -> npt.NDArray[Any] | None:
+    """Return texts, or lists of equally many, as one array of objects, or None where they are none."""
+    try:
+        array = np.array(samples, object)
+    except ValueError:  # other shapes
+        return None
+    return array if array.size and all(isinstance(one, str | bytes) for one in array.flat) else None
 
 
 def shape_hint(shape: tuple[int, ...], wanted: Input) -> str:

@@ -3,7 +3,7 @@
 import os
 import re
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import onnxruntime
 from probly.data_generator.label_values import class_name
 from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly.data_generator.toolkit.options import checked_options
+from probly_data_generator_onnx.arrays import BFLOAT16_TYPE
 from probly_data_generator_onnx.classes import class_labels, column_outputs, metadata_names
 from probly_data_generator_onnx.devices import (
     Device,
@@ -49,6 +50,7 @@ class OnnxModel:
         labels: The class of each column, as the model has it, where it is known.
         output: The name of the output to take, if the user chose one.
         live: The ModelProto or the bytes that were copied into the session, which their owner may change.
+        layers: The further outputs of the session that are hidden layers.
     """
 
     session: Any
@@ -57,6 +59,7 @@ class OnnxModel:
     labels: list[Any] | None
     output: str | None = None
     live: Any = None
+    layers: Sequence[str] = ()
     inputs: list[Input] = field(init=False)
     rows: int | None = field(init=False)
 
@@ -65,8 +68,7 @@ class OnnxModel:
         self.inputs = inputs_of(self.session)
         self.rows = fixed_rows(self.inputs)
         self.outputs = self.session.get_outputs()
-        types = [value.type for value in (*self.inputs, *self.outputs)]
-        self.bfloat16 = "tensor(bfloat16)" in types
+        self.bfloat16 = any(value.type == BFLOAT16_TYPE for value in (*self.inputs, *self.outputs))
         numbers = [value.name for value in self.outputs if value.type in ("tensor(float)", "tensor(double)")]
         self.columns = column_outputs(numbers, self.labels)
         # Maps from class to probability are sorted by class where the model's own order is not known.
@@ -174,17 +176,33 @@ def _session(model: Stored, proto: Any, device: Device, threads: int) -> tuple[A
     settings.log_severity_level = QUIET
     settings.intra_op_num_threads = threads
     content = str(model.content) if isinstance(model.content, Path) else model.content
+    return start_session(content, settings, device, model.where, proto), device
+
+
+def start_session(content: str | bytes, settings: Any, device: Device, where: str, proto: Any) -> Any:
+    """Return the session of a model on a device.
+
+    Args:
+        content: The path of a file, or bytes.
+        settings: The SessionOptions.
+        device: Where it is to run.
+        where: The model's name in messages.
+        proto: Its ModelProto.
+
+    Raises:
+        ValueError: ONNX Runtime cannot load it, or its execution provider did not start.
+    """
     try:
         # Without fallback: it would continue with the CPU on its own, and print that.
         session = onnxruntime.InferenceSession(content, settings, providers=device.providers(), enable_fallback=0)
     except MemoryError:
         raise
     except Exception as error:
-        raise ValueError(_explain(error, model.where, proto)) from error
+        raise ValueError(_explain(error, where, proto)) from error
     if session.get_providers()[0] != device.provider:
         message = f"{unavailable(device.name)}; {device.provider} did not start: look for its driver and libraries"
         raise ValueError(message)
-    return session, device
+    return session
 
 
 def _explain(error: Exception, where: str, proto: Any) -> str:
