@@ -118,7 +118,10 @@ def test_a_backend_without_label_getter_works_and_is_refused_by_name_with_one(tm
 # Batches
 
 
-@pytest.mark.parametrize("dataset", [BATCHES, iter(BATCHES), [(list("ab"), np.arange(2))]])
+TEXTS = [(list("ab"), np.arange(2))], [([["a", "b"], ["c"]], np.arange(2))]
+
+
+@pytest.mark.parametrize("dataset", [BATCHES, iter(BATCHES), *TEXTS])
 def test_batches_are_not_taken_for_samples(dataset):
     with pytest.raises(AlignmentError, match=r"set batched=True .*, batched=False"):
         run(dataset)
@@ -239,6 +242,13 @@ def test_texts_in_a_tuple_cost_the_memory_of_the_texts():
     tracemalloc.stop()
     assert batch == texts[900:]
     assert peak < 1_000_000, "an array of text takes 400 MB"
+
+
+def test_a_list_of_another_length_is_not_cut():
+    for nest in (Samples("abc"), list("abc")):
+        assert take_rows(nest, slice(1, 3), 3) == ["b", "c"]
+        with pytest.raises(TypeError, match="these 4 rows have no common first axis"):
+            take_rows(nest, slice(1, 3), 4)
 
 
 def test_numbers_beside_texts_stay_numbers():

@@ -213,8 +213,8 @@ def take_rows(nest: Any, rows: Any, total: int | None = None) -> Any:
         return nest
     found = common_rows(nest)
     if isinstance(nest, list) and (found is None or total == len(nest) != found):
-        return _taken(Samples(nest), rows)
-    if total not in (None, found) and not isinstance(nest, Samples):
+        nest, found = Samples(nest), len(nest)
+    if total not in (None, found):
         message = (
             f"the inputs of these {total} rows have no common first axis, so that the batch cannot be cut; "
             "choose a smaller batch_size"
@@ -243,7 +243,7 @@ def _taken(nest: Any, rows: Any) -> Any:
 def collate(samples: Sequence[Any]) -> Any:
     """Stack samples to a batch: arrays and numbers to one array, tuples and mappings by their parts.
 
-    Samples that do not stack (texts, other shapes, other objects) come back as a list, a ``Samples``.
+    Samples that do not stack (texts and lists of them, other shapes, other objects) come back as a list, a ``Samples``.
 
     Raises:
         ValueError: Samples of mappings or tuples do not all have the same parts.
@@ -251,8 +251,8 @@ def collate(samples: Sequence[Any]) -> Any:
     Examples:
         >>> collate([(np.zeros(3), 0), (np.ones(3), 1)])[1]
         array([0, 1])
-        >>> collate([[1.0], [2.0, 3.0]])
-        [[1.0], [2.0, 3.0]]
+        >>> collate([[1.0], [2.0, 3.0]]), collate([["a", "b"], ["c", "d"]])
+        ([[1.0], [2.0, 3.0]], [['a', 'b'], ['c', 'd']])
     """
     first = samples[0]
     if isinstance(first, Mapping):
@@ -267,7 +267,9 @@ def collate(samples: Sequence[Any]) -> Any:
         arrays = [np.asarray(sample) for sample in samples]
     except ValueError:  # NumPy's answer to lists of different lengths
         return Samples(samples)
-    stacks = all(array.dtype != object and array.shape == arrays[0].shape for array in arrays)
+    same = all(array.dtype != object and array.shape == arrays[0].shape for array in arrays)
+    # Every text of an array takes as much memory as the longest.
+    stacks = same and (is_array(first) or not any(array.dtype.kind in "US" for array in arrays))
     return np.stack(arrays) if stacks else Samples(samples)
 
 

@@ -83,12 +83,11 @@ def parts_of(sample: Any, pairs: tuple[type, ...] = (tuple,)) -> Sequence[Any]:
     if not isinstance(sample, pairs) or isinstance(sample, Samples) or children(sample) is None:
         return (sample,)
     all_text = isinstance(sample, list) and all(isinstance(part, str) for part in sample)
-    return (sample,) if all_text or is_list_of_numbers(sample) else cast("Sequence[Any]", sample)
+    return (sample,) if all_text or _is_list_of_numbers(sample) else cast("Sequence[Any]", sample)
 
 
-def is_list_of_numbers(value: Any) -> bool:
-    """Return whether a value is a list of numbers, or of such lists."""
-    return isinstance(value, list) and all(isinstance(one, int | float) or is_list_of_numbers(one) for one in value)
+def _is_list_of_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, int | float) or _is_list_of_numbers(one) for one in value)
 
 
 def _are_equal(part: Any, index: Any) -> bool:

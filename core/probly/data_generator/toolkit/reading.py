@@ -15,7 +15,7 @@ from probly.data_generator.toolkit.nests import (
     shape_of,
 )
 from probly.data_generator.toolkit.outputs import describe
-from probly.data_generator.toolkit.parts import Getter, is_list_of_numbers, parts_of, split_sample
+from probly.data_generator.toolkit.parts import Getter, parts_of, split_sample
 
 
 class Reader:
@@ -99,14 +99,19 @@ def _contains(nest: Any, wanted: Any) -> bool:
 
 
 def _with_samples(nest: Any) -> Any:
-    """Return the inputs of a batch with the lists among them that have an entry per row marked: texts, lists."""
+    """Return the inputs of a batch with the lists among them that have an entry per row marked: of texts, of lists."""
     if type(nest) is dict:
         return {name: _with_samples(part) for name, part in nest.items()}
     if type(nest) not in (list, tuple) or not nest:
         return nest
-    if all(isinstance(part, str) for part in nest) or (type(nest) is list and all(map(is_list_of_numbers, nest))):
+    if all(isinstance(part, str) for part in nest) or (type(nest) is list and all(map(_is_plain_list, nest))):
         return Samples(nest)
     return tuple(map(_with_samples, nest)) if type(nest) is tuple else nest
+
+
+def _is_plain_list(value: Any) -> bool:
+    plain = str | int | float
+    return isinstance(value, list) and all(isinstance(one, plain) or _is_plain_list(one) for one in value)
 
 
 def _holds_samples(batch: Sequence[Any], rows: int | None) -> bool | None:
