@@ -77,9 +77,7 @@ def stochastic_forward(model: "TorchModel", inputs: Any, batch_size: int | None,
 @hookimpl
 def keep_layers(model: "TorchModel", layers: Sequence[str]) -> "TorchModel":
     """Return the model with what layers of ``module.named_modules()`` return beside its outputs."""
-    from probly_data_generator_torch.layers import with_layers
-
-    return with_layers(model, layers)
+    return model.with_layers(layers)
 
 
 @hookimpl

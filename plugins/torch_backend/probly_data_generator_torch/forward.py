@@ -1,8 +1,9 @@
 """Batches through a model, without gradients and in evaluation mode."""
 
 import contextlib
+import copy
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from probly.data_generator.toolkit.outputs import call_padded
 from probly_data_generator_torch.calling import call
 from probly_data_generator_torch.dtypes import dtype_note
 from probly_data_generator_torch.exported import Sizes, call_in_sizes, repeat_last
-from probly_data_generator_torch.layers import call_with_layers
+from probly_data_generator_torch.layers import call_with_layers, find_layers
 from probly_data_generator_torch.modes import evaluating
 from probly_data_generator_torch.stochastic import drawing, refuse_without_stochastic_layers
 
@@ -70,6 +71,20 @@ class TorchModel:
             return True
         copied, live = self.module.state_dict(), self.live_state()
         return copied.keys() == live.keys() and all(_same(copied[name], live[name]) for name in live)
+
+    def with_layers(self, layers: Sequence[str]) -> "TorchModel":
+        """Return the model that returns ``Kept``; see the hook ``keep_layers``.
+
+        Raises:
+            ValueError: There is no such layer, or none can be seen.
+        """
+        if self.module is None or self.sizes is not None:
+            what = "an exported program" if self.sizes is not None else type(self.function).__name__
+            message = f"keep: the layers of {what} cannot be seen; pass the torch.nn.Module itself"
+            raise ValueError(message)
+        kept = copy.copy(self)
+        kept.kept_layers = find_layers(self.module, layers)
+        return kept
 
     def outputs(self, inputs: Any, batch_size: int | None, seed: int | None = None) -> Any:
         """Return what the model makes of one batch; see the hooks ``forward`` and, with a seed, ``stochastic_forward``.

@@ -1,41 +1,27 @@
 """Keeping what hidden layers return: by torch's own forward hooks."""
 
-import copy
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from probly.data_generator.toolkit.outputs import Kept, describe
 
-if TYPE_CHECKING:
-    from probly_data_generator_torch.forward import TorchModel
 
-
-def with_layers(model: "TorchModel", layers: Sequence[str]) -> "TorchModel":
-    """Return a model that returns ``Kept``; see the hook ``keep_layers``.
-
-    Args:
-        model: What ``load_model`` returned.
-        layers: Names as in ``module.named_modules()``.
+def find_layers(module: torch.nn.Module, layers: Sequence[str]) -> dict[str, torch.nn.Module]:
+    """Return layers by their names in ``module.named_modules()``.
 
     Raises:
-        ValueError: There is no such layer, or none can be seen.
+        ValueError: There is no such layer; the message names some that there are.
     """
-    if model.module is None or model.sizes is not None:
-        what = "an exported program" if model.sizes is not None else type(model.function).__name__
-        message = f"keep: the layers of {what} cannot be seen; pass the torch.nn.Module itself"
-        raise ValueError(message)
-    known = {name: part for name, part in model.module.named_modules() if name}
+    known = {name: part for name, part in module.named_modules() if name}
     for name in layers:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=3) or list(known)[:20]
             message = f"keep: the model has no layer {name!r}; there are, for example, {', '.join(map(repr, close))}"
             raise ValueError(message)
-    kept = copy.copy(model)
-    kept.kept_layers = {name: known[name] for name in layers}
-    return kept
+    return {name: known[name] for name in layers}
 
 
 def call_with_layers(function: Callable[[Any], Any], inputs: Any, layers: Mapping[str, torch.nn.Module]) -> Kept:
