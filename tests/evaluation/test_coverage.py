@@ -50,7 +50,7 @@ def test_few_votes_mislead_and_a_warning_says_so():
     assert found.highest_rate > 0.95
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = coverage(sets, HumanVotes(sample_labels(truth, n=100_000, counts=True)))
+        found = coverage(sets, HumanVotes(sample_labels(truth, n=10_000, counts=True)))
         assert found.rate > 0.99
         wrong = Balls(np.broadcast_to(np.array([0.3, 0.7]), (400, 2)), radius=0.05)
         found = coverage(wrong, HumanVotes(sample_labels(truth, n=1000, counts=True)))

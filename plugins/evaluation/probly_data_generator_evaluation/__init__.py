@@ -4,6 +4,14 @@ Needs SciPy, ``pip install "probly-data-generator[evaluation]"``. Everything is 
 float64, so a million rows of a thousand classes need no more memory than a few.
 """
 
+from probly_data_generator_evaluation.calibration import (
+    Calibration,
+    TemperatureFit,
+    calibrate,
+    fit_temperature,
+    rescale,
+)
+from probly_data_generator_evaluation.calibration_errors import CalibrationErrors, calibration_errors
 from probly_data_generator_evaluation.coverage import (
     ConditionalCoverage,
     Coverage,
@@ -15,11 +23,15 @@ from probly_data_generator_evaluation.credal_sets import Balls, ConvexHulls, Cre
 from probly_data_generator_evaluation.decompose import Decomposition, decompose
 from probly_data_generator_evaluation.human_comparison import HumanComparison, compare_to_humans
 from probly_data_generator_evaluation.human_votes import HumanVotes
+from probly_data_generator_evaluation.merging import Merged, merge
+from probly_data_generator_evaluation.ranking import Ranking, rank
 from probly_data_generator_evaluation.sampling import sample_labels
 from probly_data_generator_evaluation.vote_files import read_chaos_nli, read_csv, read_dcic
 
 __all__ = [
     "Balls",
+    "Calibration",
+    "CalibrationErrors",
     "ConditionalCoverage",
     "ConvexHulls",
     "Coverage",
@@ -28,13 +40,22 @@ __all__ = [
     "FewVotesWarning",
     "HumanComparison",
     "HumanVotes",
+    "Merged",
     "ProbabilityIntervals",
+    "Ranking",
+    "TemperatureFit",
+    "calibrate",
+    "calibration_errors",
     "compare_to_humans",
     "conditional_coverage",
     "coverage",
     "decompose",
+    "fit_temperature",
+    "merge",
+    "rank",
     "read_chaos_nli",
     "read_csv",
     "read_dcic",
+    "rescale",
     "sample_labels",
 ]
