@@ -1,5 +1,7 @@
 """Small files of ``--data`` that unpack to large arrays, or say that they do."""
 
+import contextlib
+import json
 import re
 import zipfile
 from pathlib import Path
@@ -9,7 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from probly_data_generator_command_line.data import limits
+from probly_data_generator_command_line.data import limits, streams, unpacking
+from probly_data_generator_command_line.data.loading import load_data
+from probly_data_generator_command_line.data.settings import DataSettings
 from probly_data_generator_command_line.errors import InputError
 
 LINE = "generate --backend numpy --model own:model --out a.fod --output-mode logits"
@@ -111,3 +115,143 @@ def test_pickles_in_archives_run_no_code(own):
     assert not Path("canary").exists()
     np.load("data.npy", allow_pickle=True)
     assert Path("canary").exists()
+
+
+# Files that keep repeated values once
+
+
+def texts_that_repeat(rows, letters=10_000):
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array(["x" * letters]))
+
+
+def parquet_of(path, **columns):
+    pq.write_table(pa.table(columns), path, store_schema=False)
+
+
+@pytest.mark.parametrize("role", ["inputs", "label", "unused"])
+def test_texts_that_repeat_count_once_per_row(own, small, role):
+    columns = {"inputs": pa.array([[0.5, 1.5]] * 400), role: texts_that_repeat(400)}
+    parquet_of("data.parquet", **columns)
+    assert Path("data.parquet").stat().st_size < 10_000
+    error = own.fails(f"{LINE} --data data.parquet")
+    assert re.search(r"data.parquet: its .* unpack to 4(.0.)? MB, more than the limit of ", error)
+    advice = re.search(r"--data-limit [\d.]+", error)[0]
+    found = load_data("data.parquet", DataSettings(limit=float(advice.split()[1])))
+    assert found.length == 400
+
+
+def test_lists_of_texts_count_too(small, tmp_path):
+    lists = pa.ListArray.from_arrays(np.arange(0, 401, 2, dtype=np.int32), texts_that_repeat(400).cast(pa.string()))
+    parquet_of(tmp_path / "data.parquet", inputs=lists)
+    with pytest.raises(InputError, match=r"unpack to 4.01 MB, more than"):
+        load_data(str(tmp_path / "data.parquet"), DataSettings())
+
+
+def test_texts_of_all_kinds_are_counted(tmp_path):
+    rows = 3000
+    table = pa.table(
+        {
+            "number": np.arange(rows),
+            "text": [None if row % 7 == 0 else f"text {row % 5}" for row in range(rows)],
+            "kind": pa.array([f"kind {row % 3}" for row in range(rows)]).dictionary_encode(),
+            "lists": [[row, row + 1] for row in range(rows)],
+            "bytes": [bytes([row % 256]) for row in range(rows)],
+            "texts": [["a", str(row % 2)] for row in range(rows)],
+            "nested": [{"a": row, "b": [str(row % 4)]} for row in range(rows)],
+        }
+    )
+    pq.write_table(table, tmp_path / "data.parquet", row_group_size=700)
+    for encoding in (None, {"text": "DELTA_BYTE_ARRAY"}):
+        chosen = {} if encoding is None else {"column_encoding": encoding, "use_dictionary": ["texts", "bytes"]}
+        pq.write_table(table, tmp_path / "data.parquet", row_group_size=700, **chosen)
+        with pq.ParquetFile(tmp_path / "data.parquet") as file:
+            unpacking.check_parquet(tmp_path / "data.parquet", file, None)
+            with pytest.raises(InputError, match=r"unpack to [23].. kB, more than the limit of 10 kB"):
+                unpacking.check_parquet(tmp_path / "data.parquet", file, 1e-5)
+
+
+def test_texts_that_share_prefixes_are_as_long_as_they_are(small, tmp_path):
+    texts = pa.table({"text": ["x" * 10_000 + str(row) for row in range(400)]})
+    pq.write_table(texts, tmp_path / "data.parquet", use_dictionary=False, column_encoding={"text": "DELTA_BYTE_ARRAY"})
+    with pytest.raises(InputError, match=r"its .* kB unpack to 4.* MB, more than the limit of"):
+        load_data(str(tmp_path / "data.parquet"), DataSettings())
+
+
+@pytest.mark.parametrize(
+    ("array", "bytes_of_rows"),
+    [
+        (pa.array(np.zeros(10)), 80),
+        (pa.array([True] * 10), 10),
+        (pa.nulls(10), 80),
+        (pa.array(["abcd"] * 10), 80),
+        (pa.array(["abcd", None] * 5).dictionary_encode(), 5 * 8 + 5 * 8),
+        (pa.array(["a", "b"] * 10).dictionary_encode().slice(4, 10), 10 * 5),
+        (pa.array(["abcd"] * 10, pa.string_view()).slice(2, 5), 5 * 20),
+        (pa.array([["abcd"], []] * 5).slice(0, 4), 4 * 8 + 2 * 8),
+        (pa.array([{"a": 1.0}] * 10), 10 * 16),
+    ],
+)
+def test_the_bytes_of_rows(array, bytes_of_rows):
+    assert unpacking.dense_bytes(array) == bytes_of_rows
+
+
+# Saved datasets
+
+
+def saved(path, table, compression=None):
+    """Write a saved dataset as its library would, but for what is in its stream."""
+    path.mkdir()
+    (path / "state.json").write_text(json.dumps({"_data_files": [{"filename": "rows.arrow"}], "_fingerprint": "0"}))
+    (path / "dataset_info.json").write_text("{}")
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with (
+        pa.OSFile(str(path / "rows.arrow"), "wb") as file,
+        pa.ipc.new_stream(file, table.schema, options=options) as out,
+    ):
+        out.write_table(table)
+    return path
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lz4", None])
+def test_a_saved_dataset_unpacks_to_no_more_than_it_may(small, tmp_path, compression):
+    labels = np.zeros(200_000, np.int64) if compression else texts_that_repeat(400)
+    folder = saved(tmp_path / "rows", pa.table({"x": np.zeros(len(labels)), "label": labels}), compression)
+    before = pa.total_allocated_bytes()
+    with pytest.raises(
+        InputError, match=r"rows: its .* unpack to [34].* MB, more than the limit of .*--data-limit 0.1"
+    ):
+        streams.check_streams(folder, [folder / "rows.arrow"], None)
+    assert pa.total_allocated_bytes() - before < 1_000_000
+    streams.check_streams(folder, [folder / "rows.arrow"], 0.1)
+
+
+def test_an_ordinary_saved_dataset_is_far_from_the_limit(small, tmp_path):
+    x = np.random.default_rng(0).normal(size=20_000)
+    folder = saved(tmp_path / "rows", pa.table({"x": x, "text": [f"text {row}" for row in range(20_000)]}))
+    streams.check_streams(folder, [folder / "rows.arrow"], None)
+
+
+def test_the_command_line_counts_saved_datasets(shell, small):
+    folder = saved(Path("rows"), pa.table({"x": np.zeros(200_000), "label": np.zeros(200_000, np.int64)}), "zstd")
+    line = f"generate --backend numpy --model own:model --out a.fod --data {folder}"
+    Path("own.py").write_text("def model(x):\n    return x\n")
+    assert "rows: its " in shell.fails(line)
+
+
+@pytest.mark.parametrize("name", ["../rows.arrow", "/etc/passwd", 5, ".."])
+def test_the_files_of_a_saved_dataset_lie_in_its_folder(shell, name):
+    folder = saved(Path("rows"), pa.table({"x": np.zeros(3)}))
+    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": name}]}))
+    with pytest.raises(InputError, match=r"rows: state.json names .* expected one in the folder"):
+        load_data("rows", DataSettings())
+
+
+def test_damage_to_a_stream_is_named(tmp_path):
+    whole = saved(tmp_path / "rows", pa.table({"x": np.arange(50.0), "label": ["a"] * 50}), "zstd") / "rows.arrow"
+    content, random = whole.read_bytes(), np.random.default_rng(0)
+    for _ in range(300):
+        damaged = bytearray(content)
+        damaged[random.integers(len(content))] ^= 1 << random.integers(8)
+        whole.write_bytes(damaged[: random.integers(len(content))] if random.integers(2) else damaged)
+        with contextlib.suppress(InputError, ValueError, OSError, ArithmeticError, KeyError, TypeError):
+            streams.check_streams(whole.parent, [whole], None)

@@ -20,6 +20,7 @@ from probly_data_generator_command_line.data.settings import (
     missing_inputs,
     unlabelled,
 )
+from probly_data_generator_command_line.data.streams import check_streams
 from probly_data_generator_command_line.errors import InputError
 
 PICTURE_NAMES = ("image", "img", *INPUT_NAMES)
@@ -36,9 +37,10 @@ def load_saved(path: Path, settings: DataSettings) -> Data:
         splits = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
         message = f"--data {path}: has the splits {', '.join(splits)}; pass one of them, as {path / splits[-1]}"
         raise InputError(message)
-    if _has_no_files(path):  # which the library cannot open again
+    files = _files(path)
+    if files == []:  # as one without rows is saved, which the library cannot open again
         return Data([], {"data": f"{path}: 0 rows", "labels": "none"})
-    rows = _load(path)
+    rows = _load(path, files or [], settings.limit)
     names = list(rows.column_names)
     label = choose(path, names, settings.labels_key, LABEL_NAMES, "--labels-key")
     rest = [name for name in names if name != label]
@@ -72,24 +74,33 @@ def _inputs(path: Path, names: list[str], settings: DataSettings) -> list[str]:
     return [str(name) for name in found]
 
 
-def _has_no_files(path: Path) -> bool:
-    """Return whether a dataset was saved without a single file of rows, as one without rows is."""
+def _files(path: Path) -> list[Path] | None:
+    """Return the files of a dataset's rows; None where it does not say them, which the library reports.
+
+    Raises:
+        InputError: One lies outside the folder.
+    """
     try:
-        files = json.loads((path / "state.json").read_text(encoding="utf-8"))["_data_files"]
-    except (OSError, ValueError, KeyError, TypeError):  # which the library reports
-        return False
-    return isinstance(files, list) and not files
+        files = [entry["filename"] for entry in json.loads((path / "state.json").read_bytes())["_data_files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    outside = [name for name in files if not isinstance(name, str) or Path(name).name != name or name == ".."]
+    if outside:
+        message = f"{path}: state.json names {outside[0]!r} as a file of its rows, expected one in the folder"
+        raise InputError(message)
+    return [path / name for name in files]
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, files: list[Path], limit: float | None) -> Any:
     try:
         from datasets import load_from_disk  # an optional library
     except ImportError as error:
         message = f"{path} needs datasets, which cannot be imported ({error}); run: pip install datasets"
         raise ImportError(message) from error
     try:
+        check_streams(path, files, limit)
         return load_from_disk(str(path))
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:  # what damaged files of its raise
+    except (OSError, ValueError, KeyError, TypeError, IndexError, ArithmeticError) as error:  # as damaged files raise
         message = f"{path}: cannot be read as a saved dataset: {error}"
         raise InputError(message) from error
 
@@ -102,13 +113,7 @@ def _labels(path: Path, rows: Any, name: str, class_names: list[str] | None, set
         array = _stacked(found)
         return array, name if array is not None else f"none: column {name!r} does not hold one label per row"
     if class_names is None:
-        numbers = without and all(label is None or isinstance(label, int) for label in found)
-        filled = [-1 if numbers and label is None else label for label in found]
-        texts = without and not numbers and any(isinstance(label, str) for label in found)
-        # A number that is missing among floats is NaN.
-        return np.asarray(filled, object if texts else float if without and not numbers else None), name + unlabelled(
-            without
-        )
+        return _unnamed(found), name + unlabelled(without)
     places = np.asarray([-1 if label is None else label for label in found], np.int64)
     wrong = np.flatnonzero((places < -1) | (places >= len(class_names)))
     if len(wrong):
@@ -119,6 +124,16 @@ def _labels(path: Path, rows: Any, name: str, class_names: list[str] | None, set
         raise InputError(message)
     positions = np.asarray([*label_positions(class_names, settings.columns, path), -1])
     return positions[places], name + unlabelled(int((places == -1).sum()))
+
+
+def _unnamed(labels: list[Any]) -> Any:
+    """Return labels that have no names as an array; of those that are missing, -1 among integers, NaN among floats."""
+    if any(isinstance(label, str) for label in labels):
+        return np.asarray(labels, object)  # an array of NumPy's texts would take the longest of them for each
+    if None not in labels:
+        return np.asarray(labels)
+    numbers = all(label is None or isinstance(label, int) for label in labels)
+    return np.asarray([-1 if numbers and label is None else label for label in labels], None if numbers else float)
 
 
 def _stacked(labels: list[Any]) -> Any:

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from probly_data_generator_command_line.errors import InputError
-from probly_data_generator_command_line.opening import bytes_text
+from probly_data_generator_command_line.opening import bytes_text, size_on_disk
 
 FREE = 500_000_000
 EXPANSION = 100
@@ -17,7 +17,7 @@ def check_unpacked(path: Path, needed: int, limit: float | None) -> None:
     """Refuse to unpack more than a limit, before any memory is taken for it.
 
     Args:
-        path: The file.
+        path: The file, or a folder of files that belong together.
         needed: The bytes that it says it unpacks to.
         limit: The user's limit in gigabytes; None for that of all files.
 
@@ -28,7 +28,7 @@ def check_unpacked(path: Path, needed: int, limit: float | None) -> None:
         >>> check_unpacked(Path("pyproject.toml"), 10**6, None)
         >>> check_unpacked(Path("pyproject.toml"), 10**12, 1000)
     """
-    size = path.stat().st_size
+    size = size_on_disk(path)
     allowed = max(FREE, EXPANSION * size) if limit is None else limit * GIGABYTE
     if needed > allowed:
         wanted = math.ceil(needed / GIGABYTE * 10) / 10

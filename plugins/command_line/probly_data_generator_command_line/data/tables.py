@@ -12,7 +12,6 @@ import numpy as np
 from probly.data_generator.formats.shared import optional_library
 from probly.data_generator.toolkit.tables import array_of_column
 from probly_data_generator_command_line.data.frames import frame_of, said_of_frame
-from probly_data_generator_command_line.data.limits import check_unpacked
 from probly_data_generator_command_line.data.settings import (
     INPUT_NAMES,
     LABEL_NAMES,
@@ -23,13 +22,12 @@ from probly_data_generator_command_line.data.settings import (
     missing_inputs,
     unlabelled,
 )
+from probly_data_generator_command_line.data.unpacking import check_parquet
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.printing import shortened
 
 INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the column of an index without a name."""
-WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT96": 12}
-"""The bytes of a number of Parquet, where they are not 8; of text, that of its place."""
 
 
 def load_parquet(path: Path, settings: DataSettings) -> Data:
@@ -79,7 +77,7 @@ def _read(path: Path, limit: float | None) -> Any:
     pq = optional_library("pyarrow.parquet", "parquet")
     try:
         with pq.ParquetFile(path) as file:  # read_table would make columns of folders that are called year=2026
-            check_unpacked(path, _unpacked(file.metadata), limit)
+            check_parquet(path, file, limit)
             table = file.read()
     except (pa.ArrowException, OSError) as error:
         message = f"{path}: cannot be read as Parquet: {error}"
@@ -91,15 +89,6 @@ def _read(path: Path, limit: float | None) -> Any:
         )
         raise InputError(message)
     return table
-
-
-def _unpacked(metadata: Any) -> int:
-    """Return about how many bytes a table takes: repeated numbers take next to none in a file, and their width here."""
-    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
-    chunks = (group.column(number) for group in groups for number in range(group.num_columns))
-    return sum(
-        max(chunk.num_values * WIDTHS.get(chunk.physical_type, 8), chunk.total_uncompressed_size) for chunk in chunks
-    )
 
 
 def _index_columns(table: Any) -> list[str]:
@@ -211,8 +200,7 @@ def _labels(path: Path, name: str, column: Any) -> tuple[Any, int]:
     """Return the labels, and how many rows have none: they are -1 among numbers, None among texts."""
     without = column.null_count
     if _is_text(column):
-        texts = column.to_pylist()
-        return np.asarray(texts, object if without else None), without
+        return np.asarray(column.to_pylist(), object), without
     if without and str(column.type).startswith(("int", "uint")):
         column = column.cast("int64").fill_null(-1)
     return _values(path, name, column, text=False), without
