@@ -26,7 +26,7 @@ def test_a_notebook_shows_the_first_rows_by_name():
 
 @pytest.mark.parametrize("form", ["float32", "top-2"])
 def test_the_table_of_a_store_reads_its_first_shard_only(tmp_path, form, monkeypatch):
-    monkeypatch.setattr(fod, "ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(fod, "NUMBERS_AT_ONCE", 10 * 4)
     rows, labels = np.random.default_rng(8).dirichlet(np.ones(4), 50).astype(np.float32), np.arange(50) % 4
     memory = Distributions(rows, np.arange(100, 150) * 2, labels=labels)
     fod.write(tmp_path / "a.fod", memory, {}, form, megabytes=0.0001)

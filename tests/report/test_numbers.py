@@ -25,7 +25,7 @@ from tests.report.report_reference import expected_means, expected_scores, sampl
 @pytest.mark.parametrize("form", ["memory", "float32", "float16", "top-4"])
 def test_the_numbers_are_those_of_their_definitions(form, tmp_path, monkeypatch):
     monkeypatch.setattr(summary_module, "NUMBERS_AT_ONCE", 150)  # many blocks, which end anywhere in a shard
-    monkeypatch.setattr(fod, "ROWS_AT_ONCE", 40)
+    monkeypatch.setattr(fod, "NUMBERS_AT_ONCE", 40 * 7)
     distributions = sample_distributions(0, 501, 7)
     if form != "memory":
         fod.write(tmp_path / "a.fod", distributions, {}, form, megabytes=0.001)

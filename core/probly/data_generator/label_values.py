@@ -217,7 +217,7 @@ def ordered_names(names: Sequence[Any] | Mapping[Any, Any] | None) -> Sequence[A
 
 
 def key_array(keys: Sequence[Any]) -> Labels:
-    """Return the keys of samples, such as file names, as an array of shape ``(samples,)``; text as ``label_values`` does.
+    """Return the keys of samples, such as file names, as an array of shape ``(samples,)``; text as it is among labels.
 
     Raises:
         TypeError: They are neither all text nor all integers.

@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probly.data_generator.rows import FloatRows
+from probly.data_generator.rows import SUM_TOLERANCE, BadRow, FloatRows, check_rows
 
 Tensors = Mapping[str, npt.NDArray[Any]]
+NUMBERS_AT_ONCE = 2**20
+"""What is decoded or checked in one piece: a row of a few numbers on the disk may have millions in memory."""
+MOST_CLASSES = 2**24
+"""What a store may have: a row of them takes 64 MB."""
 
 
 class Encoding(ABC):
@@ -31,6 +35,15 @@ class Encoding(ABC):
     @abstractmethod
     def decode(self, tensors: Tensors, rows: Any, classes: int) -> FloatRows:
         """Return the float32 rows that a slice or an integer array selects, each with the sum 1."""
+
+    @abstractmethod
+    def stored(self, tensors: Tensors, rows: slice) -> tuple[FloatRows, float]:
+        """Return the numbers that are kept of each row, before they are divided, and what their sum may miss 1 by."""
+
+    def bad_row(self, tensors: Tensors, rows: slice) -> BadRow | None:
+        """Return the first row that was none when it was written, which dividing by its sum would hide."""
+        kept, tolerance = self.stored(tensors, rows)
+        return check_rows(kept, tolerance).bad
 
     @abstractmethod
     def rounding(self, rows: FloatRows) -> FloatRows:
@@ -73,13 +86,28 @@ class Dense(Encoding):
         self.dtype = np.dtype(dtype).newbyteorder("<")
 
     def encode(self, rows: FloatRows) -> dict[str, npt.NDArray[Any]]:
-        """Return the rows in the dtype."""
-        return {"probs": rows.astype(self.dtype, copy=False)}
+        """Return the rows in the dtype.
+
+        Raises:
+            ValueError: Rounding leaves little of a row.
+        """
+        tensors = {"probs": rows.astype(self.dtype, copy=False)}
+        bad = None if self.exact else self.bad_row(tensors, slice(None))
+        if bad:
+            message = f"encoding {self.name!r}: cannot keep so many small entries: {bad.reason}; use 'float32'"
+            raise ValueError(message)
+        return tensors
 
     def decode(self, tensors: Tensors, rows: Any, classes: int) -> FloatRows:  # noqa: ARG002
         """Return the rows; those of float16 are divided by their sum, which rounding has moved."""
         chosen = tensors["probs"][rows]
         return chosen if self.exact else _normalised(chosen.astype(np.float32))
+
+    def stored(self, tensors: Tensors, rows: slice) -> tuple[FloatRows, float]:
+        """Return all entries."""
+        kept = tensors["probs"][rows]
+        tolerance = SUM_TOLERANCE if self.exact else _half_tolerance(kept.shape[1])
+        return kept.astype(np.float32, copy=False), tolerance
 
     def rounding(self, rows: FloatRows) -> FloatRows:
         """Return 0 for float32; float16 keeps 11 bits, and dividing by the sum may move an entry as much again."""
@@ -136,6 +164,20 @@ class TopK(Encoding):
         np.put_along_axis(dense, tensors["classes"][rows].astype(np.int64), kept, axis=1)
         return _normalised(dense)
 
+    def stored(self, tensors: Tensors, rows: slice) -> tuple[FloatRows, float]:
+        """Return the entries that are kept, and the tail."""
+        kept, tail = tensors["probs"][rows].astype(np.float32), tensors["tail"][rows].astype(np.float32)
+        return np.concatenate([kept, tail[:, None]], axis=1), _half_tolerance(self.k)
+
+    def bad_row(self, tensors: Tensors, rows: slice) -> BadRow | None:
+        """Return the first row that was no distribution when it was written, or keeps a class twice."""
+        bad = super().bad_row(tensors, rows)
+        ordered = np.sort(tensors["classes"][rows], axis=1)
+        twice = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+        if twice.any() and (bad is None or twice.argmax() < bad.position):
+            return BadRow(int(twice.argmax()), "it keeps a class twice")
+        return bad
+
     def rounding(self, rows: FloatRows) -> FloatRows:
         """Return that of float16 for the entries that were kept; any other was at most as large as the least of these.
 
@@ -164,8 +206,14 @@ def _class_dtype(classes: int) -> str:
     return "uint16" if classes <= 2**16 else "uint32"
 
 
+def _half_tolerance(numbers: int) -> float:
+    """Return what so many numbers of float16 may miss 1 by: they keep 11 bits, and the smallest is 2**-24."""
+    return min(SUM_TOLERANCE + 2.0**-11 + numbers * 2.0**-25, 0.5)
+
+
 def _normalised(rows: FloatRows) -> FloatRows:
-    rows /= rows.sum(axis=1, keepdims=True)
+    # In float64: what is read and written elsewhere is not to miss 1 by more than rounding, however many classes.
+    rows /= rows.sum(axis=1, keepdims=True, dtype=np.float64)
     return rows
 
 

@@ -8,16 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from probly.data_generator.distributions import Distributions
+from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.errors import StoreError
+from probly.data_generator.formats.atomic import where_offered
 from probly.data_generator.formats.shared import simple_labels
 from probly_data_generator_store import files
+from probly_data_generator_store.encodings import NUMBERS_AT_ONCE
 from probly_data_generator_store.reader import Store, open_store
 from probly_data_generator_store.spec import MANIFEST, refuse_differences
 from probly_data_generator_store.streaming import StoreSink, terminating
 from probly_data_generator_store.writer import Limits, StoreWriter
 
-ROWS_AT_ONCE = 4096
+CHECKED = ("the checksum of every file and of every shard",)
+"""What ``verify`` compares."""
 
 
 def read(path: Path) -> Store:
@@ -49,7 +52,8 @@ def write(
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     try:
         _fill(temporary, distributions, labels, meta, encoding, megabytes)
-        temporary.chmod(path.parent.stat().st_mode & 0o777)
+        with where_offered():
+            temporary.chmod(path.parent.stat().st_mode & 0o777)
         files.rename(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -65,15 +69,9 @@ def _fill(
     keyed = bool(rows) and int(indices[-1]) != rows - 1
     with StoreWriter(path, {"saved": True}, encoding, Limits(megabytes, float("inf"))) as writer:
         writer.begin(distributions.num_classes, meta, rows=rows, decided=None, keyed=keyed)
-        for start in range(0, rows, ROWS_AT_ONCE):
-            part = slice(start, min(start + ROWS_AT_ONCE, rows))
-            keys = indices[part]
-            writer.append(
-                start,
-                distributions.gather(keys),
-                None if labels is None else labels[part],
-                keys if keyed else None,
-            )
+        for part, block in row_blocks(distributions, NUMBERS_AT_ONCE):
+            given = None if labels is None else labels[part]
+            writer.append(part.start, block, given, indices[part] if keyed else None)
         writer.finish(rows)
 
 

@@ -23,7 +23,7 @@ from probly.data_generator.formats.shared import MOST_META, check_size
 from probly_data_generator_store import files
 
 ALIGNMENT = 64
-MAX_HEADER = 2 * MOST_META
+MAX_HEADER = MOST_META
 ROOM = 1024
 """Where the data begin, unless a header is larger; so they can be written before the header is known."""
 DTYPES = {
@@ -112,6 +112,9 @@ def _header(entries: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
     text = json.dumps(metadata, separators=(",", ":"))[1:] + "," + json.dumps(entries, separators=(",", ":"))[1:]
     rest = b'",' + text.encode()
     size = 8 + START + len(rest)
+    if size > MAX_HEADER:
+        message = f"expected at most {MAX_HEADER} bytes of metadata and of tensors' names, got {size}"
+        raise ValueError(message)
     rest += b" " * (ROOM - size if size <= ROOM else -size % ALIGNMENT)
     length = (START + len(rest)).to_bytes(8, "little")
     return length + OPENING + b"%08x" % zlib.crc32(length + rest) + rest

@@ -1,5 +1,7 @@
 """The shards of an open store: each is verified when it is first read, and mapped while it is in use."""
 
+import errno
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +10,33 @@ import numpy.typing as npt
 from probly.data_generator.errors import StoreError
 from probly.data_generator.label_values import join_labels
 from probly.data_generator.rows import FloatRows
-from probly_data_generator_store.encodings import encoding_of
+from probly.data_generator.toolkit.samples import Indices
+from probly_data_generator_store.encodings import NUMBERS_AT_ONCE, encoding_of
 from probly_data_generator_store.shards import Range, Shard, read_shard
 from probly_data_generator_store.spec import SHARDS, SPEC, Spec
 
 MAPPED_AT_ONCE = 256
-"""A map keeps its file open, and a process may have about a thousand open files."""
+"""A map keeps its file open, and a process may have about a thousand open files; where it may have fewer, a quarter."""
+_OPEN: "weakref.WeakSet[MappedShards]" = weakref.WeakSet()
+
+
+def _most_maps() -> int:
+    try:
+        import resource  # there is none on Windows
+    except ImportError:
+        return MAPPED_AT_ONCE
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MAPPED_AT_ONCE if allowed < 0 else max(1, min(MAPPED_AT_ONCE, allowed // 4))
+
+
+def _out_of_descriptors(error: StoreError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE)
+
+
+def _parts(rows: int, width: int) -> list[slice]:
+    step = max(1, NUMBERS_AT_ONCE // max(width, 1))
+    return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
 class MappedShards:
@@ -44,6 +67,7 @@ class MappedShards:
         self.views: list[FloatRows | None] = [None] * len(self.ranges)
         self._mapped: dict[int, Shard] = {}
         self._verified: set[int] = set()
+        _OPEN.add(self)
 
     def __len__(self) -> int:
         """Return the number of shards."""
@@ -72,15 +96,38 @@ class MappedShards:
 
     def _map(self, number: int) -> Shard:
         # Without a lock, which a forked loader worker might inherit held: two threads may map a shard twice, no more.
-        for oldest in list(self._mapped)[: max(0, len(self._mapped) - MAPPED_AT_ONCE + 1)]:
-            self.views[oldest] = None
-            self._mapped.pop(oldest, None)
-        shard = self.read(number, checked=number not in self._verified)
+        self._give_back(len(self._mapped) - _most_maps() + 1)
+        checked = number not in self._verified
+        try:
+            shard = self.read(number, checked=checked)
+        except StoreError as error:
+            if not _out_of_descriptors(error):
+                raise
+            for store in list(_OPEN):
+                store._give_back(len(store._mapped))  # noqa: SLF001  # its own class
+            shard = self._read_again(number, checked)
         self._verified.add(number)
         self._mapped[number] = shard
         if self.encoding.exact:
             self.views[number] = shard.tensors["probs"]
         return shard
+
+    def _give_back(self, count: int) -> None:
+        for oldest in list(self._mapped)[: max(0, count)]:
+            self.views[oldest] = None
+            self._mapped.pop(oldest, None)
+
+    def _read_again(self, number: int, checked: bool) -> Shard:
+        try:
+            return self.read(number, checked=checked)
+        except StoreError as error:
+            if _out_of_descriptors(error):
+                message = (
+                    f"{error}; rows of other shards that are still in use keep their files open: copy those rows, "
+                    "with gather or np.array, or allow more open files (ulimit -n)"
+                )
+                raise StoreError(message) from error
+            raise
 
     def read(self, number: int, *, checked: bool = True, writable: bool = False) -> Shard:
         """Map a shard for the caller alone; see ``read_shard``."""
@@ -104,6 +151,37 @@ class MappedShards:
             part: FloatRows = view[rows]
             return part
         return self.encoding.decode(self.shard(number).tensors, rows, self.spec.classes)
+
+    def take(self, number: int, positions: Indices, out: FloatRows) -> None:
+        """Write the rows at ascending positions of a shard to ``out``; what must be decoded, in small pieces."""
+        tensors = self.shard(number).tensors
+        if self.encoding.exact:  # the other mode buffers; all positions are valid
+            tensors["probs"].take(positions, axis=0, out=out, mode="clip")
+            return
+        for part in _parts(len(positions), self.spec.classes):
+            out[part] = self.encoding.decode(tensors, positions[part], self.spec.classes)
+
+    def parts(self, number: int) -> list[slice]:
+        """Return the pieces that a shard is read in: one, or what little memory holds when it is decoded."""
+        count = self.ranges[number].stop - self.ranges[number].start
+        return [slice(0, count)] if self.encoding.exact else _parts(count, self.spec.classes)
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with each shard, after a look at all of its bytes and rows."""
+        return [problem for number in range(len(self.ranges)) if (problem := self._problem(number))]
+
+    def _problem(self, number: int) -> str | None:
+        rows = self.ranges[number]
+        try:
+            shard = self.read(number)
+        except StoreError as error:
+            return str(error)
+        width = sum(max(count, 1) for _, count in self.encoding.columns(self.spec.classes).values())
+        for part in _parts(rows.stop - rows.start, width):
+            bad = self.encoding.bad_row(shard.tensors, part)
+            if bad:
+                return f"{rows.file_name}: row {rows.start + part.start + bad.position}: {bad.reason}"
+        return None
 
     def column(self, name: str) -> npt.NDArray[Any] | None:
         """Return what stands beside the rows under a name, as a copy; None if not every shard has it.

@@ -159,7 +159,7 @@ def _distributions(arrays: Mapping[str, Array]) -> Distributions:
         raise ValueError(message)
     if ends is not None:
         columns.check_ends(labels, ends)
-        labels = columns.texts_of(labels, ends)
+        labels = columns.texts_of(arrays["labels"], ends)
     elif labels is not None:
         _check_labels(labels)
     labels = columns.join_missing(labels, labelled)

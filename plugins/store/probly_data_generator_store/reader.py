@@ -12,15 +12,13 @@ import numpy.typing as npt
 
 from probly.data_generator.distributions import NORMALISED_ROWS, Distributions, whole_numbers
 from probly.data_generator.errors import StoreError
-from probly.data_generator.rows import FloatRows, find_bad_row
+from probly.data_generator.rows import FloatRows
 from probly.data_generator.run.sinks import Stored
 from probly.data_generator.toolkit.samples import Indices
 from probly_data_generator_store.manifest import listed_shards, normalised_rows
 from probly_data_generator_store.mapped import MappedShards
-from probly_data_generator_store.shards import Range, list_shards
-from probly_data_generator_store.spec import MANIFEST, SPEC, Spec
-
-ROWS_AT_ONCE = 4096
+from probly_data_generator_store.shards import Range, check_no_link, list_shards
+from probly_data_generator_store.spec import MANIFEST, SHARDS, SPEC, Spec
 
 
 class Store(Distributions):
@@ -96,7 +94,7 @@ class Store(Distributions):
     @property
     def probabilities(self) -> FloatRows:  # type: ignore[override]  # read when asked for
         """All rows in memory, without a copy only if they are float32 in one shard."""
-        if len(self._ranges) == 1:
+        if len(self._ranges) == 1 and self._shards.encoding.exact:
             return self._shards.rows(0, slice(None))
         rows = np.empty((self._length, self.num_classes), np.float32)
         position = 0
@@ -107,7 +105,7 @@ class Store(Distributions):
         return rows
 
     def blocks(self, *, writable: bool = False) -> Iterator[tuple[range, FloatRows]]:
-        """Yield all rows, shard by shard, without a copy if they are float32.
+        """Yield all rows: shard by shard and without a copy if they are float32, else in blocks of a few megabytes.
 
         Args:
             writable: Give arrays that may be written to, for libraries that know no read-only memory.
@@ -116,11 +114,12 @@ class Store(Distributions):
         Yields:
             The positions of the rows (their dataset indices, unless the store was saved with others), and the rows.
         """
-        for number, rows in enumerate(self._ranges):
+        for number, (first, _) in enumerate(self._ranges):
             if writable and self._shards.encoding.exact:
-                yield range(*rows), self._shards.writable(number).tensors["probs"]
-            else:
-                yield range(*rows), self._shards.rows(number, slice(None))
+                yield range(*self._ranges[number]), self._shards.writable(number).tensors["probs"]
+                continue
+            for part in self._shards.parts(number):
+                yield range(first + part.start, first + part.stop), self._shards.rows(number, part)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -175,13 +174,15 @@ class Store(Distributions):
             AlignmentError: They are not integers.
         """
         positions = self._positions(whole_numbers(indices).reshape(-1))
-        order = np.argsort(positions)
-        ascending = positions[order]
+        order = None if (np.diff(positions) >= 0).all() else np.argsort(positions)
+        ascending = positions if order is None else positions[order]
         edges = [*ascending.searchsorted(self._first_rows).tolist(), len(ascending)]
         found = np.empty((len(positions), self.num_classes), np.float32)
         for number, (first, last) in enumerate(pairwise(edges)):
             if first < last:
-                self._take(number, ascending[first:last] - self._starts[number], found[first:last])
+                self._shards.take(number, ascending[first:last] - self._starts[number], found[first:last])
+        if order is None:
+            return found
         rows = np.empty_like(found)
         rows[order] = found
         return rows
@@ -208,15 +209,6 @@ class Store(Distributions):
         rows = self.gather(indices[found])
         return Stored(found, rows, self._shards.encoding.rounding(rows))
 
-    def _take(self, number: int, positions: Indices, out: FloatRows) -> None:
-        if self._views[number] is None:
-            self._shards.shard(number)
-        view = self._views[number]
-        if view is None:
-            out[:] = self._shards.rows(number, positions)
-        else:
-            view.take(positions, axis=0, out=out, mode="clip")  # the other mode buffers; all positions are valid
-
     def _positions(self, wanted: Indices) -> Indices:
         """Return the rows of dataset indices, counted through all shards, gaps included."""
         if self.spec.keyed or self._counted:
@@ -236,24 +228,13 @@ class Store(Distributions):
             StoreError: The message names all shards that are damaged.
         """
         current = open_at(self.path, partial=not self.complete)
-        problems = [problem for number in range(len(current._ranges)) if (problem := current._problem(number))]  # noqa: SLF001
+        problems = current._shards.problems()  # noqa: SLF001  # its own class
+        if not problems:
+            _ = current.indices  # those of several shards ascend, too
         if current.spec != self.spec:
             problems.append(f"{self.path}: has been replaced by another store since it was opened")
         if problems:
             raise StoreError("\n".join(problems))
-
-    def _problem(self, number: int) -> str | None:
-        rows = self._ranges[number]
-        try:
-            shard = self._shards.read(number)
-        except StoreError as error:
-            return str(error)
-        for start in range(0, rows.stop - rows.start, ROWS_AT_ONCE):
-            part = slice(start, start + ROWS_AT_ONCE)
-            bad = find_bad_row(self._shards.encoding.decode(shard.tensors, part, self.num_classes))
-            if bad:
-                return f"{rows.file_name}: row {rows.start + start + bad.position}: {bad.reason}"
-        return None
 
     def __repr__(self) -> str:
         """Return size and place in one line."""
@@ -296,23 +277,28 @@ def open_at(path: Path, *, partial: bool) -> Store:
         message = f"{path}: there is no such store"
         raise FileNotFoundError(message)
     spec = Spec.read(path / SPEC)
+    check_no_link(path / SHARDS)
     if os.path.lexists(path / MANIFEST):
         try:
-            return _complete(path, spec)
+            return _opened(path, spec, listed_shards(path, spec), normalised_rows(path))
         except StoreError:
             if not partial:
                 raise
     published = list_shards(path)
     if not partial:
         raise StoreError(_incomplete(path, spec, published))
-    return Store(path, spec, dict.fromkeys(published), complete=False)
+    return _opened(path, spec, dict.fromkeys(published))
 
 
-def _complete(path: Path, spec: Spec) -> Store:
-    store = Store(path, spec, listed_shards(path, spec), complete=True)
-    count = normalised_rows(path)
-    if count:
-        store.meta[NORMALISED_ROWS] = count
+def _opened(path: Path, spec: Spec, shards: dict[Range, str | None], normalised: int | None = None) -> Store:
+    store = Store(path, spec, shards, complete=normalised is not None)
+    if normalised:
+        store.meta[NORMALISED_ROWS] = normalised
+    try:
+        _ = store.class_names
+    except ValueError as error:
+        message = f"{path / SPEC}: {error}"
+        raise StoreError(message) from error
     return store
 
 

@@ -28,9 +28,10 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
     """
     labels = distributions.labels
     found = ({}, {}) if labels is None else columns.packed("labels", labels)
-    if found is None:
-        message = f"{path}: labels of the dtype {distributions.labels.dtype} fit no tensor; nothing written"
+    if labels is not None and found is None:
+        message = f"{path}: labels of the dtype {labels.dtype} fit no tensor; nothing written"
         raise TypeError(message)
+    assert found is not None
     metadata = {"meta": encode_with_digest(path, distributions, meta).decode(), **found[1]}
     # One number stands for all rows until their bytes are written, which only then have a checksum.
     rows = np.broadcast_to(np.zeros(1, "<f4"), (len(distributions), distributions.num_classes))
@@ -39,7 +40,7 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
         file.seek(len(layout.pieces(tensors, metadata, layout.Written(rows.nbytes))[0]))
         checksum = 0
         for _, block in row_blocks(distributions, NUMBERS_AT_ONCE):
-            piece = np.ascontiguousarray(block, "<f4")
+            piece = np.ascontiguousarray(block, "<f4").data
             checksum = zlib.crc32(piece, checksum)
             file.write(piece)
         header, _, *others = layout.pieces(tensors, metadata, layout.Written(rows.nbytes, checksum))

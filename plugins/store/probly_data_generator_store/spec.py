@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from probly.data_generator.errors import StoreError
+from probly.data_generator.formats.shared import MOST_META
 from probly_data_generator_store import files
+from probly_data_generator_store.encodings import MOST_CLASSES
 
 SCHEMA = 1
 SPEC = "spec.json"
 MANIFEST = "manifest.json"
 SHARDS = "shards"
-MAX_JSON = 64 << 20
+MAX_JSON = MOST_META
 
 OPENING = b'{"checksum":"'
 START = len(OPENING) + 64 + 2
@@ -55,7 +57,11 @@ class Spec:
         """Return the content of the file."""
         content = asdict(self)
         content["representation"] = content.pop("encoding")  # what schema 1 calls it
-        return seal(content)
+        sealed = seal(content)
+        if len(sealed) > MAX_JSON:
+            message = f"expected at most {MAX_JSON} bytes of metadata, names of classes included, got {len(sealed)}"
+            raise ValueError(message)
+        return sealed
 
     @classmethod
     def read(cls, path: Path) -> "Spec":
@@ -77,6 +83,9 @@ class Spec:
             raise StoreError(message)
         for name, kind in kinds.items():
             check_kind(path, name, content[name], kind)
+        if content["classes"] > MOST_CLASSES:
+            message = f"{path}: entry 'classes': expected at most {MOST_CLASSES}, got {content['classes']}"
+            raise StoreError(message)
         content["encoding"] = content.pop("representation")
         return cls(**content)
 

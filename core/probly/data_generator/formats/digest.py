@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.formats.shared import decode_meta, encode_meta
-from probly.data_generator.label_values import label_values
 from probly.data_generator.rows import FloatRows
 
 Array = npt.NDArray[Any]
@@ -81,9 +80,7 @@ def compared(
     return found
 
 
-def content_digest(
-    rows: Iterable[FloatRows], indices: Array, labels: Array | None, meta: Mapping[str, Any]
-) -> str:
+def content_digest(rows: Iterable[FloatRows], indices: Array, labels: Array | None, meta: Mapping[str, Any]) -> str:
     """Return the SHA-256 of rows in the order of their indices, of these, of labels, and of the names of classes.
 
     Args:
@@ -96,9 +93,9 @@ def content_digest(
     width = 0
     for block in rows:
         width = block.shape[1]
-        whole.update(np.ascontiguousarray(block, "<f4"))
+        whole.update(np.ascontiguousarray(block, "<f4").data)
     whole.update(f"{len(indices)},{width};".encode())
-    whole.update(np.ascontiguousarray(indices, "<i8"))
+    whole.update(np.ascontiguousarray(indices, "<i8").data)
     for part in _parts_of(labels):
         whole.update(part)
     return f"sha256:{whole.hexdigest()}"

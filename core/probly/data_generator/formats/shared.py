@@ -31,8 +31,8 @@ EXPANSION = 250
 booleans from bits 8-fold more, so ours always load."""
 FREE_BYTES = 2**25
 """What the contents of any file may take besides."""
-MOST_META = 12 << 20
-"""The bytes of metadata: a name of 40 for each of 300,000 classes; JSON of that size may take 30 times as much."""
+MOST_META = 8 << 20
+"""The bytes of metadata: a name of 30 for each of 250,000 classes. In memory, JSON may take 30 times as much."""
 
 
 @contextlib.contextmanager
