@@ -74,6 +74,57 @@ def read(path):
 def write(path, distributions, meta):
     raise TypeError(f"{path}: picky writes nothing")
 """
+# A format that takes the rows of a run as they come: a line of JSON for each, and one that says that it is complete.
+LINES = """
+import contextlib
+import json
+
+import numpy as np
+from probly.data_generator import Distributions
+
+
+class Lines:
+    first_stored = decided = None
+    safe_rows = 0
+
+    def __init__(self, path, options):
+        self.path, self.options = path, options
+        self.lines = path.read_text().splitlines() if path.exists() else []
+        self.first_needed = len(self.lines)
+
+    def needs(self, indices):
+        return bool((indices >= self.first_needed).any())
+
+    def stored(self, indices):
+        return None
+
+    def begin(self, classes, meta, mode, length):
+        self.meta = {**meta, "encoding asked for": self.options["encoding"]}
+
+    def write(self, indices, rows, columns):
+        lines = [json.dumps([int(index), row.tolist()]) for index, row in zip(indices, rows)]
+        with self.path.open("a") as file:
+            file.writelines(line + "\\n" for line in lines[max(0, self.first_needed - int(indices[0])) :])
+
+    def finish(self):
+        with self.path.open("a") as file:
+            file.write(json.dumps(self.meta) + "\\n")
+        return read(self.path)
+
+
+@contextlib.contextmanager
+def open_sink(path, identity, options):
+    yield read(path) if path.exists() and path.read_text().endswith("}\\n") else Lines(path, options)
+
+
+def read(path):
+    *rows, meta = map(json.loads, path.read_text().splitlines())
+    return Distributions(np.float32([row for _, row in rows]), [index for index, _ in rows], meta=meta)
+
+
+def write(path, distributions, meta):
+    raise TypeError(f"{path}: lines are written by runs only")
+"""
 COMMANDS = {
     "exits": ("import sys\n\nsys.exit(0)\n", "tiny_exits:command"),
     "missing": ("import module_of_nobody\n", "tiny_missing:command"),
@@ -96,6 +147,7 @@ def install_all(folder, copies, site):
 
     tiny("shelf", SHELF, {"shelf": "shelf.backend"}, "backends")
     tiny("counting", {"counting.py": WRAPPER}, {"counting": "counting:Counting"}, "wrappers")
+    tiny("lines", {"lines.py": LINES}, {"lines": "lines"}, "formats")
     tiny("picky", {"picky.py": FORMAT}, {"picky": "picky"}, "formats")
     for name, (source, value) in COMMANDS.items():
         tiny(f"tiny-{name}", {f"tiny_{name}.py": source}, {name: value}, "commands")

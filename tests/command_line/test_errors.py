@@ -28,7 +28,9 @@ GENERATE = f"{BACKEND} --model demo.model:build --data demo/test.npz"
         ("convert demo/teacher.fod x.json --top-k 3", "--top-k and --dtype are for stores"),
         ("diff demo/teacher.fod demo/test.npz", "expected arrays called probabilities"),
         (f"{GENERATE} --out teacher.json", "first-order convert teacher.fod teacher.json"),
-        (f"{GENERATE} --out teacher", "first-order convert teacher.fod teacher.parquet"),
+        (f"{GENERATE} --out teacher.txt", "first-order convert teacher.fod teacher.npz"),
+        (f"{GENERATE} --out teacher.parquet", "first-order convert teacher.fod teacher.parquet"),
+        (f"{GENERATE} --out teacher", "first-order convert teacher.fod teacher.npz"),
         (f"{GENERATE} --out a.fod --top-k 2 --dtype float16", "leave out --dtype"),
         (
             "generate --backend nope --model demo.model:build --data demo/test.npz --out a.fod",

@@ -145,6 +145,38 @@ def test_a_format_of_a_stranger_refuses_with_its_own_words(demo, strangers):
     assert demo.fails("convert demo/teacher.fod b.picky") == "Error: b.picky: picky writes nothing\n"
 
 
+def test_a_run_writes_to_any_format_that_takes_rows_as_they_come(demo, strangers):
+    line = "generate --backend numpy --model demo.model:build --data demo/test.npz --out rows.lines"
+    result = demo.json(f"{line} --top-k 2 --batch-size 10")
+    assert (result["rows"], result["classes"], result["encoding"], result["rows_before"]) == (1000, 3, None, 0)
+    assert result["meta"]["encoding asked for"] == "top-2"
+    assert result["bytes"] == (demo.folder / "rows.lines").stat().st_size
+    assert demo.json("diff rows.lines demo/teacher.fod")["identical"]
+    file = demo.folder / "rows.lines"
+    whole = file.read_text()
+    assert "rows.lines: 1,000 rows x 3 classes, " in demo.run(f"{line} --batch-size 10")
+    assert demo.fails(f"{line} --fresh") == (
+        "Error: --out rows.lines: --fresh replaces stores only, which end in .fod; remove it, or choose another --out\n"
+    )
+    assert file.read_text() == whole
+    file.write_text("".join(whole.splitlines(keepends=True)[:137]))
+    demo.run(f"{line} --top-k 2 --batch-size 10")
+    assert file.read_text().splitlines()[:-1] == whole.splitlines()[:-1], "the last one has the time"
+    file.unlink()
+    demo.run(f"{line} --top-k 2 --batch-size 10 --fresh")
+    assert file.read_text().splitlines()[:-1] == whole.splitlines()[:-1]
+
+
+def test_a_stopped_run_says_nothing_of_the_rows_of_a_format_that_it_does_not_know(shell, strangers):
+    (shell.folder / "own.py").write_text("def model(inputs):\n    raise KeyboardInterrupt\n")
+    np.savez("data.npz", inputs=np.eye(3))
+    line = "generate --backend numpy --model own:model --data data.npz --out"
+    shell.run(f"{line} rows.lines", code=130)
+    assert re.fullmatch(r"Stopped\. To continue, run the same command again: .* --out rows\.lines\n", shell.err)
+    shell.run(f"{line} rows.fod", code=130)
+    assert "Stopped. 0 rows are safe in rows.fod. To continue" in shell.err
+
+
 # Backends and wrappers
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from probly.data_generator.errors import StoreError
-from probly.data_generator.store import open_partial
 from probly_data_generator_command_line.errors import INTERRUPTED, TERMINATED, StoppedError
+from probly_data_generator_command_line.stores import is_store_path
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def explaining_stops(target: Path) -> Iterator[None]:
             raise
         raise StoppedError(_how(target), TERMINATED) from error
     except StoreError as error:
-        if of_another_run(error):
+        if of_another_run(error) and is_store_path(target):
             error.add_note("--fresh replaces it")
         raise
     except Exception as error:
@@ -53,17 +53,21 @@ def _add_safe_rows(error: BaseException, target: Path) -> None:
 
 
 def _how(target: Path) -> str:
-    safe, total = safe_rows(target)
-    rows = f"{safe:,} of {total:,} rows are" if total is not None else f"{safe:,} rows are"
     program, arguments = click.get_current_context().obj
     command = f"{program} {shlex.join(arguments)}"
-    return f"Stopped. {rows} safe in {target}. To continue, run the same command again: {command}"
+    rows = ""
+    if is_store_path(target):  # what other formats have is for them to know
+        safe, total = safe_rows(target)
+        rows = f" {safe:,}{'' if total is None else f' of {total:,}'} rows are safe in {target}."
+    return f"Stopped.{rows} To continue, run the same command again: {command}"
 
 
 def safe_rows(target: Path) -> tuple[int, int | None]:
     """Return how many rows a store has published, and how many it will have, if that is known."""
-    if not os.path.lexists(target):
+    if not is_store_path(target) or not os.path.lexists(target):
         return 0, None
+    from probly.data_generator.store import open_partial  # which formats of others do without
+
     try:
         store = open_partial(target)
     except (StoreError, OSError):

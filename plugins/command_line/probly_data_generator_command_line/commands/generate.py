@@ -1,15 +1,19 @@
 """``first-order generate``."""
 
 import contextlib
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
+from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
+from probly.data_generator.formats.choosing import format_of, suffixes
 from probly.data_generator.generator import FirstOrderDataGenerator
 from probly.data_generator.temperature import Temperature
 from probly.data_generator.toolkit.casting import check_dtype
 from probly.data_generator.toolkit.importing import import_model
 from probly.data_generator.toolkit.trust import TRUST
+from probly_data_generator_command_line import resuming
 from probly_data_generator_command_line.arguments import json_option, key_values, subcommand
 from probly_data_generator_command_line.commands.convert import encoding_of
 from probly_data_generator_command_line.commands.generate_options import generate_options
@@ -19,10 +23,7 @@ from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.notices import notice
 from probly_data_generator_command_line.opening import bytes_text, size_on_disk
 from probly_data_generator_command_line.printing import apart, emit, named, say, shortened
-from probly_data_generator_command_line.stores import check_place, is_store_path
-
-if TYPE_CHECKING:
-    from probly.data_generator.store import Store
+from probly_data_generator_command_line.stores import as_store, check_place, is_store_path
 
 EXAMPLE = """\
 first-order generate --backend numpy --model demo.model:build --data demo/test.npz --out teacher.fod
@@ -71,15 +72,15 @@ def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any
     --class-names, where these are given; else their own names are recorded as
     those of the columns, which must be as many.
     """  # noqa: D301  # Click reads the control character \b as "do not wrap"
-    _check_out(out)
-    # The store may not be installed: the help does without.
-    from probly.data_generator.store import replacing
-    from probly_data_generator_command_line import resuming
-
-    target = out if resume else replacing.beside(out)
+    replaces = not resume and is_store_path(out)
+    _check_out(out, fresh=not resume)
     encoding = encoding_of(options["top_k"], options["dtype"]) or "float32"
     _check_early(options)
-    if not resume:
+    target = out
+    if replaces:  # the store may not be installed, and the help and formats of others do without it
+        from probly.data_generator.store import replacing
+
+        target = replacing.beside(out)
         replacing.check_replaceable(out)
     with resuming.explaining_stops(target), apart(as_json):
         generator = _generator(options)
@@ -89,29 +90,35 @@ def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any
         _print_start(data, quiet or as_json)
         before = resuming.safe_rows(target)[0]
         try:
-            store = _run(generator, data, target, encoding, options, quiet)
+            found = _run(generator, data, target, encoding, options, quiet)
         except StoreError as error:
-            if resume or not resuming.of_another_run(error):
+            if not replaces or not resuming.of_another_run(error):
                 raise
             replacing.discard(target)
             before = 0
-            store = _run(generator, data, target, encoding, options, quiet)
-        notice(store, options["data"])
-        if not resume:
+            found = _run(generator, data, target, encoding, options, quiet)
+        notice(found, options["data"])
+        if replaces:
             replacing.replace(out, target)
-    result = _result(out, store, data, before) | {"temperature": options["temperature"]}
+    result = _result(out, found, data, before) | {"temperature": options["temperature"]}
     if not quiet or as_json:
         emit(result, _lines(result), as_json)
 
 
-def _check_out(out: Path) -> None:
-    if not is_store_path(out):
+def _check_out(out: Path, *, fresh: bool) -> None:
+    """Refuse a path that rows cannot be written to as they come, or that would have to be replaced and cannot be."""
+    known = is_store_path(out) or out.suffix.lower() in suffixes()
+    if not known or not hasattr(format_of(out), "open_sink"):
+        other = out if known else out.with_suffix(".npz")
         message = (
             f"--out {out}: expected a store's path, which ends in .fod; other formats are made of it: "
-            f"first-order convert {out.with_suffix('.fod')} {out if out.suffix else out.with_suffix('.parquet')}"
+            f"first-order convert {out.with_suffix('.fod')} {other}"
         )
         raise InputError(message)
     check_place(out)
+    if fresh and not is_store_path(out) and os.path.lexists(out):
+        message = f"--out {out}: --fresh replaces stores only, which end in .fod; remove it, or choose another --out"
+        raise InputError(message)
 
 
 def _check_early(options: dict[str, Any]) -> None:
@@ -161,12 +168,12 @@ def _generator(options: dict[str, Any]) -> FirstOrderDataGenerator:
 
 def _run(
     generator: FirstOrderDataGenerator, data: Data, target: Path, encoding: str, options: dict[str, Any], quiet: bool
-) -> "Store":
+) -> Distributions:
     # What the columns mean: said by the user or known by the model, else the names that the labels count.
     generator.class_names = _columns(options, generator) or data.class_names
     generator.input_dtype = data.cast
     try:
-        store = generator.generate_distributions(
+        return generator.generate_distributions(
             data.samples,
             out=target,
             encoding=encoding,
@@ -179,7 +186,6 @@ def _run(
         if str(error).startswith("class_names:") and generator.class_names is data.class_names:
             error.add_note(f"they are those of the labels in {options['data']}; pass --class-names, one per column")
         raise
-    return cast("Store", store)  # what a path ending in .fod gives
 
 
 def _columns(options: dict[str, Any], generator: FirstOrderDataGenerator) -> list[str] | None:
@@ -220,19 +226,21 @@ def _print_start(data: Data, silent: bool) -> None:
             say(line)
 
 
-def _result(out: Path, store: "Store", data: Data, before: int) -> dict[str, Any]:
+def _result(out: Path, found: Distributions, data: Data, before: int) -> dict[str, Any]:
+    store = as_store(found)
+    encoding = None if store is None else store.spec.encoding
     return {
         "path": str(out),
-        "rows": len(store),
-        "classes": store.num_classes,
-        "class_names": store.class_names,
-        "encoding": store.spec.encoding,
-        "representation": store.spec.encoding,  # its name in version 0.1
+        "rows": len(found),
+        "classes": found.num_classes,
+        "class_names": found.class_names,
+        "encoding": encoding,
+        "representation": encoding,  # its name in version 0.1
         "bytes": size_on_disk(out),
         "rows_before": before,
         "data": data.description,
         "skipped": data.skipped,
-        "meta": store.meta,
+        "meta": found.meta,
     }
 
 
@@ -247,5 +255,6 @@ def _lines(found: dict[str, Any]) -> list[str]:
         "class names": shortened(found["class_names"] or []),
         "resumed": "it was complete already" if before == found["rows"] and before else resumed,
     }
-    size = f"{found['rows']:,} rows x {found['classes']:,} classes, {found['encoding']}"
+    encoding = "" if found["encoding"] is None else f", {found['encoding']}"
+    size = f"{found['rows']:,} rows x {found['classes']:,} classes{encoding}"
     return [f"{found['path']}: {size}, {bytes_text(found['bytes'])}, complete", *named(lines)]

@@ -67,7 +67,9 @@ DATA_OPTIONS = (
     click.option("--skip-damaged", is_flag=True, help="Leave out pictures that cannot be read, and list them."),
 )
 STORE_OPTIONS = (
-    click.option("--out", required=True, type=click.Path(path_type=Path), help="The store, a folder ending in .fod."),
+    click.option(
+        "--out", required=True, type=click.Path(path_type=Path), help="The store, a folder ending in .fod; see above."
+    ),
     click.option("--top-k", type=click.IntRange(1), metavar="K", help="Keep only the K largest numbers of a row."),
     click.option(
         "--dtype", type=click.Choice(["float32", "float16"]), help="How numbers are kept.  [default: float32]"

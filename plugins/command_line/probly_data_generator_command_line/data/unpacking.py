@@ -26,7 +26,7 @@ def dense_bytes(array: Any) -> int:
     Examples:
         >>> import pyarrow as pa
         >>> dense_bytes(pa.array(["abc"] * 1000).dictionary_encode()), dense_bytes(pa.nulls(10))
-        (11000, 80)
+        (7000, 80)
     """
     types = optional_library("pyarrow", "parquet").types
     kind = array.type
