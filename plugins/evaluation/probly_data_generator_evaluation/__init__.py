@@ -21,6 +21,7 @@ from probly_data_generator_evaluation.coverage import (
 )
 from probly_data_generator_evaluation.credal_sets import Balls, ConvexHulls, CredalSets, ProbabilityIntervals
 from probly_data_generator_evaluation.decompose import Decomposition, decompose
+from probly_data_generator_evaluation.host_library import to_probly
 from probly_data_generator_evaluation.human_comparison import HumanComparison, compare_to_humans
 from probly_data_generator_evaluation.human_votes import HumanVotes
 from probly_data_generator_evaluation.merging import Merged, merge
@@ -58,4 +59,5 @@ __all__ = [
     "read_dcic",
     "rescale",
     "sample_labels",
+    "to_probly",
 ]
