@@ -66,6 +66,7 @@ def iterate_batches(  # the arguments of the hook, less the model
     """
     batch_size = check_batch_size(batch_size)
     if batched or (batched is None and is_loader(dataset)):
+        _check_iterable(dataset, by_number=True)
         # A list is a pair here too: loaders that collate tuples commonly hand out lists.
         pairs = pairs if isinstance(dataset, SimpleDataLoader) else (*pairs, list)
         return loader_batches(dataset, Reader(input_getter, label_getter, index_getter, pairs), stop)
@@ -82,7 +83,7 @@ def iterate_batches(  # the arguments of the hook, less the model
     elif hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and not isinstance(dataset, Mapping | str):
         rows, read = len(dataset), functools.partial(fetch, dataset)
     else:
-        _check_iterable(dataset)
+        _check_iterable(dataset, by_number=False)
         check_order(dataset, index_getter, batched=batched)
         length = source_rows(dataset, batched=False) if is_graph(dataset) else announced_length(dataset)
         return Batches(_as_they_come(iter(dataset), batch_size, stop, make), length)
@@ -102,16 +103,20 @@ def _array_batches(arrays: Any, batch_size: int, start: int, stop: int | None) -
     return Batches(map(cut, spans(rows, start, stop, batch_size)), rows)
 
 
-def _check_iterable(dataset: Any) -> None:
+def _check_iterable(dataset: Any, *, by_number: bool) -> None:
+    """Refuse what cannot be iterated over in a defined order, or asked for its items by number."""
     kind = type(dataset).__name__
     if isinstance(dataset, set | frozenset):
         message = f"the order of a {kind} is not defined, so its rows have no index; pass a list"
         raise AlignmentError(message)
-    if isinstance(dataset, Mapping | str | bytes) or not hasattr(dataset, "__iter__"):
-        # Without __len__ the end would be the first IndexError, and some array libraries clamp an index instead.
-        missing = "; give it __len__" if hasattr(dataset, "__getitem__") and not isinstance(dataset, Mapping) else ""
-        message = f"expected arrays, a sequence of samples, an iterable or a loader as dataset, got {kind}{missing}"
-        raise TypeError(message)
+    holds_items = not isinstance(dataset, Mapping | str | bytes)
+    numbered = holds_items and hasattr(dataset, "__getitem__")
+    if (holds_items and hasattr(dataset, "__iter__")) or (by_number and numbered and hasattr(dataset, "__len__")):
+        return
+    # Without __len__ the end would be the first IndexError, and some array libraries clamp an index instead.
+    missing = "; give it __len__" if numbered else ""
+    message = f"expected arrays, a sequence of samples, an iterable or a loader as dataset, got {kind}{missing}"
+    raise TypeError(message)
 
 
 def _as_they_come(

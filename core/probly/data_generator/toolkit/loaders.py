@@ -38,16 +38,16 @@ def loader_batches(loader: Any, reader: Reader, stop: int | None = None) -> Batc
             there is no sampler, and something shuffles.
         ValueError: It never ends.
     """
-    inner = _innermost_loader(loader)
-    if inner is not None:
+    inner = _chain(loader)[-1][1]
+    if is_loader(inner):
         length = announced_length(inner.dataset)
     else:
         length = source_rows(loader, batched=True) if is_graph(loader) else None
     recorded: deque[Any] | None = None
-    if inner is None or reader.index_getter is not None:
-        check_order(loader, reader.index_getter)
-    else:
+    if is_loader(inner) and reader.index_getter is None:
         loader, recorded = record_indices(loader, stop)
+    else:
+        check_order(loader, reader.index_getter)
     batches = _read(loader, inner, recorded, reader)
     # A sampler of single numbers counts only: each sample of its iterable dataset is a batch.
     in_order = reader.index_getter is None and (recorded is None or inner.batch_sampler is None)
@@ -73,7 +73,9 @@ def _before(batches: Iterator[Batch], stop: int, *, in_order: bool) -> Iterator[
 
 def _read(loader: Any, inner: Any, recorded: deque[Any] | None, reader: Reader) -> Iterator[Batch]:
     start = 0
-    for number, item in enumerate(_items(loader)):
+    # Without __iter__, Python would ask until the first IndexError, which may be a mistake, and slices never raise.
+    items = loader if hasattr(loader, "__iter__") else (loader[number] for number in range(len(loader)))
+    for number, item in enumerate(items):
         where, known = f"batch {number}", None
         if reader.index_getter is not None:
             known = reader.index_getter(item)
@@ -93,22 +95,6 @@ def _read(loader: Any, inner: Any, recorded: deque[Any] | None, reader: Reader) 
         start += rows
     if recorded and not _counts_only(recorded[0]):
         raise AlignmentError(_bypassed(loader, f"{len(recorded)} batches of its sampler were not handed out"))
-
-
-def _items(loader: Any) -> Iterator[Any]:
-    """Return an iterator over the batches of a loader; one without ``__iter__`` is asked by number up to its length.
-
-    Python would ask it until the first IndexError, which may be a mistake in the user's code, and which slices never
-    raise.
-    """
-    if hasattr(loader, "__iter__") or not hasattr(loader, "__getitem__"):
-        return iter(loader)
-    if not hasattr(loader, "__len__"):
-        message = (
-            f"a {type(loader).__name__} has neither __iter__ nor __len__, so its end is not known; give it __len__"
-        )
-        raise TypeError(message)
-    return (loader[number] for number in range(len(loader)))
 
 
 def _bypassed(loader: Any, what: str) -> str:
@@ -144,19 +130,25 @@ def _counts_only(chosen: Any) -> bool:
 # Asking the sampler
 
 
-def _wrapped_loader(loader: Any) -> tuple[str, Any] | None:
-    """Return the attribute under which a loader keeps the loader that it reads from, and that loader; or None.
+def _chain(loader: Any) -> list[tuple[str, Any]]:
+    """Return a loader and those in it, to the innermost, each with the attribute under which the one around keeps it.
 
     Loaders that move batches to a device, or share them among processes, copy the settings of the one that they wrap,
     so they look like it, but never ask the sampler that is among these copies.
     """
-    found = {
-        id(value): (name, value)
-        for name, value in getattr(loader, "__dict__", {}).items()
-        # A dataset may well be made of a loader, but then its samples are what that hands out. A sampler is none.
-        if name != "dataset" and "sampler" not in name and value is not loader and _is_read_from(value)
-    }
-    return next(iter(found.values())) if len(found) == 1 else None  # which of several is read is not seen
+    chain = [("", loader)]
+    while len(chain) < _MOST_WRAPPERS:
+        outer = chain[-1][1]
+        inner = {
+            id(value): (name, value)
+            for name, value in getattr(outer, "__dict__", {}).items()
+            # A dataset may well be made of a loader, but then its samples are what that hands out. A sampler is none.
+            if name != "dataset" and "sampler" not in name and value is not outer and _is_read_from(value)
+        }
+        if len(inner) != 1:  # which of several is read is not seen
+            return chain
+        chain += inner.values()
+    return [("", None)]  # a circle
 
 
 def _is_read_from(value: Any) -> bool:
@@ -164,16 +156,6 @@ def _is_read_from(value: Any) -> bool:
     # Its own sampler, and not that of what it wraps.
     own = "batch_sampler" in getattr(value, "__dict__", {}) or hasattr(kind, "batch_sampler")
     return own and hasattr(kind, "__iter__") and hasattr(kind, "__len__") and is_loader(value)
-
-
-def _innermost_loader(loader: Any) -> Any:
-    """Return the loader whose sampler chooses the rows: the one itself, or the one in all its wrappers; or None."""
-    for _ in range(_MOST_WRAPPERS):
-        found = _wrapped_loader(loader)
-        if found is None:
-            return loader if is_loader(loader) else None
-        loader = found[1]
-    return None
 
 
 class _RecordingSampler:
@@ -216,30 +198,26 @@ def record_indices(loader: Any, stop: int | None = None) -> tuple[Any, deque[Any
 
     The twin shares the dataset and all settings; the caller's loader, its workers and its iterator are not touched.
     """
-    twin = _twin_of(loader)
-    settings = vars(twin)
-    wrapped = _wrapped_loader(loader)
-    if wrapped is not None:
-        name, inner = wrapped
-        settings[name], recorded = record_indices(inner, stop)
-        return twin, recorded
-    recorded = deque()
-    which = "sampler" if loader.batch_sampler is None else "batch_sampler"
-    settings[which] = _RecordingSampler(getattr(loader, which), recorded, stop)
+    recorded: deque[Any] = deque()
+    chain = _chain(loader)
+    name, inner = chain.pop()
+    twin = _twin_of(inner)
+    which = "sampler" if inner.batch_sampler is None else "batch_sampler"
+    vars(twin)[which] = _RecordingSampler(getattr(inner, which), recorded, stop)
     # in_order=False would let batches overtake each other; persistent workers would outlive the twin.
-    for name, value in {"in_order": True, "persistent_workers": False, "_iterator": None}.items():
-        if name in settings:
-            settings[name] = value
+    changed = {"in_order": True, "persistent_workers": False, "_iterator": None}
+    vars(twin).update({setting: value for setting, value in changed.items() if setting in vars(twin)})
+    for outer_name, outer in reversed(chain):
+        outer_twin = _twin_of(outer)
+        vars(outer_twin)[name] = twin
+        name, twin = outer_name, outer_twin
     return twin, recorded
 
 
 def _twin_of(loader: Any) -> Any:
     """Return a shallow copy, also of a wrapper whose ``__getattr__`` would go round in circles while it is empty."""
-    kind = type(loader)
-    if hasattr(kind, "__copy__") or not hasattr(loader, "__dict__"):
-        return copy.copy(loader)
     try:
-        twin = object.__new__(kind)
+        twin = object.__new__(type(loader))
     except TypeError:  # a built-in type with memory of its own
         return copy.copy(loader)
     vars(twin).update(vars(loader))
