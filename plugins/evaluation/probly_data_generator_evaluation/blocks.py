@@ -15,8 +15,11 @@ from probly.data_generator.errors import AlignmentError, InvalidOutputError
 from probly.data_generator.rows import ENTRY_TOLERANCE, find_bad_row, tolerance_of
 from probly.data_generator.toolkit.samples import Indices
 
-NUMBERS_AT_ONCE = 1 << 17
-"""How many numbers of a source a block has: 1 MB of float64, which stays in the processor's cache."""
+NUMBERS_AT_ONCE = 1 << 16
+"""How many numbers of a source a block has: half a MB of float64, which stays in the processor's cache."""
+FREED = 1 << 24
+"""The bytes of an array whose end makes glibc keep as much for the next ones, where it would give each block's memory
+back to the system and ask for it again, which takes longer than most of what is computed in it."""
 WORKERS = min(4, os.cpu_count() or 1)
 """Threads; NumPy computes without Python's lock, so a second one halves the time."""
 SMALLEST = float(np.finfo(np.float32).tiny)
@@ -262,6 +265,7 @@ def each_block(function: Callable[[slice], Result], rows: int, width: int) -> It
     if len(parts) < 2:
         yield from map(function, parts)
         return
+    np.empty(FREED, np.uint8)
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(WORKERS) as pool:
         try:

@@ -17,7 +17,7 @@ from probly_data_generator_evaluation.distances import (
     total_variation,
 )
 from probly_data_generator_evaluation.human_votes import HumanVotes
-from probly_data_generator_evaluation.philox import draws
+from probly_data_generator_evaluation.philox import ONE, WIDTH, draws
 
 SCORES = (
     "total_variation",
@@ -166,19 +166,23 @@ def compare_to_humans(distributions: Any, votes: HumanVotes, seed: int = 0) -> H
             entropies(second),
         )
 
-    for _ in each_block(fill, len(rows), max(rows.classes, most)):
+    for _ in each_block(fill, len(rows), max(rows.classes, most, WIDTH)):
         pass
     return HumanComparison(rows.indices, numbers, dict(zip(SCORES, found, strict=True)))
 
 
 def _same_order(counts: Indices, rows: Floats) -> Flags:
     """Return where no class with fewer votes has as large an entry as one with more."""
-    order = np.argsort(-rows, axis=1, kind="stable")
+    voted = counts > 0
+    lowest = np.where(voted, rows, np.inf).min(axis=1)
+    agree: Flags = np.where(voted, -np.inf, rows).max(axis=1) < lowest  # which few rows of many classes pass
+    rows, counts = rows[agree], counts[agree]
+    order = np.argsort(-rows, axis=1)
     votes, entries = np.take_along_axis(counts, order, axis=1), np.take_along_axis(rows, order, axis=1)
     falling = votes[:, :-1] >= votes[:, 1:]
     tied = (entries[:, :-1] == entries[:, 1:]) & (votes[:, :-1] != votes[:, 1:])
-    found: Flags = np.logical_and.reduce(falling & ~tied, axis=1)
-    return found
+    agree[agree] = np.logical_and.reduce(falling & ~tied, axis=1)
+    return agree
 
 
 def expected_total_variation(rows: Floats, votes: Indices) -> Floats:
@@ -196,15 +200,13 @@ def expected_total_variation(rows: Floats, votes: Indices) -> Floats:
         >>> expected_total_variation(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([2, 2]))
         array([0.25, 0.  ])
     """
-    m = votes.astype(np.float64)[:, None]
-    logs = gammaln(np.arange(int(votes.max(initial=1)) + 2) + 1.0)
-    v = np.minimum(np.floor(m * rows) + 1.0, m)  # a q of 1 has no deviation, whatever v
-    whole, all_votes = v.astype(np.int64), votes[:, None]
-    combinations = logs[all_votes] - logs[whole] - logs[all_votes - whole]
+    m = votes[:, None]
+    logs = gammaln(np.arange(int(votes.max(initial=1)) + 1) + 1.0)  # of factorials
+    v = np.minimum((m * rows).astype(np.int64) + 1, m)  # a q of 1 has no deviation, whatever v
     with np.errstate(divide="ignore", invalid="ignore"):
-        terms = combinations + np.log(v) + v * np.log(rows) + (m - v + 1.0) * np.log1p(-rows)
+        terms = logs[m] - logs[v - 1] - logs[m - v] + v * np.log(rows) + (m - v + 1) * np.log(1.0 - rows)
     deviations = np.where((rows > 0) & (rows < 1), np.exp(terms), 0.0)
-    found: Floats = (deviations / m).sum(axis=1)
+    found: Floats = deviations.sum(axis=1) / votes
     return found
 
 
@@ -218,7 +220,7 @@ def _halves(counts: Indices, votes: Indices, seed: int, indices: Indices, most: 
     owner = np.repeat(row, counts[row, column])
     place = np.arange(len(label)) - np.repeat(np.cumsum(votes) - votes, votes)
     drawn = draws(seed, indices[halved], 0, most)[owner, place]
-    order = np.lexsort((drawn, owner))  # each sample's votes stay together, in a random order
+    order = np.argsort(drawn + owner.astype(np.uint64) * ONE)  # each sample's votes stay together, in a random order
     half = (votes // 2)[owner]
     found = []
     for chosen in (place < half, (place >= half) & (place < 2 * half)):

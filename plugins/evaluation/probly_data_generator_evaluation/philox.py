@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from probly_data_generator_evaluation.blocks import NUMBERS_AT_ONCE
+
 Words = npt.NDArray[np.uint64]
 
 MULTIPLIERS = (np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157))
@@ -10,6 +12,10 @@ KEY_STEPS = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 ROUNDS = 10
 BITS = 53
 """Of the 64 bits of a word, those that NumPy makes a float64 of."""
+ONE = np.uint64(2**BITS)
+"""What is above all draws: a draw plus its row times this is a number of 64 bits for 2047 rows, and orders by both."""
+WIDTH = -(-NUMBERS_AT_ONCE // (2 ** (64 - BITS) - 1))
+"""How wide rows must be at least, for a block to have no more of them."""
 
 LOW = np.uint64(0xFFFFFFFF)
 HALF = np.uint64(32)

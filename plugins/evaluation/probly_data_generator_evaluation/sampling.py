@@ -6,11 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly_data_generator_evaluation.blocks import NUMBERS_AT_ONCE, Rows, each_block, rows_of
-from probly_data_generator_evaluation.philox import BITS, draws
-
-ROWS_IN_A_SEARCH = 2**11 - 1
-"""A draw has 53 bits, so a number of 64 has room for that many rows before it."""
-ONE = np.uint64(2**BITS)
+from probly_data_generator_evaluation.philox import BITS, ONE, WIDTH, draws
 
 
 def sample_labels(
@@ -71,8 +67,7 @@ def sample_labels(
             else:
                 found[part, start : start + count] = labels
 
-    width_of_block = max(rows.classes, -(-NUMBERS_AT_ONCE // ROWS_IN_A_SEARCH))
-    for _ in each_block(fill, len(rows), width_of_block):
+    for _ in each_block(fill, len(rows), max(rows.classes, WIDTH)):
         pass
     return found
 
