@@ -98,7 +98,7 @@ class Lines:
     def stored(self, indices):
         return None
 
-    def begin(self, classes, meta, mode, length):
+    def begin(self, classes, meta, *others):
         self.meta = {**meta, "encoding asked for": self.options["encoding"]}
 
     def write(self, indices, rows, columns):
