@@ -14,10 +14,10 @@ import json
 
 import numpy as np
 
-from probly.data_generator import Distributions
 from probly.data_generator.distributions import row_blocks
 from probly.data_generator.formats.atomic import replacing
-from probly.data_generator.formats.shared import decode_meta, encode_meta, label_array, reading, room, simple_labels
+from probly.data_generator.formats.digest import compared, encode_with_digest
+from probly.data_generator.formats.shared import decode_meta, encode_meta, label_array, reading, simple_labels
 
 NUMBERS_AT_ONCE = 2**14
 TEXT = "text"
@@ -29,7 +29,8 @@ def write(path, distributions, meta):
     kind = None if labels is None else TEXT if labels.dtype.kind == "U" and labels.ndim == 1 else labels.dtype.name
     if kind == "object":  # text, and rows without a label
         kind = "str or null"
-    first = encode_meta(path, {"rows": len(distributions), "labels": kind, "meta": meta})
+    known = decode_meta(encode_with_digest(path, distributions, meta))  # it tells a changed digit from what was written
+    first = encode_meta(path, {"rows": len(distributions), "labels": kind, "meta": known})
     names = distributions.class_names or []
     if len(names) != distributions.num_classes:
         names = range(distributions.num_classes)
@@ -59,7 +60,7 @@ def _table(lines):
 def read(path):
     """Read a file and check everything in it; what is damaged raises StoreError."""
     content = path.read_bytes()
-    with reading(path, csv.Error, KeyError, IndexError, TypeError, StopIteration):
+    with reading(path, csv.Error, KeyError, IndexError, TypeError, AttributeError, StopIteration):
         first, _, table = content.decode().partition("\n")
         said = decode_meta(first.removeprefix("# ").encode())
         header, *lines = csv.reader(io.StringIO(table, newline=""), strict=True)
@@ -68,16 +69,16 @@ def read(path):
             raise ValueError(message)
         start = 1 if said["labels"] is None else 2
         rows = np.array([line[start:] for line in lines], np.float64).reshape(len(lines), len(header) - start)
-        labels = None if start == 1 else _labels([line[1] for line in lines], said["labels"], room(len(content)))
-        return Distributions(rows, [int(line[0]) for line in lines], labels, said["meta"])
+        labels = None if start == 1 else _labels([line[1] for line in lines], said["labels"])
+        return compared(rows, [int(line[0]) for line in lines], labels, said["meta"])
 
 
-def _labels(cells, kind, most_bytes):
+def _labels(cells, kind):
     if kind == TEXT:
-        return label_array(cells, most_bytes)
+        return label_array(cells)
     values = [json.loads(cell) for cell in cells]
     if kind.startswith("str"):  # several texts per row
-        return label_array(values, most_bytes)
+        return label_array(values)
     if np.dtype(kind).kind not in "biuf":
         message = f"expected labels that are numbers or text, got {kind}"
         raise ValueError(message)

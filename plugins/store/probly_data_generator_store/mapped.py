@@ -17,6 +17,7 @@ from probly_data_generator_store.spec import SHARDS, SPEC, Spec
 
 MAPPED_AT_ONCE = 256
 """A map keeps its file open, and a process may have about a thousand open files; where it may have fewer, a quarter."""
+REMEDY = "remove that shard, and the same call, or `first-order generate`, makes it again"
 _OPEN: "weakref.WeakSet[MappedShards]" = weakref.WeakSet()
 
 
@@ -175,12 +176,14 @@ class MappedShards:
         try:
             shard = self.read(number)
         except StoreError as error:
-            return str(error)
+            # What cannot be read, for lack of a right or because the disk fails, may be as it was written.
+            unread = isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError)
+            return str(error) if unread else f"{error}; {REMEDY}"
         width = sum(max(count, 1) for _, count in self.encoding.columns(self.spec.classes).values())
         for part in _parts(rows.stop - rows.start, width):
             bad = self.encoding.bad_row(shard.tensors, part)
             if bad:
-                return f"{rows.file_name}: row {rows.start + part.start + bad.position}: {bad.reason}"
+                return f"{rows.file_name}: row {rows.start + part.start + bad.position}: {bad.reason}; {REMEDY}"
         return None
 
     def column(self, name: str) -> npt.NDArray[Any] | None:

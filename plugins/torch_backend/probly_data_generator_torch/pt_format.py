@@ -1,6 +1,8 @@
 """Files of tensors, ``.pt`` and ``.pth``: a format from outside the core. torch is imported when a file is opened."""
 
+import math
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,11 @@ from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.atomic import replacing
 from probly.data_generator.formats.digest import compared, encode_with_digest
-from probly.data_generator.formats.shared import decode_meta, label_array, simple_labels
+from probly.data_generator.formats.shared import check_size, checked_meta, decode_meta, label_array, simple_labels
 
 SUFFIXES = (".pt", ".pth")
+CHECKED = ()
+"""What reading such a file compares besides its digest: nothing, torch does not look at its archive's checksums."""
 
 
 def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> None:
@@ -44,14 +48,15 @@ def read(path: Path) -> Distributions:
     """
     import torch
 
+    file_bytes = path.stat().st_size
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                check_size(sum(info.file_size for info in archive.infolist()), file_bytes)
         content = torch.load(path, weights_only=True, map_location="cpu")
-        return compared(
-            content["distributions"].numpy(),
-            content["indices"].numpy(),
-            _labels(content["labels"]),
-            content["meta"],
-        )
+        _check_plain([content["meta"], content["labels"]], file_bytes)
+        rows, indices = _array(content["distributions"], file_bytes), _array(content["indices"], file_bytes)
+        return compared(rows, indices, _labels(content["labels"], file_bytes), checked_meta(content["meta"]))
     except FileNotFoundError:
         raise
     # torch's reader raises what its zip and pickle readers happen to raise.
@@ -60,10 +65,29 @@ def read(path: Path) -> Distributions:
         raise StoreError(message) from error
 
 
-def _labels(labels: Any) -> Any:
+def _check_plain(value: Any, file_bytes: int) -> None:
+    """Refuse what a few bytes of a pickle can say: that a list holds itself, or another one a million times."""
+    stack, size = [value], 0
+    while stack:
+        value = stack.pop()
+        size += len(value) if isinstance(value, str) else 8
+        check_size(size, file_bytes)
+        if isinstance(value, list):
+            stack += value
+        elif isinstance(value, dict):
+            stack += [*value, *value.values()]
+
+
+def _array(tensor: Any, file_bytes: int) -> Any:
+    """Return a tensor as an array; its shape may claim more than there is, with strides of 0 or without numbers."""
+    check_size(math.prod(max(length, 1) for length in tensor.shape) * tensor.element_size(), file_bytes)
+    return tensor.numpy()
+
+
+def _labels(labels: Any, file_bytes: int) -> Any:
     if labels is None or isinstance(labels, list):
         return None if labels is None else label_array(labels)
-    return labels.numpy()
+    return _array(labels, file_bytes)
 
 
 def save_distributions_pt(

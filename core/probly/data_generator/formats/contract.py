@@ -14,7 +14,11 @@ from probly.data_generator.run.sinks import Sink
 
 
 class Format(Protocol):
-    """Reads and writes files of distributions."""
+    """Reads and writes files of distributions.
+
+    It may have ``CHECKED``, a tuple of texts: what reading a file compares with what was written, such as ``"the CRC-32
+    of every array"``, which ``first-order verify`` says; ``formats.digest`` has a digest for those that lack checksums.
+    """
 
     def read(self, path: Path) -> Distributions:
         """Return what a file holds, checked, with its metadata as ``meta``.
