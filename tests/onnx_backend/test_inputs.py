@@ -163,12 +163,32 @@ def test_several_inputs_go_by_name_or_in_order(inputs):
     [
         ({"left": INPUTS}, r"'left' \(tensor\(float\) \(N, 5\)\), 'right' .*; missing 'right': "),
         ({"left": INPUTS, "rigth": RIGHT}, r"missing 'right'; unknown 'rigth': "),
-        ({"left": INPUTS, "right": RIGHT, "label": LABELS}, r"; unknown 'label': .*return a dict of them by name"),
+        ({"left": INPUTS, "right": RIGHT, "middle": LABELS}, r"; unknown 'middle': .*return a dict of them by name"),
         (INPUTS, r"has 2 inputs, 'left' .*, 'right' .*, but a batch has 1; return a dict by name"),
     ],
 )
 def test_missing_and_unknown_inputs_are_named(inputs, pattern):
     refused(ValueError, pattern, two_inputs(), inputs)
+
+
+def test_a_label_in_a_mapping_is_no_input():
+    inputs = {"left": INPUTS, "right": RIGHT, "label": LABELS}
+    samples = [{name: column[row] for name, column in inputs.items()} for row in range(len(LABELS))]
+    for dataset in (inputs, samples):
+        found = run(two_inputs(), dataset, output_mode="logits")
+        check(found, BOTH)
+        np.testing.assert_array_equal(found.labels, LABELS)
+
+
+def test_lists_of_texts_become_an_array():
+    words = {"keys_strings": ["a", "b"], "values_floats": [1.0, 2.0], "domain": "ai.onnx.ml"}
+    shape = ["N", 2]
+    inputs, outputs = {"x": (TensorProto.STRING, shape)}, {"y": (FLOAT, shape)}
+    model = model_of([("LabelEncoder", "x", "y", words)], inputs, outputs, domains=[("ai.onnx.ml", 3)])
+    expected = reference.softmax(np.array([[1.0, 2.0], [2.0, 2.0]]))
+    for samples in ([["a", "b"], ["b", "b"]], list(np.array([["a", "b"], ["b", "b"]], object))):
+        check(run(model, samples, output_mode="logits"), expected)
+    refused(TypeError, "got 2 samples that do not stack", model, [["a", "b"], ["b"]])
 
 
 def test_samples_that_do_not_stack_are_refused():

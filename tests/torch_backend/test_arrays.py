@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from probly.data_generator import HOST
+from probly_data_generator_torch.arrays import stack_samples
 from probly_data_generator_torch.backend import to_device
 from probly_data_generator_torch.devices import device_names, resolve_device
 
@@ -81,3 +82,14 @@ def test_a_tensor_of_inference_mode_is_copied_like_any_other():
     with torch.inference_mode():
         copied = to_device(torch.ones(2), "cpu")
         np.testing.assert_array_equal(to_device(copied, HOST), np.ones(2))
+
+
+def test_lists_of_texts_stay_the_samples_that_they_are():
+    """default_collate makes columns of them, and only where all have the same length."""
+    lists = [["a", "b"], ["c", "d"]]
+    assert stack_samples(lists) == stack_samples(list(np.array(lists, object))) == lists
+    assert stack_samples([{"words": one, "number": 1.0} for one in lists])["words"] == lists
+    words, numbers = stack_samples([(one, 2) for one in lists])
+    assert words == lists
+    assert numbers.tolist() == [2, 2]
+    assert stack_samples([[], ["a"]]) == [[], ["a"]]

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from probly.data_generator.toolkit.parts import LABEL_KEYS
 from probly.data_generator.toolkit.tables import column_names, column_of, is_table
 from probly_data_generator_onnx.arrays import DTYPES, cast
 
@@ -66,7 +67,8 @@ def feeds(inputs: Any, wanted: Sequence[Input]) -> dict[str, npt.NDArray[Any]]:
     """Return the array of each input of a model, checked.
 
     Args:
-        inputs: A mapping by name, a tuple in the model's order, a table with a column per input, or one array.
+        inputs: A mapping by name, whose labels are left out unless the model wants them, a tuple in the model's order,
+            a table with a column per input, or one array.
         wanted: The inputs of the model.
 
     Raises:
@@ -75,8 +77,9 @@ def feeds(inputs: Any, wanted: Sequence[Input]) -> dict[str, npt.NDArray[Any]]:
     """
     if len(wanted) == 1 and type(inputs) is np.ndarray:
         return {wanted[0].name: checked(inputs, wanted[0])}
-    named = by_name(inputs, wanted)
     names = {value.name for value in wanted}
+    given = by_name(inputs, wanted)
+    named = {name: part for name, part in given.items() if name in names or name not in LABEL_KEYS}
     if named.keys() != names:
         raise ValueError(_names_differ(named, names, wanted))
     return {value.name: checked(named[value.name], value) for value in wanted}

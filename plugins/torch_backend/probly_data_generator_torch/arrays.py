@@ -121,9 +121,14 @@ def stack_samples(samples: Any) -> Any:
         samples = [torch.from_numpy(plain(sample)) for sample in samples]
     if all(type(sample) is torch.Tensor for sample in samples):
         return torch.stack(samples) if get_worker_info() is None else _stacked_in_worker(samples)
-    if all(isinstance(sample, str | bytes) for sample in samples):
-        return Samples(samples)
+    if all(map(_is_text, samples)):
+        return Samples(sample.tolist() if isinstance(sample, np.ndarray) else sample for sample in samples)
     check_keys(samples)  # which default_collate does not
+    first = samples[0]
+    if type(first) is dict:
+        return {name: stack_samples([sample[name] for sample in samples]) for name in first}
+    if all(type(sample) is tuple and len(sample) == len(first) for sample in samples):
+        return [stack_samples(list(part)) for part in zip(*samples, strict=True)]  # a list, as default_collate's
     try:
         return default_collate([map_leaves(plain, _with_tensors(sample)) for sample in samples])
     except TypeError as error:
@@ -131,6 +136,12 @@ def stack_samples(samples: Any) -> Any:
             message = PICTURES
             raise TypeError(message) from error
         raise
+
+
+def _is_text(sample: Any) -> bool:
+    """Return whether a sample is text, or a list of texts, which default_collate would transpose."""
+    several = isinstance(sample, list) or (isinstance(sample, np.ndarray) and sample.ndim == 1)
+    return all(isinstance(text, str | bytes) for text in (sample if several else [sample]))
 
 
 def _with_tensors(nest: Any) -> Any:
