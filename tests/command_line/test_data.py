@@ -33,10 +33,9 @@ def test_an_npz_with_other_names_lists_them(mine):
 
 def test_several_inputs_become_a_mapping_and_are_cast(mine):
     np.savez("data.npz", a=ROWS[:, 0], b=ROWS[:, 1])
-    assert generate(mine, "data.npz --inputs-key a,b --input-dtype float32", "first")["data"]["inputs"] == (
-        "'a', float32 [20]; 'b', float32 [20]"
-    )
-    check_rows()
+    said = generate(mine, "data.npz --inputs-key a,b --input-dtype float32", "first")["data"]
+    assert (said["inputs"], said["cast to"]) == ("'a', float64 [20]; 'b', float64 [20]", "float32")
+    np.testing.assert_array_equal(check_rows().probabilities[:, 0], ROWS[:, 0].astype(np.float32))
 
 
 def test_arrays_with_different_rows_are_refused(mine):

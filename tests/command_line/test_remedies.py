@@ -1,6 +1,7 @@
 """Messages name the options of the command line, not the parameters of Python that these are elsewhere."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -106,8 +107,25 @@ def test_batches_are_said_to_be_some(mine):
     np.testing.assert_allclose(open_store("out.fod").probabilities, ROWS, atol=1e-7)
 
 
-def test_a_dtype_is_checked_and_reaches_own_code_and_pictures(mine):
+def save_rows():
     np.save("rows.npy", ROWS)
+    np.savez("rows.npz", inputs=ROWS)
+    pd.DataFrame(ROWS, columns=["a", "b", "c"]).to_parquet("rows.parquet")
+
+
+@pytest.mark.parametrize("name", ["rows.npy", "rows.npz", "rows.parquet"])
+def test_a_dtype_that_numpy_lacks_is_refused_where_models_get_its_arrays(mine, name):
+    save_rows()
+    assert mine.fails(
+        f"generate --backend numpy --model mine:model --out out.fod --data {name} --input-dtype bfloat16"
+    ) == (
+        "Error: --input-dtype bfloat16: models of backend 'numpy' get arrays of NumPy, which has no bfloat16; pass "
+        "float32 or float16\n"
+    )
+
+
+def test_a_dtype_is_checked_and_reaches_own_code_and_pictures(mine):
+    save_rows()
     (mine.folder / "own.py").write_text(OWN)
     line = "generate --backend numpy --model mine:model --out out.fod"
     assert "such as 'float32', got 'flaot'; here, input_dtype is" in mine.fails(
@@ -117,5 +135,9 @@ def test_a_dtype_is_checked_and_reaches_own_code_and_pictures(mine):
     assert seen().dtype == np.float32
     (mine.folder / "test").mkdir()
     Image.fromarray(np.zeros((2, 3, 3), np.uint8)).save("test/0.png")
+    for name in ("rows.npy", "rows.npz", "rows.parquet"):
+        mine.run(f"{line} --data {name} --input-dtype float32 --fresh")
+        assert seen().dtype == np.float32
+        assert open_store("out.fod").meta["options"] == {"input_dtype": "float32"}
     mine.run(f"{line.replace('model --out', 'mean --out')} --fresh --data test --channels last --input-dtype float64")
     assert seen().dtype == np.float64

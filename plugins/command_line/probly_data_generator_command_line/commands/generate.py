@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.choosing import format_of, suffixes
@@ -155,6 +157,7 @@ def _generator(options: dict[str, Any]) -> FirstOrderDataGenerator:
             options=key_values(options["option"]) | ({TRUST: True} if options["trust_model"] else {}),
             wrappers=options["wrapper"],
             batched=options["batched"],
+            input_dtype=options["input_dtype"],
             **getters,
         )
     except TypeError as error:
@@ -171,7 +174,6 @@ def _run(
 ) -> Distributions:
     # What the columns mean: said by the user or known by the model, else the names that the labels count.
     generator.class_names = _columns(options, generator) or data.class_names
-    generator.input_dtype = data.cast
     try:
         return generator.generate_distributions(
             data.samples,
@@ -215,7 +217,21 @@ def _data(options: dict[str, Any], generator: FirstOrderDataGenerator) -> Data:
         feature_names=getattr(generator.loaded_model, "feature_names", None),
         skip_damaged=options["skip_damaged"],
     )
-    return load_data(options["data"], settings)
+    data = load_data(options["data"], settings)
+    if options["input_dtype"] is not None:
+        _check_cast(generator, options["input_dtype"])
+        data.description["cast to"] = options["input_dtype"]
+    return data
+
+
+def _check_cast(generator: FirstOrderDataGenerator, dtype: str) -> None:
+    """Refuse the dtype that NumPy does not have where the model gets arrays of NumPy."""
+    if dtype == "bfloat16" and isinstance(generator.to_device(np.zeros(1, np.float32)), np.ndarray):
+        message = (
+            f"--input-dtype {dtype}: models of backend {generator.framework!r} get arrays of NumPy, which has no "
+            "bfloat16; pass float32 or float16"
+        )
+        raise InputError(message)
 
 
 def _print_start(data: Data, silent: bool) -> None:

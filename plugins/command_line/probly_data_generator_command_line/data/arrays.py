@@ -38,7 +38,7 @@ def load_npz(path: Path, settings: DataSettings) -> Data:
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise _unreadable(path, error) from error
     _check_rows(path, arrays)
-    given = {name: _cast(arrays[name], settings.dtype) for name in inputs}
+    given = {name: arrays[name] for name in inputs}
     description = {"data": str(path), "inputs": "; ".join(described(name, array) for name, array in given.items())}
     description["labels"] = "none" if label is None else described(label, arrays[label])
     unused = [name for name in names if name not in arrays]
@@ -90,8 +90,7 @@ def load_npy(path: Path, settings: DataSettings) -> Data:
     except (ValueError, OSError, EOFError) as error:
         raise _unreadable(path, error) from error
     _check_rows(path, {path.stem: array})
-    inputs = _cast(array, settings.dtype)
-    return Data(inputs, {"data": str(path), "inputs": described(path.stem, inputs), "labels": "none"})
+    return Data(array, {"data": str(path), "inputs": described(path.stem, array), "labels": "none"})
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
@@ -111,7 +110,3 @@ def _check_rows(path: Path, arrays: dict[str, Any]) -> None:
     if len(set(rows.values())) > 1 or None in rows.values():
         message = f"{path}: expected one row per sample in every array, got {rows}"
         raise InputError(message)
-
-
-def _cast(array: Any, dtype: str | None) -> Any:
-    return array if dtype is None else array.astype(dtype, copy=False)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.printing import shortened
 
 
@@ -17,6 +18,7 @@ def frame_of(table: Any, names: Sequence[str], dtype: str | None) -> Any:
         dtype: What columns of numbers are cast to, or None.
 
     Raises:
+        InputError: Data frames have no such dtype.
         ImportError: pandas is not installed.
     """
     try:
@@ -35,6 +37,9 @@ def frame_of(table: Any, names: Sequence[str], dtype: str | None) -> Any:
         frame = chosen.to_pandas(ignore_metadata=True)
     if dtype is None:
         return frame
+    if dtype == "bfloat16":
+        message = "--input-dtype bfloat16: a data frame has no bfloat16; pass float32 or float16"
+        raise InputError(message)
     return frame.astype({name: dtype for name in names if frame[name].dtype.kind in "iuf"})
 
 

@@ -50,7 +50,7 @@ def load_saved(path: Path, settings: DataSettings) -> Data:
     description = {"data": f"{path}: {len(rows):,} rows", "inputs": ", ".join(chosen), "labels": said}
     class_names = None if labels is None else class_names
     if len(chosen) > 1 or not _holds_pictures(rows.features[chosen[0]]):
-        return Data(SavedRows(rows, chosen, labels, settings.dtype), description, class_names)
+        return Data(SavedRows(rows, chosen, labels), description, class_names)
     sources = SavedColumn(path, rows, chosen[0])
     samples = SavedPictures(sources, labels, None if settings.raw else settings.pictures)
     return prepared(Data(samples, description, class_names), settings)
@@ -152,11 +152,10 @@ class SavedRows:
         rows: The dataset.
         inputs: The columns of the input; several become a mapping.
         labels: The label of each row, or None.
-        dtype: What inputs are cast to, or None.
     """
 
-    def __init__(self, rows: Any, inputs: list[str], labels: Any, dtype: str | None) -> None:
-        self.rows, self.inputs, self.labels, self.dtype = rows.with_format("numpy"), inputs, labels, dtype
+    def __init__(self, rows: Any, inputs: list[str], labels: Any) -> None:
+        self.rows, self.inputs, self.labels = rows.with_format("numpy"), inputs, labels
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -180,7 +179,7 @@ class SavedRows:
         return inputs if self.labels is None else (inputs, self.labels[index])
 
     def _numbers(self, name: str, value: Any) -> Any:
-        array = np.asarray(value, self.dtype)
+        array = np.asarray(value)
         if array.dtype.kind not in "biuf":
             message = f"column {name!r} holds {array.dtype}, expected numbers; choose others with --inputs-key"
             raise InputError(message)

@@ -48,7 +48,7 @@ def load_data(text: str, settings: DataSettings) -> Data:
             what = "None" if samples is None else "a function or class that needs arguments"
             message = f"--data {text}: expected a dataset, or a function without arguments that makes one, got {what}"
             raise InputError(message)
-        return Data(samples, {"data": f"{text}, a {type(samples).__name__} of your own code"}, cast=settings.dtype)
+        return Data(samples, {"data": f"{text}, a {type(samples).__name__} of your own code"})
     if path.is_dir():
         return _folder(path, settings)
     suffix = path.suffix.lower()

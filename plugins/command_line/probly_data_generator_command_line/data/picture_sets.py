@@ -199,4 +199,4 @@ def prepared(data: Data, settings: DataSettings) -> Data:
     if size is not None:
         description["all of them"] = size
     skipped = list(problems.values())
-    return replace(data, samples=pictures, description=description, keys=keys, skipped=skipped, cast=settings.dtype)
+    return replace(data, samples=pictures, description=description, keys=keys, skipped=skipped)

@@ -47,7 +47,7 @@ class DataSettings:
     Attributes:
         inputs_key: The array or columns that are the model's input, separated by commas.
         labels_key: The array or column that holds the labels.
-        dtype: What inputs are cast to, or None.
+        dtype: What the numbers of a data frame are cast to, or None; other inputs are cast by the run.
         columns: The names of the model's columns, where known: labels that have names are looked up there.
         feature_names: The columns of a table that the model knows by name, in its order, or None.
         pictures: How pictures become arrays.
@@ -77,7 +77,6 @@ class Data:
         class_names: The names that the labels count, or None.
         keys: The name of each sample or, where rows were left out, the number that it has in the data; or None.
         skipped: What is wrong with each picture that was left out.
-        cast: What inputs are still to be cast to, or None.
     """
 
     samples: Any
@@ -85,7 +84,6 @@ class Data:
     class_names: list[str] | None = None
     keys: list[str] | list[int] | None = None
     skipped: list[str] = field(default_factory=list)
-    cast: str | None = None
 
     @property
     def length(self) -> int | None:

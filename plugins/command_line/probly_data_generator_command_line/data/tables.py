@@ -161,7 +161,7 @@ def _array(path: Path, table: Any, inputs: list[str], settings: DataSettings) ->
             f"takes {width}: {shortened(settings.feature_names or ())}"
         )
         raise InputError(message)
-    return array if settings.dtype is None else array.astype(settings.dtype, copy=False)
+    return array
 
 
 def _values(path: Path, name: str, column: Any, *, text: bool) -> Any:
