@@ -249,7 +249,7 @@ class Balls(CredalSets):
             >>> Balls.from_members(np.array([[[0.25, 0.75], [0.75, 0.25]]])).radii
             array([0.25])
         """
-        made = _MeanBalls.__new__(_MeanBalls)
+        made = cls.__new__(cls)
         CredalSets.__init__(made, members_of(members))
         made._set_radius(0.0, distance)  # noqa: SLF001  # its own class
         radii = np.zeros(len(made))
@@ -264,7 +264,9 @@ class Balls(CredalSets):
         return made
 
     def _centres(self, part: slice) -> Floats:
-        return self.source.read(part)
+        rows = self.source.read(part)
+        centres: Floats = rows if rows.ndim == 2 else rows.mean(axis=1)
+        return centres
 
     def bounds(self, part: slice) -> tuple[Floats, Floats]:
         """Return the smallest and the largest probability of each class within the balls; see ``envelope``."""
@@ -273,11 +275,3 @@ class Balls(CredalSets):
     def _covers(self, part: slice, truth: Floats, tolerance: float) -> Flags:
         found: Flags = DISTANCES[self.distance](self._centres(part), truth) <= self.radii[part] + tolerance
         return found
-
-
-class _MeanBalls(Balls):
-    """Balls around the means of members."""
-
-    def _centres(self, part: slice) -> Floats:
-        centres: Floats = self.source.read(part).mean(axis=1)
-        return centres
