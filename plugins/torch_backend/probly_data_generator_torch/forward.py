@@ -11,6 +11,7 @@ import torch
 from probly.data_generator.toolkit.nests import map_leaves
 from probly.data_generator.toolkit.outputs import call_padded
 from probly_data_generator_torch.calling import call
+from probly_data_generator_torch.classes import class_names
 from probly_data_generator_torch.dtypes import dtype_note
 from probly_data_generator_torch.exported import Sizes, call_in_sizes, repeat_last
 from probly_data_generator_torch.layers import call_with_layers, find_layers
@@ -64,6 +65,11 @@ class TorchModel:
         self.is_keras = any(kind.__module__.partition(".")[0] == "keras" for kind in type(function).__mro__)
         self.channels = "last" if self.is_keras else "first"
         self.parts = [] if module is None else list(module.modules())
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """The name of each column, where the model's configuration has it."""
+        return class_names(self.module)
 
     def is_current(self) -> bool:
         """Return whether a copy still has the weights of the live model."""
