@@ -162,6 +162,12 @@ def test_only_one_hot_rows_are_labels_of_classes(labels):
     assert class_columns(np.eye(4, dtype=bool)[[2, 0]], 4).columns.tolist() == [2, 0]
 
 
+def test_columns_of_one_name_are_not_chosen_from():
+    assert class_columns(["a", "b"], 2, ["a", "a"]) == (None, "two columns are called 'a'")
+    assert class_columns([1, 2], 2, ["1", "1"], [1, 1]) == (None, "two columns are called 1")
+    assert class_columns([None, None], 2, ["a", "a"]) == (None, "no row has a label")
+
+
 def test_targets_are_no_classes():
     assert "targets" in class_columns([0.5, 1.0], 2).note
     assert "no row has a label" in class_columns([-1, -1], 2).note

@@ -66,21 +66,15 @@ def class_columns(
         return _one_hot(values, num_classes)
     if values.dtype.kind == "b" and {"False", "True"} <= set(map(str, class_names or ())):
         values = np.asarray(list(map(str, values.tolist())), dtype=np.str_)
-    if are_text(values) and not all(value is None for value in values):
-        return _by_text(values, class_names, classes)
+    by_number = classes is not None and are_numbers(classes)
+    if are_text(values):
+        return _by_text(values, class_names if by_number else classes or class_names, known=classes is not None)
     if values.dtype.kind not in "biuf":
-        return _no_classes(values)
-    if classes is not None and are_numbers(classes):
-        return _by_number(values, classes)
+        kinds = sorted({type(value).__name__ for value in values.tolist() if value is not None})
+        return LabelColumns(None, f"labels of the types {', '.join(kinds)} are no labels of classes")
+    if by_number:
+        return _looked_up(values, classes or (), OTHER)
     return _by_position(values, num_classes, class_names if classes is None else None)
-
-
-def _no_classes(values: Labels) -> LabelColumns:
-    given = [value for value in values.tolist() if value is not None]
-    if not given:
-        return LabelColumns(None, "no row has a label" if len(values) else None)
-    kinds = sorted({type(value).__name__ for value in given})
-    return LabelColumns(None, f"labels of the types {', '.join(kinds)} are no labels of classes")
 
 
 def _one_hot(values: Labels, num_classes: int) -> LabelColumns:
@@ -96,89 +90,73 @@ def _one_hot(values: Labels, num_classes: int) -> LabelColumns:
     )
 
 
-def _by_text(values: Labels, names: Sequence[Any] | None, classes: Sequence[Any] | None) -> LabelColumns:
-    known = [str(name) for name in (names if classes is None or are_numbers(classes) else classes) or ()]
-    if not known:
-        example = next(value for value in values.tolist() if value is not None)
+def _by_text(values: Labels, names: Sequence[Any] | None, *, known: bool) -> LabelColumns:
+    """Return the column of each name; where all names are known, another one is of a class that was not learned."""
+    example = next((value for value in values.tolist() if value is not None), None)
+    if example is not None and not names:
         note = f"labels are text, such as {example!r}, but the columns have no names; set class_names"
         return LabelColumns(None, note)
-    if len(set(known)) < len(known):
-        twice = next(name for name in known if known.count(name) > 1)
-        return LabelColumns(None, f"labels are text, but two columns are called {twice!r}")
-    places = {name: column for column, name in enumerate(known)}
-    other = UNLABELLED if classes is None else OTHER
-    distinct: dict[Any, int] = {value: places.get(value, other) for value in set(values.tolist()) - {None}}
-    columns = np.asarray([UNLABELLED if value is None else distinct[value] for value in values.tolist()], np.int64)
-    return _noted(columns, values, np.asarray([value is not None for value in values.tolist()], bool), other)
-
-
-def _by_number(values: Labels, classes: Sequence[Any]) -> LabelColumns:
-    numbers = np.asarray(classes, np.float64)
-    if len(np.unique(numbers)) < len(numbers):
-        return LabelColumns(None, "two columns are called by the same number")
-    order = np.argsort(numbers)
-    exact = values.astype(np.float64)
-    places = np.minimum(np.searchsorted(numbers[order], exact), len(numbers) - 1)
-    columns = np.where(numbers[order][places] == exact, order[places], OTHER).astype(np.int64)
-    given = ~np.isnan(exact) & ~((exact == UNLABELLED) & (columns == OTHER))
-    columns[~given] = UNLABELLED
-    return _noted(columns, values, given, OTHER)
+    return _looked_up(values, [str(name) for name in names or ()], OTHER if known else UNLABELLED)
 
 
 def _by_position(values: Labels, num_classes: int, names: Sequence[Any] | None) -> LabelColumns:
-    given = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(len(values), bool)
-    given &= values != UNLABELLED
-    if not given.any():
-        return LabelColumns(None, "no row has a label" if len(values) else None)
-    if values.dtype.kind == "f" and not (values[given] == np.floor(values[given])).all():
-        wrong = next(value for value in values[given].tolist() if value != np.floor(value))
-        return LabelColumns(None, f"labels such as {wrong} are targets, not classes")
-    if _called_by_numbers(names):
-        return LabelColumns(
-            None,
+    texts = [str(name) for name in names or ()]
+    numbers = bool(texts) and all(text.isascii() and text.isdigit() for text in texts)
+    given = values[(values == values) & (values != UNLABELLED)]  # noqa: PLR0124  # NaN
+    wrong = given[given != np.floor(given)]
+    note = None
+    if len(wrong):
+        note = f"labels such as {wrong[0]} are targets, not classes"
+    elif len(given) and numbers and texts != position_names(texts):
+        note = (
             "labels are numbers, and so are the names of the classes, and nothing says whether they are names or "
-            f"positions; pass class_names as numbers ({', '.join(map(str, list(names or ())[:3]))}, ...) if they are "
-            "names",
+            f"positions; pass class_names as numbers ({', '.join(texts[:3])}, ...) if they are names"
         )
-    smallest, largest = values[given].min(), values[given].max()
-    if smallest >= 1 and largest == num_classes:
-        return LabelColumns(
-            None,
-            f"labels count from {smallest:g} to {largest:g}: expected class indices from 0 to {num_classes - 1}; "
-            "subtract 1, or set class_names to the numbers that the columns are called by",
+    elif len(given) and given.min() >= 1 and given.max() == num_classes:
+        note = (
+            f"labels count from {given.min():g} to {num_classes}: expected class indices from 0 to {num_classes - 1}; "
+            "subtract 1, or set class_names to the numbers that the columns are called by"
         )
-    inside = given & (values >= 0) & (values < num_classes)
-    columns = np.full(len(values), UNLABELLED, np.int64)
-    columns[inside] = values[inside].astype(np.int64)
-    return _noted(columns, values, given, UNLABELLED, f"; expected class indices from 0 to {num_classes - 1}")
-
-
-def _noted(
-    columns: ClassIndices, values: Labels, given: npt.NDArray[np.bool_], other: int, expected: str = ""
-) -> LabelColumns:
-    """Return the columns with a word about labels that are none of the classes."""
-    strange = given & (columns < 0)
-    count = int(np.count_nonzero(strange))
-    if not count:
-        return LabelColumns(columns)
-    example = values[strange].tolist()[0]
-    example = f"{example:g}" if isinstance(example, float) else repr(example)
-    what = "none of the classes" if other == UNLABELLED else "a class that the model has not learned"
-    note = f"{count} label{'s are' if count > 1 else ' is'} {what}, such as {example}{expected}"
-    if other == UNLABELLED and count == np.count_nonzero(given):
+    if note is not None:
         return LabelColumns(None, note)
-    return LabelColumns(columns, note)
+    return _looked_up(values, range(num_classes), UNLABELLED, f"; expected class indices from 0 to {num_classes - 1}")
+
+
+def _looked_up(values: Labels, called: Sequence[Any], other: int, expected: str = "") -> LabelColumns:
+    """Return the column that is called as each label is, and a word about labels that no column is called."""
+    places = {name: column for column, name in enumerate(called)}
+    number_of: dict[Any, int] = {}  # of each distinct label
+    if values.dtype.kind in "biuf":
+        found, inverse = np.unique(values, return_inverse=True)
+        distinct = found.tolist()
+    else:
+        inverse = np.asarray([number_of.setdefault(value, len(number_of)) for value in values.tolist()], np.int64)
+        distinct = list(number_of)
+    absent = [
+        value is None or value != value or (value == UNLABELLED and value not in places)  # noqa: PLR0124  # NaN
+        for value in distinct
+    ]
+    strange = [not gone and value not in places for gone, value in zip(absent, distinct, strict=True)]
+    columns = [UNLABELLED if gone else places.get(value, other) for gone, value in zip(absent, distinct, strict=True)]
+    counts = np.bincount(inverse, minlength=len(distinct))
+    count, given = int(counts[strange].sum()), len(values) - int(counts[absent].sum())
+    note = None
+    if not given:
+        note = "no row has a label" if len(values) else None
+    elif len(places) < len(called):
+        note = f"two columns are called {next(name for at, name in enumerate(called) if places[name] != at)!r}"
+    elif count:
+        example = distinct[next(number for number in inverse.tolist() if strange[number])]
+        shown = f"{example:g}" if isinstance(example, float) else repr(example)
+        what = "none of the classes" if other == UNLABELLED else "a class that the model has not learned"
+        note = f"{count} label{'s are' if count > 1 else ' is'} {what}, such as {shown}{expected}"
+    useless = not given or len(places) < len(called) or (other == UNLABELLED and count == given)
+    return LabelColumns(None if useless else np.asarray(columns, np.int64)[inverse], note)
 
 
 def are_numbers(classes: Sequence[Any] | None) -> bool:
     """Return whether classes are called by numbers; True and False are no numbers, they are the positions 1 and 0."""
     return bool(classes) and all(isinstance(one, int | float) and not isinstance(one, bool) for one in classes or ())
-
-
-def _called_by_numbers(names: Sequence[Any] | None) -> bool:
-    """Return whether names are those of whole numbers other than the positions: nobody said what numbers mean then."""
-    texts = [str(name) for name in names or ()]
-    return bool(texts) and all(text.isascii() and text.isdigit() for text in texts) and texts != position_names(texts)
 
 
 def position_names(names: Sequence[Any]) -> list[str]:
