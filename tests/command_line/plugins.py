@@ -49,6 +49,48 @@ SHELF = {
                 raise RuntimeError("a broken shelf")
         """,
 }
+# A backend whose files run code when they are opened, and one that takes no options at all.
+VAULT = """
+import pathlib
+import pickle
+import types
+
+from probly.data_generator.hookspecs import hookimpl
+from probly.data_generator.toolkit.options import checked_options
+from probly.data_generator.toolkit.trust import TRUST_OPTION, untrusted
+
+
+@hookimpl
+def recognizes(source):
+    return isinstance(source, pathlib.Path) and source.suffix == ".vault"
+
+
+@hookimpl
+def load_model(source, device, options):
+    if not checked_options(options, TRUST_OPTION, "vault")["trust"]:
+        raise untrusted(source, "a vault is a pickle, which runs any code")
+    return types.SimpleNamespace(device="cpu", scale=pickle.loads(pathlib.Path(source).read_bytes()))
+
+
+@hookimpl
+def forward(model, inputs, batch_size):
+    return model.scale * inputs
+"""
+PLAIN = """
+import types
+
+from probly.data_generator.hookspecs import hookimpl
+
+
+@hookimpl
+def load_model(source, device):
+    return types.SimpleNamespace(device="cpu")
+
+
+@hookimpl
+def forward(model, inputs, batch_size):
+    return inputs
+"""
 WRAPPER = """
 from probly.data_generator.hookspecs import hookimpl
 
@@ -146,6 +188,8 @@ def install_all(folder, copies, site):
         wheels.append(build_wheel(folder, name, modules, entry_points, group=GROUP.format(group)))
 
     tiny("shelf", SHELF, {"shelf": "shelf.backend"}, "backends")
+    tiny("vault", {"vault.py": VAULT}, {"vault": "vault"}, "backends")
+    tiny("plain", {"plain.py": PLAIN}, {"plain": "plain"}, "backends")
     tiny("counting", {"counting.py": WRAPPER}, {"counting": "counting:Counting"}, "wrappers")
     tiny("lines", {"lines.py": LINES}, {"lines": "lines"}, "formats")
     tiny("picky", {"picky.py": FORMAT}, {"picky": "picky"}, "formats")

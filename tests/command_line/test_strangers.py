@@ -1,6 +1,7 @@
 """Plugins of strangers on the command line: commands, formats, backends and wrappers, installed from their wheels."""
 
 import json
+import pickle
 import re
 import subprocess
 import sys
@@ -200,6 +201,28 @@ def test_what_a_strangers_hook_refuses_is_bad_input_with_its_own_words(shelf):
     message = shelf.fails(generate(4), code=3)
     assert message.startswith("Error: RuntimeError: a broken shelf; ")
     assert "checks.py, line " in message
+
+
+def test_files_of_a_strangers_backend_run_code_only_on_the_users_word(shelf):
+    (shelf.folder / "two.vault").write_bytes(pickle.dumps(2.0))
+    line = "generate --model two.vault --data 3.npz --out a.fod"
+    said = shelf.fails(line)
+    assert said == (
+        "Error: two.vault: a vault is a pickle, which runs any code, so it was not opened; if you trust whoever made "
+        "the file, pass options={'trust': True}, or --trust-model on the command line\n"
+    )
+    result = shelf.json(f"{line} --trust-model")
+    assert result["meta"]["backend"] == "vault"
+    assert "trust" not in json.dumps(shelf.json("inspect a.fod --rows 0"))
+    assert "it was complete already" in shelf.run(f"{line} --trust-model")
+    said = shelf.fails(f"{line} --trust-model --option speed=1")
+    assert "'speed'" in said
+
+
+def test_trust_is_refused_where_no_file_runs_code(shelf):
+    line = "generate --backend plain --model two.shelf --data 3.npz --out a.fod"
+    assert "--trust-model on the command line) is for files that run code" in shelf.fails(f"{line} --trust-model")
+    assert shelf.json(line)["rows"] == 10
 
 
 def test_ours_and_theirs_refuse_a_device_alike(demo, strangers):

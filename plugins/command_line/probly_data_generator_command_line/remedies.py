@@ -17,7 +17,7 @@ OPTIONS = {
     r"\bbatched=": "batched is --batched or --not-batched",
     r"\bdevice=": "device is --device",
     r"\bbackend=": "backend is --backend",
-    r"\boptions=\{": "options are --option NAME=VALUE, one each",
+    r"\boptions=\{(?!'trust')": "options are --option NAME=VALUE, one each",
     r"\bencoding(=|: the store)": "the encoding is --top-k or --dtype",
 }
 """Patterns of parameters that are options here, too."""
