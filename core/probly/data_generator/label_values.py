@@ -54,7 +54,7 @@ def _text(values: list[Any]) -> Labels:
     if not all(isinstance(value, str) for value in given):
         return _objects(values)
     lengths = list(map(len, given))
-    if len(given) < len(values) or 4 * len(values) * max(lengths) > ROOM + 64 * sum(lengths):
+    if len(given) < len(values) or 4 * len(values) * max(lengths) > ROOM + 16 * sum(lengths):
         return _objects([value if isinstance(value, str) else None for value in values])
     return np.asarray(values, dtype=np.str_)
 

@@ -26,6 +26,7 @@ from probly.data_generator.formats.shared import (
     reading,
     simple_labels,
 )
+from probly_data_generator_store.parquet_pages import check_pages
 
 COLUMNS = ("index", "probabilities", "label")
 META = b"probly.data_generator.meta"
@@ -33,6 +34,7 @@ META_SUM = b"probly.data_generator.meta_crc32"  # pages have sums of their own, 
 META_ROWS = b"probly.data_generator.rows"  # libraries keep the metadata for a part of the rows, which has no digest
 CHECKED = ("the CRC-32 of its pages, where it has them, and of its metadata",)
 """What reading such a file compares besides its digest."""
+MISSHAPEN = (KeyError, TypeError, IndexError, AttributeError)  # a footer with other fields than a footer has
 OURS = "probabilities.list.probability"  # a file with this name in its schema has metadata, or has lost it
 NUMBERS_PER_ROW_GROUP = 2**22
 
@@ -97,7 +99,8 @@ def read(path: Path) -> Distributions:
     pa = optional_library("pyarrow", "parquet")
     pq = optional_library("pyarrow.parquet", "parquet")
     file_bytes = path.stat().st_size
-    with path.open("rb") as file, reading(path, pa.ArrowException, OSError):
+    with path.open("rb") as file, reading(path, pa.ArrowException, OSError, *MISSHAPEN):
+        check_pages(file, file_bytes)
         metadata = pq.read_metadata(file)
         leaves = [metadata.schema.column(place).path for place in range(metadata.num_columns)]
         # As a dictionary, text that is repeated a million times takes its room once.
@@ -110,6 +113,8 @@ def read(path: Path) -> Distributions:
             meta.pop(DIGEST, None)
         labels = columns.get("label")
         if labels is not None and labels.dtype == object:  # text, or numbers of which some are missing
+            # What stands in the file once, in a dictionary, may be the label of many rows.
+            check_size(4 * sum(len(label) for label in labels if isinstance(label, str)), file_bytes)
             labels = label_array(labels.tolist())
         return compared(columns["probabilities"], columns.get("index"), labels, meta)
 
