@@ -1,6 +1,7 @@
 """Functions as models: their transformations, what they close over, and what they are given."""
 
 import functools
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +31,29 @@ def test_a_function_that_donates_its_inputs_leaves_the_callers_arrays_in_host_me
     inputs = jnp.asarray(INPUTS[:, :3])
     check(run(jax.jit(lambda batch: batch * 2, donate_argnums=0), inputs), reference.softmax(2 * np.asarray(inputs)))
     np.testing.assert_array_equal(inputs, INPUTS[:, :3])
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda jitted: jitted, lambda jitted: lambda batch: float(batch[0, 0]) * jitted(batch)]
+)
+def test_a_function_that_donates_its_inputs_leaves_the_batches_of_a_loader_alone(wrap):
+    """Those that are on the device already; the second function cannot be traced, so it runs as it is."""
+    loaded = [jnp.ones((4, 3)), jnp.full((4, 3), 2.0)]
+    model = wrap(jax.jit(lambda batch: batch * jnp.arange(3.0), donate_argnums=0))
+    made = generator(model, batched=True, output_mode="logits", backend="jax")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "jax.jit cannot trace the model")
+        first = made.generate_distributions(loaded, progress=False)
+        assert made.generate_distributions(loaded, progress=False) == first
+    assert not any(batch.is_deleted() for batch in loaded)
+
+
+def test_to_probs_says_where_it_can_be_called():
+    made = generator(jnp.tanh, output_mode="logits", backend="jax")
+    with pytest.raises(
+        TypeError, match=r"rows are made on the host, which jax.jit cannot trace: call to_probs outside"
+    ):
+        jax.jit(made.to_probs)(jnp.ones((2, 3)))
 
 
 def test_a_model_named_by_module_and_attribute():

@@ -126,6 +126,11 @@ def to_host(nest: Any) -> Any:
 
 
 def _to_host(leaf: Any) -> Any:
+    if isinstance(leaf, jax.core.Tracer):
+        message = (
+            "rows are made on the host, which jax.jit cannot trace: call to_probs outside of the compiled function"
+        )
+        raise TypeError(message)
     array = as_numpy(leaf)
     if array is None:
         return leaf

@@ -96,7 +96,7 @@ class JaxModel:
     def _run(self, inputs: Any, *, cut: bool) -> Any:
         inputs = self.placement.spread(as_lists(inputs))
         if self._jitted is None or jax.config.jax_disable_jit:  # type: ignore[attr-defined]  # made at run time
-            return self._call(self._leaves, inputs)
+            return self._call(self._leaves, _copied(inputs))
         reason = _foreign_input(inputs)
         if reason is None:
             # What is donated is lost, and an array that was on the device already is the caller's.
@@ -106,11 +106,16 @@ class JaxModel:
                 return outputs if cut else _unboxed(outputs)
             except (*TRACING_ERRORS, _ForeignOutputError) as error:
                 reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        outputs = self._call(self._leaves, inputs)
+        outputs = self._call(self._leaves, _copied(inputs))
         # Only now: where the function fails either way, its own error tells more than the warning.
         self._jitted = None
         warnings.warn(f"jax.jit cannot trace the model, so it runs uncompiled ({reason})", stacklevel=2)
         return outputs
+
+
+def _copied(inputs: Any) -> Any:
+    """Return inputs of our own: what the user compiled may donate them, and those on the device may be the caller's."""
+    return jax.tree.map(lambda leaf: leaf.copy() if isinstance(leaf, jax.Array) else leaf, inputs)
 
 
 def _repeat_last_row(leaf: Any, times: int) -> Any:
