@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import AlignmentError, InvalidOutputError
-from probly.data_generator.label_values import class_name_list, label_values, ordered_names
+from probly.data_generator.label_values import label_values, names_in
 from probly.data_generator.notebook_table import distributions_table
 from probly.data_generator.rows import FloatRows, check_rows, tolerance_of
 from probly.data_generator.toolkit.samples import Indices
@@ -86,7 +86,7 @@ class Distributions(Mapping[int, FloatRows]):
             raise InvalidOutputError(message)
         keys = np.arange(len(rows)) if indices is None else whole_numbers(indices)
         values = None if labels is None else label_values(labels).copy()
-        beside = {name: np.array(column) for name, column in (columns or {}).items()}
+        beside = {name: _owned(column) for name, column in (columns or {}).items()}
         _check_lengths(rows, keys, values)
         for name, column in beside.items():
             if column.shape[:1] != (len(rows),):
@@ -163,11 +163,7 @@ class Distributions(Mapping[int, FloatRows]):
         Raises:
             ValueError: The metadata, which a file may have brought, do not name each of them.
         """
-        try:
-            return class_name_list(ordered_names(self.meta.get("class_names")), self.num_classes)
-        except (TypeError, ValueError) as error:
-            message = f"meta: {error}; correct them, or leave them out"
-            raise ValueError(message) from error
+        return names_in(self.meta, self.num_classes)
 
     @property
     def classes(self) -> list[Any] | None:
@@ -346,6 +342,12 @@ def _check_keys(keys: Indices) -> None:
     if len(repeated):
         message = f"index {repeated[0]} has more than one distribution"
         raise AlignmentError(message)
+
+
+def _owned(column: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return an array that nobody else writes to, copied only if somebody could."""
+    array = np.asarray(column)
+    return array.copy() if array is column and array.flags.writeable else array
 
 
 def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -216,6 +216,19 @@ def ordered_names(names: Sequence[Any] | Mapping[Any, Any] | None) -> Sequence[A
     raise TypeError(message)
 
 
+def names_in(meta: Mapping[str, Any], num_classes: int) -> list[str] | None:
+    """Return the class names in metadata, which a file may have brought.
+
+    Raises:
+        ValueError: They do not name each column.
+    """
+    try:
+        return class_name_list(ordered_names(meta.get("class_names")), num_classes)
+    except (TypeError, ValueError) as error:
+        message = f"meta: {error}; correct them, or leave them out"
+        raise ValueError(message) from error
+
+
 def key_array(keys: Sequence[Any]) -> Labels:
     """Return the keys of samples, such as file names, as an array of shape ``(samples,)``; text as it is among labels.
 

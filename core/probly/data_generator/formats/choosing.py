@@ -8,6 +8,7 @@ from typing import Any, Final
 from probly.data_generator.discovery.listing import CORE, FORMATS, blaming, claims, single_claim
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import NotInstalledError
+from probly.data_generator.label_values import names_in
 
 OURS: Final = {"fod": "store", "npz": "store", "parquet": "parquet", "safetensors": "store"}
 """The extra of the core that brings each format of ours that is no backend's."""
@@ -117,12 +118,14 @@ def save(path: str | PathLike[str], distributions: Mapping[Any, Any], meta: Mapp
         meta: Added to the distributions' own metadata, and stronger.
 
     Raises:
-        ValueError: The suffix names no format, or a row is no distribution.
+        ValueError: The suffix names no format, a row is no distribution, or class names are not one per class.
         NotInstalledError: The format has a distribution of its own, which is not installed.
-        TypeError: The metadata cannot be written.
+        TypeError: The metadata, or columns, cannot be written.
     """
     checked = Distributions.from_mapping(distributions)
-    format_of(path).write(Path(path), checked, {**checked.meta, **(meta or {})})
+    whole = {**checked.meta, **(meta or {})}
+    names_in(whole, checked.num_classes)  # what could not be read back is not written
+    format_of(path).write(Path(path), checked, whole)
 
 
 def load(path: str | PathLike[str]) -> tuple[Distributions, dict[str, Any]]:
