@@ -1,7 +1,7 @@
 """The hooks. TensorFlow is imported inside their bodies only, so that listing backends stays free of it."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,21 @@ def forward(model: "TensorFlowModel", inputs: Any, batch_size: int | None) -> An
     outputs = model.step(inputs, batch_size)
     # None is no answer of a hook: this says that it is none of a model, either.
     return pick_scores(outputs) if outputs is None else outputs
+
+
+@hookimpl
+def stochastic_forward(model: "TensorFlowModel", inputs: Any, batch_size: int | None, seed: int) -> Any:
+    """Run the compiled model with dropout and all else that is random in a Keras model on, from the seed."""
+    outputs = model.drawing.draw(inputs, batch_size, seed)
+    return pick_scores(outputs) if outputs is None else outputs
+
+
+@hookimpl
+def keep_layers(model: "TensorFlowModel", layers: Sequence[str]) -> "TensorFlowModel":
+    """Note down what layers of a Keras model return."""
+    from probly_data_generator_tensorflow import switched
+
+    return switched.keep_layers(model, layers)
 
 
 @hookimpl

@@ -10,8 +10,14 @@ import tensorflow as tf
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.toolkit.calling import call_with
 from probly.data_generator.toolkit.nests import count_rows, leaves, map_leaves
-from probly.data_generator.toolkit.outputs import call_padded, cut_rows, pick_scores
-from probly_data_generator_tensorflow.state import Kept, stateful_layer
+from probly.data_generator.toolkit.outputs import Kept, call_padded, cut_rows, pick_scores
+from probly_data_generator_tensorflow.state import State, stateful_layer
+
+NO_GRAPH = "passes: the model cannot be compiled to a graph, which alone shows whether what it draws follows a seed"
+
+
+class RefusedError(ValueError):
+    """What is asked of a model cannot be had of it; running it eagerly would change nothing about that."""
 
 
 class Step:
@@ -24,6 +30,9 @@ class Step:
         strategy: Splits each batch over its replicas.
         xla: Whether XLA compiles the graph, once per shape; the last batch is padded to that of the others.
     """
+
+    seeded = False
+    """Whether what is drawn must follow a seed, which only a graph shows."""
 
     def __init__(
         self,
@@ -44,7 +53,7 @@ class Step:
             self._run, autograph=False, reduce_retracing=True, jit_compile=True if xla else None
         )
         self._traced: set[Any] = set()
-        self.kept = Kept()
+        self.kept = State()
 
     def __call__(self, inputs: Any, batch_size: int | None) -> Any:
         """Return the model's own outputs for a batch; of a padded one, the scores in them.
@@ -81,15 +90,20 @@ class Step:
         if not whole:
             return call_padded(self._call, inputs, fixed, _repeat_last_row)
         outputs = self._call(map_leaves(lambda leaf: _repeat_last_row(leaf, fixed - rows), inputs))
-        return tf.nest.map_structure(lambda leaf: cut_rows(leaf, fixed, rows) if tf.is_tensor(leaf) else leaf, outputs)
+
+        def cut(nest: Any) -> Any:
+            return tf.nest.map_structure(lambda leaf: cut_rows(leaf, fixed, rows) if tf.is_tensor(leaf) else leaf, nest)
+
+        return Kept(cut(outputs.outputs), cut(outputs.layers)) if isinstance(outputs, Kept) else cut(outputs)
 
     def _call(self, inputs: Any) -> Any:
         # Keras's way to say so, compile(run_eagerly=True), serves for any callable.
-        if self.eager or getattr(self.module, "run_eagerly", False) is True or tf.config.functions_run_eagerly():
-            self.kept.written = True
-            return self._run(inputs)
+        eager = self.eager or getattr(self.module, "run_eagerly", False) is True or tf.config.functions_run_eagerly()
         # Samples that are no tensors would be compiled in as constants, once per batch.
-        if not all(map(_is_traceable, leaves(inputs))):
+        traceable = all(map(_is_traceable, leaves(inputs)))
+        if self.seeded and not traceable:
+            raise RefusedError(NO_GRAPH)
+        if (eager and not self.seeded) or not traceable:
             self.kept.written = True
             return self._run(inputs)
         # A graph is made for any number of rows, before the first batch that needs it: what goes wrong while a model
@@ -98,10 +112,18 @@ class Step:
         kind = tuple(tf.nest.flatten(specs))
         if kind not in self._traced:
             try:
-                self.kept.trace(self.compiled.get_concrete_function(specs).graph)
+                self._look_at(self.compiled.get_concrete_function(specs).graph)
+            except RefusedError:
+                raise
             except Exception as error:  # noqa: BLE001  # a model may fail in any way there
                 return self._run_eagerly(inputs, error)
             self._traced.add(kind)
+        return self._compute(inputs)
+
+    def _look_at(self, graph: Any) -> None:
+        self.kept.trace(graph)
+
+    def _compute(self, inputs: Any) -> Any:
         return self.compiled(inputs)
 
     def _run(self, inputs: Any) -> Any:
@@ -110,6 +132,8 @@ class Step:
         return self.strategy.run(call_with, args=(self.function, inputs))
 
     def _run_eagerly(self, inputs: Any, failure: Exception) -> Any:
+        if self.seeded:
+            raise RefusedError(NO_GRAPH) from failure
         self.kept.written = True
         outputs = self._run(inputs)  # a model that is broken, too, says so here more clearly
         self.eager = True

@@ -3,7 +3,7 @@
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from probly_data_generator_tensorflow.devices import resolve_device, short_name
 from probly_data_generator_tensorflow.files import Shapes, keras_model, saved_model
 from probly_data_generator_tensorflow.forward import Step
 from probly_data_generator_tensorflow.state import states_of
+from probly_data_generator_tensorflow.switched import Drawing, drawing_step
 
 # A generator loads its live model again when it runs once more, by then outside the scope that it was made in.
 _SCOPES: WeakKeyDictionary[Any, tf.distribute.Strategy] = WeakKeyDictionary()
@@ -36,6 +37,7 @@ class TensorFlowModel:
     Attributes:
         device: The name of its device; for a strategy the names of all of them, separated by commas.
         step: What is called per batch.
+        layers: Those whose outputs are kept beside the model's own, by name.
         options: The backend's options that may change the rows.
         channels: The order of a picture's axes, for the command line.
     """
@@ -59,11 +61,17 @@ class TensorFlowModel:
         self.device = device if strategy is None else ",".join(map(short_name, strategy.extended.worker_devices))
         self.options = {"xla": True} if xla else {}
         self.step = Step(function, module, device, strategy, xla=xla)
+        self.layers: Mapping[str, Any] = {}
 
     @property
     def variables(self) -> list[Any]:
         """What a model may write to, as far as it is seen; those of a plain function are in its graph."""
         return [*variables_of(self.module), *states_of(self.module)]
+
+    @functools.cached_property
+    def drawing(self) -> Drawing:
+        """What is called per batch and pass; compiled once for all seeds."""
+        return drawing_step(self)
 
     @property
     def input_shapes(self) -> Shapes:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from probly.data_generator.toolkit.samples import Batch, Batches
 
 
-class Kept:
+class State:
     """The variables of a model as they were when a run began, for those that it writes to.
 
     A value that is read shares the variable's memory until that is written to, so this costs next to nothing.
@@ -48,9 +48,7 @@ class Kept:
             graph: That of a concrete function.
         """
         self.remember(graph.variables)
-        definition = graph.as_graph_def()
-        inner = (node for nested in definition.library.function for node in nested.node_def)
-        self.written |= any("Assign" in node.op or "ResourceScatter" in node.op for node in (*definition.node, *inner))
+        self.written |= any("Assign" in node.op or "ResourceScatter" in node.op for node in nodes_of(graph))
 
     def end(self) -> None:
         """Give every variable the value back that it had.
@@ -71,6 +69,14 @@ class Kept:
         except Exception as error:  # noqa: BLE001  # a run may end because the device does; its own error tells more
             message = f"the state of the model could not be given back ({type(error).__name__}: {error})"
             warnings.warn(message, stacklevel=2)
+
+
+def nodes_of(graph: Any) -> Iterator[Any]:
+    """Yield the nodes of a graph and of the functions that it calls."""
+    definition = graph.as_graph_def()
+    yield from definition.node
+    for nested in definition.library.function:
+        yield from nested.node_def
 
 
 def _variable_of(variable: Any) -> Any:
@@ -95,7 +101,7 @@ def _is_stateful(layer: Any) -> bool:
     return getattr(layer, "stateful", False) is True and hasattr(layer, "states")
 
 
-def held(kept: Kept, variables: Iterable[Any], batches: Batches) -> Batches:
+def held(kept: State, variables: Iterable[Any], batches: Batches) -> Batches:
     """Return the batches of a run, while which a model may keep what it likes.
 
     Args:
@@ -106,7 +112,7 @@ def held(kept: Kept, variables: Iterable[Any], batches: Batches) -> Batches:
     return Batches(_held(kept, variables, batches), batches.length)
 
 
-def _held(kept: Kept, variables: Iterable[Any], batches: Batches) -> Iterator[Batch]:
+def _held(kept: State, variables: Iterable[Any], batches: Batches) -> Iterator[Batch]:
     kept.begin(variables)
     try:
         yield from batches
