@@ -7,7 +7,7 @@ from typing import Any
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.toolkit.loaders import SimpleDataLoader
-from probly.data_generator.toolkit.nests import columns, count_rows, take_rows
+from probly.data_generator.toolkit.nests import columns, count_rows
 from probly.data_generator.toolkit.parts import Getter, split_sample
 from probly.data_generator.toolkit.samples import fetch
 
@@ -63,10 +63,7 @@ class FirstOrderDataset:
     def __getitems__(self, indices: list[int]) -> list[tuple[Any, ...]]:
         """Return several samples, with their distributions read at once; loaders call it with a batch of indices."""
         rows = self.convert(self.distributions.gather(indices))
-        if self._arrays is None:
-            samples = fetch(self.base_dataset, indices)
-        else:
-            samples = [take_rows(self._arrays, index) for index in indices]
+        samples = fetch(self.base_dataset if self._arrays is None else self._arrays, indices)
         pieces = (split_sample(sample, self.input_getter, self.pairs, self.label_getter) for sample in samples)
         return [
             (value, row) if label is None else (value, label, row)

@@ -1,6 +1,5 @@
 """What counts as a dataset, and how it is cut into batches."""
 
-import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -77,17 +76,16 @@ def iterate_batches(  # the arguments of the hook, less the model
     make = _SampleBatches(Reader(input_getter, label_getter, index_getter, pairs), stack, stop, unclear)
     if index_getter is not None:
         start, stop = 0, None  # the place of a sample does not say which row it is, so all of them are read
-    read: Callable[[range], list[Any]]
     if arrays is not None:
-        rows, read = count_rows(arrays), lambda span: [take_rows(arrays, row) for row in span]
+        source, rows = arrays, count_rows(arrays)
     elif hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and not isinstance(dataset, Mapping | str):
-        rows, read = len(dataset), functools.partial(fetch, dataset)
+        source, rows = dataset, len(dataset)
     else:
         _check_iterable(dataset, by_number=False)
         check_order(dataset, index_getter, batched=batched)
         length = source_rows(dataset, batched=False) if is_graph(dataset) else announced_length(dataset)
         return Batches(_as_they_come(iter(dataset), batch_size, stop, make), length)
-    return Batches((make(read(span), span.start) for span in spans(rows, start, stop, batch_size)), rows)
+    return Batches((make(fetch(source, span), span.start) for span in spans(rows, start, stop, batch_size)), rows)
 
 
 def _array_batches(arrays: Any, batch_size: int, start: int, stop: int | None) -> Batches:

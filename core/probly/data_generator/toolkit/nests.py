@@ -32,15 +32,16 @@ def shape_of(value: Any) -> tuple[Any, ...] | None:
         return None
 
 
-def children(nest: Any) -> list[Any] | None:
-    """Return the values of a mapping, a list or a tuple; None of a leaf, which holds no others.
+def moves_itself(value: Any) -> bool:
+    """Return whether a tuple is one object of its framework, such as a packed sequence, which moves itself."""
+    return hasattr(value, "_fields") and hasattr(value, "to")
 
-    A tuple that moves itself to devices, such as a packed sequence, is one object of its framework.
-    """
-    if isinstance(nest, Mapping):
-        return list(nest.values())
-    moves_itself = hasattr(nest, "_fields") and hasattr(nest, "to")
-    return list(nest) if isinstance(nest, list | tuple) and not moves_itself else None
+
+def children(nest: Any) -> list[Any] | None:
+    """Return the values of a mapping, a list or a tuple; None of a leaf, which holds no others."""
+    if isinstance(nest, list | tuple):
+        return None if moves_itself(nest) else list(nest)
+    return list(nest.values()) if isinstance(nest, Mapping) else None
 
 
 def _with_children(nest: Any, values: Sequence[Any]) -> Any:
@@ -263,6 +264,9 @@ def collate(samples: Sequence[Any]) -> Any:
         return _with_children(first, parts)
     if isinstance(first, str | bytes):
         return Samples(samples)
+    if type(first) in (int, float, bool) and len(set(map(type, samples))) == 1:  # labels, most of the time
+        numbers = np.asarray(samples)
+        return Samples(samples) if numbers.dtype == object else numbers
     try:
         arrays = [np.asarray(sample) for sample in samples]
     except ValueError:  # NumPy's answer to lists of different lengths

@@ -5,7 +5,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 
-from probly.data_generator.toolkit.nests import Samples, children
+from probly.data_generator.toolkit.nests import Samples, moves_itself
 from probly.data_generator.toolkit.outputs import describe
 
 Getter = Callable[[Any], Any]
@@ -80,7 +80,7 @@ def prepares_batch_inp(sample: Any, input_getter: Getter | None = None) -> Any:
 
 def parts_of(sample: Any, pairs: tuple[type, ...] = (tuple,)) -> Sequence[Any]:
     """Return the parts of a sample or a batch: those of a pair, or the whole as the only one."""
-    if not isinstance(sample, pairs) or isinstance(sample, Samples) or children(sample) is None:
+    if not isinstance(sample, pairs) or isinstance(sample, Samples) or moves_itself(sample):
         return (sample,)
     all_text = isinstance(sample, list) and all(isinstance(part, str) for part in sample)
     return (sample,) if all_text or _is_list_of_numbers(sample) else cast("Sequence[Any]", sample)

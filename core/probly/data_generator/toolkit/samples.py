@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import AlignmentError
-from probly.data_generator.toolkit.nests import columns, common_rows
+from probly.data_generator.toolkit.nests import columns, common_rows, is_array, take_rows
 
 Indices = npt.NDArray[np.int64]
 
@@ -105,10 +105,16 @@ def spans(rows: int, start: int, stop: int | None, size: int) -> Iterator[range]
 def fetch(dataset: Any, indices: Iterable[int]) -> list[Any]:
     """Return the samples of these indices, by one ``__getitems__`` where the dataset has it.
 
+    Args:
+        dataset: A sequence of samples, or arrays as ``nests.columns`` returns them.
+        indices: Which.
+
     Raises:
         AlignmentError: ``__getitems__`` returned another number of samples.
     """
     wanted = [int(index) for index in indices]
+    if isinstance(dataset, tuple | Mapping) or is_array(dataset):
+        return [take_rows(dataset, index) for index in wanted]
     if hasattr(dataset, "__getitems__"):
         samples = list(dataset.__getitems__(wanted))
         if len(samples) != len(wanted):
