@@ -132,14 +132,7 @@ def _as_they_come(
 
 
 class _SampleBatches:
-    """Makes batches of samples.
-
-    Args:
-        reader: Tells inputs from labels.
-        stack: Makes a batch of a sequence of inputs.
-        stop: The first row that is not needed any more, or None.
-        unclear: The type of the dataset, if its first sample is to be asked whether it is a batch.
-    """
+    """Makes batches of samples; ``unclear`` is the type of a dataset whose first sample may be a batch, or None."""
 
     def __init__(
         self, reader: Reader, stack: Callable[[Sequence[Any]], Any], stop: int | None, unclear: str | None

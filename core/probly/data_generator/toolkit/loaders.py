@@ -31,13 +31,7 @@ def is_loader(dataset: Any) -> bool:
 
 
 def loader_batches(loader: Any, reader: Reader, stop: int | None = None) -> Batches:
-    """Iterate over a loader of batches; its sampler, where it has one, tells the indices.
-
-    Raises:
-        AlignmentError: The indices cannot be known, or a batch has another number of rows than its sampler chose; or
-            there is no sampler, and something shuffles.
-        ValueError: It never ends.
-    """
+    """Iterate over a loader of batches; its sampler, where it has one, tells the indices, and else the order."""
     inner = _chain(loader)[-1][1]
     if is_loader(inner):
         length = announced_length(inner.dataset)

@@ -47,14 +47,9 @@ class Reader:
         return inputs, [None] * len(labels) if self._are_inputs(samples, inputs, labels) else labels
 
     def split_batch(self, batch: Any, rows: int | None) -> tuple[Any, Any]:
-        """Return the inputs and the labels of a batch that a loader handed out.
+        """Return the inputs and the labels of a batch: of columns, or of a list of samples if nobody collated them.
 
-        Args:
-            batch: Columns with a row per sample, or a list of samples, as loaders that do not collate give.
-            rows: The number of rows that the sampler chose or index_getter named, or None.
-
-        Raises:
-            AlignmentError: Two samples in a list may as well be inputs and labels of two rows.
+        ``rows`` is the number that the sampler chose or index_getter named, or None.
         """
         if list in self.pairs and parts_of(batch, self.pairs) is batch and self._lists_of_samples is None:
             self._lists_of_samples = _holds_samples(batch, rows)
@@ -143,14 +138,8 @@ def _holds_samples(batch: Sequence[Any], rows: int | None) -> bool | None:
 def rows_of_batch(inputs: Any, labels: Any, known: int | None) -> int:
     """Return the number of rows of a batch, from whoever knows: the sampler or index_getter, the labels, the inputs.
 
-    Args:
-        inputs: Anything that a model takes; texts that were joined, graphs and the like have rows of their own.
-        labels: The labels, or None.
-        known: What the sampler chose or index_getter named, or None. Another number is returned only if neither the
-            labels nor the inputs agree: then a collate function dropped or added samples.
-
-    Raises:
-        AlignmentError: Nobody knows.
+    Texts that were joined, graphs and the like have rows of their own. Another number than the known one is returned
+    only if neither labels nor inputs agree with it: then a collate function dropped or added samples.
     """
     try:
         counted: int | None = count_rows(inputs)
@@ -187,11 +176,7 @@ def _has_entries(labels: Any, rows: int | None) -> bool:
 
 
 def check_is_sample(value: Any, label: Any, kind: str) -> None:
-    """Refuse the first sample of a dataset whose label has an entry for each row of its input: it may be a batch.
-
-    Raises:
-        AlignmentError: The message names ``batched``, and the type of the dataset.
-    """
+    """Refuse the first sample of a dataset whose label has an entry for each row of its input: it may be a batch."""
     rows = common_rows(_with_samples(value))
     fits = rows is not None and (rows_of_labels(label) == rows or _has_entries(label, rows))
     if fits and not isinstance(label, Mapping):
