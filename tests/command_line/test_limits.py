@@ -201,7 +201,9 @@ def test_the_bytes_of_rows(array, bytes_of_rows):
 def saved(path, table, compression=None):
     """Write a saved dataset as its library would, but for what is in its stream."""
     path.mkdir()
-    (path / "state.json").write_text(json.dumps({"_data_files": [{"filename": "rows.arrow"}], "_fingerprint": "0"}))
+    state = dict.fromkeys(("_fingerprint", "_format_columns", "_format_type", "_split"))
+    state |= {"_data_files": [{"filename": "rows.arrow"}], "_format_kwargs": {}, "_output_all_columns": False}
+    (path / "state.json").write_text(json.dumps(state))
     (path / "dataset_info.json").write_text("{}")
     options = pa.ipc.IpcWriteOptions(compression=compression)
     with (

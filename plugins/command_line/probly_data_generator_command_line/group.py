@@ -10,6 +10,7 @@ from probly.data_generator.discovery.listing import COMMANDS, BackendInfo, Claim
 from probly.data_generator.errors import BackendError, NotInstalledError
 from probly_data_generator_command_line.arguments import debug_option
 from probly_data_generator_command_line.errors import HiddenError
+from probly_data_generator_command_line.printing import escaped
 
 DISTRIBUTION = "probly-data-generator-command-line"
 OURS = {
@@ -74,7 +75,7 @@ class CommandGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the list without importing a command."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(_first_lines().items()))
+            formatter.write_dl([(escaped(name), escaped(line)) for name, line in _first_lines().items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands that begin like a word, without importing one, and what Click completes beside them."""

@@ -1,15 +1,15 @@
 """``first-order backends``."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import click
 
-from probly.data_generator.discovery.diagnosis import check_backend
+from probly.data_generator.discovery.diagnosis import BackendReport, check_backend
 from probly.data_generator.discovery.listing import COMMANDS, FORMATS, WRAPPERS, known_backends, list_backends
 from probly_data_generator_command_line.arguments import json_option, subcommand
 from probly_data_generator_command_line.plugins import provided
-from probly_data_generator_command_line.printing import emit
+from probly_data_generator_command_line.printing import emit, escaped
 
 OTHERS = {"wrappers": WRAPPERS, "formats": FORMATS, "commands": COMMANDS}
 """What else can be installed; it is listed, not checked."""
@@ -36,7 +36,7 @@ def backends(names: tuple[str, ...], only_names: bool, as_json: bool) -> int:
     chosen = list(names) or sorted({info.name for info in installed.values()})
     reports = [check_backend(name) for name in chosen]
     result: dict[str, Any] = {"backends": [{**asdict(report), "works": not report.problem} for report in reports]}
-    lines = [line for report in reports for line in str(report).splitlines()]
+    lines = [line for report in reports for line in str(_printable(report)).split("\n")]
     if names:
         result["not_installed"] = {}
     else:
@@ -44,6 +44,20 @@ def backends(names: tuple[str, ...], only_names: bool, as_json: bool) -> int:
         lines += [*_missing_lines(), *_other_lines()]
     emit(result, lines, as_json)
     return int(any(report.problem for report in reports))
+
+
+def _printable(report: BackendReport) -> BackendReport:
+    """Return a report whose parts have no line breaks: those of its lines are its own."""
+    return replace(
+        report,
+        name=escaped(report.name),
+        aliases=tuple(map(escaped, report.aliases)),
+        distribution=None if report.distribution is None else escaped(report.distribution),
+        version=None if report.version is None else escaped(report.version),
+        frameworks={escaped(name): escaped(version) for name, version in report.frameworks.items()},
+        devices=tuple(map(escaped, report.devices)),
+        problem=None if report.problem is None else escaped(" ".join(report.problem.split())),
+    )
 
 
 def _missing() -> dict[str, str]:

@@ -101,7 +101,8 @@ def _load(path: Path, files: list[Path], limit: float | None) -> Any:
         check_streams(path, files, limit)
         return load_from_disk(str(path))
     except (OSError, ValueError, KeyError, TypeError, IndexError, ArithmeticError) as error:  # as damaged files raise
-        message = f"{path}: cannot be read as a saved dataset: {error}"
+        said = f"{error} is missing" if isinstance(error, KeyError) else error
+        message = f"{path}: cannot be read as a saved dataset: {said}"
         raise InputError(message) from error
 
 
