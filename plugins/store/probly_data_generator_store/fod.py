@@ -12,13 +12,14 @@ from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.atomic import where_offered
 from probly.data_generator.formats.shared import simple_labels
-from probly_data_generator_store import files
+from probly_data_generator_store import files, kept
 from probly_data_generator_store.encodings import NUMBERS_AT_ONCE
 from probly_data_generator_store.reader import Store, open_store
 from probly_data_generator_store.spec import MANIFEST, refuse_differences
 from probly_data_generator_store.streaming import StoreSink, terminating
 from probly_data_generator_store.writer import Limits, StoreWriter
 
+KEEPS_COLUMNS = True
 CHECKED = ("the checksum of every file and of every shard",)
 """What ``verify`` compares."""
 
@@ -68,10 +69,12 @@ def _fill(
     indices = distributions.indices
     keyed = bool(rows) and int(indices[-1]) != rows - 1
     with StoreWriter(path, {"saved": True}, encoding, Limits(megabytes, float("inf"))) as writer:
-        writer.begin(distributions.num_classes, meta, rows=rows, decided=None, keyed=keyed)
+        columns = kept.described(distributions.columns)
+        writer.begin(distributions.num_classes, meta, rows=rows, decided=None, keyed=keyed, columns=columns)
         for part, block in row_blocks(distributions, NUMBERS_AT_ONCE):
             given = None if labels is None else labels[part]
-            writer.append(part.start, block, given, indices[part] if keyed else None)
+            beside = {name: column[part] for name, column in distributions.columns.items()}
+            writer.append(part.start, block, given, indices[part] if keyed else None, columns=beside)
         writer.finish(rows)
 
 

@@ -2,15 +2,18 @@
 
 import errno
 import weakref
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import StoreError
 from probly.data_generator.label_values import join_labels
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.toolkit.samples import Indices
+from probly_data_generator_store import kept
 from probly_data_generator_store.encodings import NUMBERS_AT_ONCE, encoding_of
 from probly_data_generator_store.shards import Range, Shard, read_shard
 from probly_data_generator_store.spec import SHARDS, SPEC, Spec
@@ -184,7 +187,26 @@ class MappedShards:
             bad = self.encoding.bad_row(shard.tensors, part)
             if bad:
                 return f"{rows.file_name}: row {rows.start + part.start + bad.position}: {bad.reason}; {REMEDY}"
-        return None
+        found = kept.bad_member(self.spec.columns, shard.tensors, self.encoding, rows.stop - rows.start)
+        return found and f"{rows.file_name}: {found}; {REMEDY}"
+
+    def kept(self, name: str, positions: Indices) -> npt.NDArray[Any]:
+        """Return what is kept under a name at ascending positions of rows, counted without gaps.
+
+        Raises:
+            StoreError: A shard is damaged.
+        """
+        what = self.spec.columns[name]
+        found = np.empty((len(positions), *what.shape), what.dtype)
+        lengths = [rows.stop - rows.start for rows in self.ranges]
+        edges = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        cuts = np.searchsorted(positions, edges)
+        for number, (first, last) in enumerate(pairwise(cuts.tolist())):
+            for part in kept.pieces(last - first, what):
+                chosen = positions[first + part.start : first + part.stop] - edges[number]
+                tensors = self.shard(number).tensors
+                found[first + part.start : first + part.stop] = kept.decode(name, what, tensors, chosen, self.encoding)
+        return found
 
     def column(self, name: str) -> npt.NDArray[Any] | None:
         """Return what stands beside the rows under a name, as a copy; None if not every shard has it.

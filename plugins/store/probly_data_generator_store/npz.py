@@ -2,8 +2,8 @@
 
 ``probabilities`` (float32), ``indices`` (int64), ``labels`` where known, ``labelled`` (bool) for text that some
 rows lack, and ``meta``, JSON in UTF-8 as uint8. Text of which little is long is UTF-8 in ``labels``, with
-``labels_ends``. Nothing in it is a pickle. It is read without NumPy's own reader, which takes sizes on trust and checks
-no short member's sum.
+``labels_ends``; ``column.<name>`` where columns are kept. Nothing in it is a pickle. It is read without NumPy's own
+reader, which takes sizes on trust and checks no short member's sum.
 """
 
 import math
@@ -20,13 +20,17 @@ import numpy as np
 
 from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.formats.atomic import replacing
-from probly.data_generator.formats.digest import compared, encode_with_digest
+from probly.data_generator.formats.digest import column_blocks, compared, encode_with_digest
 from probly.data_generator.formats.shared import Array, check_size, decode_meta, reading, simple_labels
 from probly_data_generator_store import columns
+from probly_data_generator_store.kept import described
 
 NUMBERS_AT_ONCE = 2**20
 CHECKED = ("the CRC-32 of every array",)
 """What reading such a file compares besides its digest."""
+KEEPS_COLUMNS = True
+COLUMN = "column."
+"""What the names of arrays begin with that are kept beside the rows."""
 NAMES = ("probabilities", "indices", "labels", "labelled", "labels_ends", "meta")
 HEADER = re.compile(
     rb"\{'descr': '([<>|=]?(?:b1|[iu][1248]|f[248]|U[0-9]{1,8}))', 'fortran_order': (True|False), "
@@ -43,6 +47,7 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
         ValueError: The metadata holds NaN or infinity.
     """
     labels = simple_labels(path, distributions.labels)
+    described(distributions.columns)  # refuses what is no number
     text = np.frombuffer(encode_with_digest(path, distributions, meta), np.uint8)
     arrays: dict[str, Array] = {"indices": distributions.indices, "meta": text}
     if labels is not None:
@@ -52,6 +57,8 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
         _add(archive, "probabilities", np.dtype("f4"), (len(distributions), distributions.num_classes), rows)
         for name, array in arrays.items():
             _add(archive, name, array.dtype, array.shape, [array])
+        for name, column in distributions.columns.items():
+            _add(archive, COLUMN + name, column.dtype, column.shape, column_blocks(column, NUMBERS_AT_ONCE))
 
 
 def _add(
@@ -105,7 +112,8 @@ def _members(archive: zipfile.ZipFile, file_bytes: int) -> dict[str, zipfile.Zip
     names = [info.filename.removesuffix(".npy") for info in infos]
     if len(names) == 1 and names[0] not in NAMES:
         names = ["probabilities"]
-    if len(set(names)) < len(names) or "probabilities" not in names or not set(names) <= set(NAMES):
+    known = all(name in NAMES or name.startswith(COLUMN) for name in names)
+    if len(set(names)) < len(names) or "probabilities" not in names or not known:
         message = f"expected arrays called {', '.join(NAMES)}, the first at least, got {', '.join(names) or 'none'}"
         raise ValueError(message)
     return dict(zip(names, infos, strict=True))
@@ -163,7 +171,8 @@ def _distributions(arrays: Mapping[str, Array]) -> Distributions:
     elif labels is not None:
         _check_labels(labels)
     labels = columns.join_missing(labels, labelled)
-    return compared(rows, indices, labels, {} if meta is None else decode_meta(meta.tobytes()))
+    kept = {name.removeprefix(COLUMN): array for name, array in arrays.items() if name.startswith(COLUMN)}
+    return compared(rows, indices, labels, {} if meta is None else decode_meta(meta.tobytes()), kept)
 
 
 def _expect(name: str, array: Array, kinds: str, axes: int) -> None:

@@ -1,11 +1,13 @@
 """Parquet, for pandas, Polars, DuckDB and Spark.
 
 The columns are ``index`` (int64), ``probabilities`` (a fixed-size list of float32, one value per class) and ``label``
-where known; the metadata is JSON under a key of the schema's own. One list column, not one column per class: class
+where known, and others by their names (lists of lists of numbers) where columns are kept; the metadata is JSON under a
+key of the schema's own. One list column, not one column per class: class
 names need be neither unique nor different from "index" and "label", thousands of columns make Parquet slow, and
 ``np.stack(frame["probabilities"])``, in Polars ``frame["probabilities"].to_numpy()``, is the matrix again.
 """
 
+import json
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,9 +28,12 @@ from probly.data_generator.formats.shared import (
     reading,
     simple_labels,
 )
+from probly_data_generator_store.kept import described
 from probly_data_generator_store.parquet_pages import check_pages
 
 COLUMNS = ("index", "probabilities", "label")
+KEEPS_COLUMNS = True
+KEPT = b"probly.data_generator.columns"  # the names of those that are kept beside the rows
 META = b"probly.data_generator.meta"
 META_SUM = b"probly.data_generator.meta_crc32"  # pages have sums of their own, the schema has not
 META_ROWS = b"probly.data_generator.rows"  # libraries keep the metadata for a part of the rows, which has no digest
@@ -53,18 +58,27 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
     examples: dict[str, Array] = {"index": indices, "probabilities": distributions.gather([])}
     if labels is not None:
         examples["label"] = labels
+    kept = described(distributions.columns)
+    for name, column in kept.items():
+        if name in COLUMNS:
+            message = f"{path}: columns: {name!r} is what Parquet calls a column of its own here; give it another name"
+            raise ValueError(message)
+        examples[name] = np.empty((0, *column.shape), column.dtype)
     fields = [
         pa.field(name, _type(pa, name, values), nullable=values.dtype.kind == "O") for name, values in examples.items()
     ]
     text = encode_with_digest(path, distributions, meta)
     sums = {META_SUM: str(zlib.crc32(text)).encode(), META_ROWS: str(len(distributions)).encode()}
-    schema = pa.schema(fields, {META: text, **sums})
+    names = {KEPT: json.dumps(list(kept)).encode()} if kept else {}
+    schema = pa.schema(fields, {META: text, **sums, **names})
     # Dictionaries would not help probabilities, and would let a small file decode to a huge one; see check_size.
     options = {"use_dictionary": False, "compression": "snappy", "write_page_checksum": True}
     options["use_compliant_nested_type"] = False  # keep our name for the values of a list
     with replacing(path) as file, pq.ParquetWriter(file, schema, **options) as writer:
-        for part, rows in row_blocks(distributions, NUMBERS_PER_ROW_GROUP):
+        width = sum(column.size for column in kept.values()) / max(distributions.num_classes, 1)
+        for part, rows in row_blocks(distributions, int(NUMBERS_PER_ROW_GROUP / (1 + width))):
             block: list[Array] = [indices[part], rows, *([] if labels is None else [labels[part]])]
+            block += [np.asarray(distributions.columns[name][part]) for name in kept]
             columns = [_column(pa, values, field.type) for values, field in zip(block, fields, strict=True)]
             writer.write_batch(pa.record_batch(columns, schema=schema))
 
@@ -106,7 +120,8 @@ def read(path: Path) -> Distributions:
         # As a dictionary, text that is repeated a million times takes its room once.
         texts = [leaf for leaf in leaves if leaf.split(".")[0] == "label"]
         parquet = pq.ParquetFile(file, metadata=metadata, page_checksum_verification=True, read_dictionary=texts)
-        _check_schema(pa, parquet.schema_arrow)
+        kept = _kept(metadata.metadata or {})
+        _check_schema(pa, parquet.schema_arrow, kept)
         meta = _meta(metadata.metadata or {}, needed=OURS in leaves)
         columns = _columns(pa, parquet, file_bytes)
         if (metadata.metadata or {}).get(META_ROWS) != str(metadata.num_rows).encode():
@@ -116,12 +131,22 @@ def read(path: Path) -> Distributions:
             # What stands in the file once, in a dictionary, may be the label of many rows.
             check_size(4 * sum(len(label) for label in labels if isinstance(label, str)), file_bytes)
             labels = label_array(labels.tolist())
-        return compared(columns["probabilities"], columns.get("index"), labels, meta)
+        beside = {name: columns[name] for name in kept}
+        return compared(columns["probabilities"], columns.get("index"), labels, meta, beside)
 
 
-def _check_schema(pa: Any, schema: Any) -> None:
-    names = schema.names
-    if len(set(names)) < len(names) or "probabilities" not in names or not set(names) <= set(COLUMNS):
+def _kept(metadata: Mapping[bytes, bytes]) -> list[str]:
+    """Return the names of the columns that are kept beside the rows."""
+    names = decode_json(metadata.get(KEPT, b"[]"))
+    if not isinstance(names, list) or not all(isinstance(name, str) and name not in COLUMNS for name in names):
+        message = f"expected names of columns in its metadata, got {str(names)[:40]}"
+        raise ValueError(message)
+    return names
+
+
+def _check_schema(pa: Any, schema: Any, kept: list[str]) -> None:
+    names, known = schema.names, {*COLUMNS, *kept}
+    if len(set(names)) < len(names) or "probabilities" not in names or not set(kept) <= set(names) <= known:
         message = f"expected columns called {', '.join(COLUMNS)}, the second at least, got {', '.join(names) or 'none'}"
         raise ValueError(message)
     for field in schema:
@@ -144,7 +169,7 @@ def _check_type(types: Any, name: str, kind: Any) -> None:
         "probabilities": axes == 2 and number,
         "label": number or types.is_boolean(leaf) or _is_text(types, leaf),
     }
-    if not fits[name]:
+    if not fits.get(name, number or types.is_boolean(leaf)):
         message = f"{name}: got the type {kind}; expected integers as index, lists of numbers as probabilities"
         raise ValueError(message)
 

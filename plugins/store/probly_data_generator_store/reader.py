@@ -1,8 +1,9 @@
 """Opening and reading a store: distributions whose rows stay on the disk until they are asked for."""
 
+import functools
 import os
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, overload
@@ -15,6 +16,7 @@ from probly.data_generator.errors import StoreError
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.run.sinks import Stored
 from probly.data_generator.toolkit.samples import Indices
+from probly_data_generator_store.kept import StoredColumn
 from probly_data_generator_store.manifest import listed_shards, normalised_rows
 from probly_data_generator_store.mapped import MappedShards
 from probly_data_generator_store.shards import Range, check_no_link, list_shards
@@ -37,7 +39,6 @@ class Store(Distributions):
     def __init__(self, path: Path, spec: Spec, shards: dict[Range, str | None], *, complete: bool) -> None:
         self.path, self.spec, self.complete = path, spec, complete
         self.meta = dict(spec.meta)
-        self.columns = {}
         self._shards = MappedShards(path, spec, shards)
         self._views = self._shards.views
         self._ranges = self._shards.ranges
@@ -47,6 +48,11 @@ class Store(Distributions):
         self._length = sum(self._stops) - sum(self._starts)
         self._counted = not spec.keyed and (not self._stops or self._length == self._stops[-1])
         self._keys: Indices | None = None
+        # Read when they are asked for.
+        self.columns: Mapping[str, Any] = {
+            name: StoredColumn(kept, self._length, functools.partial(self._shards.kept, name))
+            for name, kept in spec.columns.items()
+        }
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Send the path, not the rows."""

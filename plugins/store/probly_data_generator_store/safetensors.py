@@ -1,4 +1,4 @@
-"""One file in the layout of a shard, readable by any safetensors library: ``probs``, ``keys``, ``labels``."""
+"""One file in the layout of a shard, for any safetensors library: ``probs``, ``keys``, ``labels``, ``column.<name>``."""
 
 import zlib
 from collections.abc import Mapping
@@ -13,8 +13,12 @@ from probly.data_generator.formats.atomic import replacing
 from probly.data_generator.formats.digest import compared, encode_with_digest
 from probly.data_generator.formats.shared import decode_meta
 from probly_data_generator_store import columns, layout
+from probly_data_generator_store.kept import described
 
 NUMBERS_AT_ONCE = 2**20
+KEEPS_COLUMNS = True
+COLUMN = "column."
+"""What the names of tensors begin with that are kept beside the rows."""
 CHECKED = ("the CRC-32 of the header and of all data",)
 """What reading such a file compares besides its digest."""
 
@@ -36,6 +40,8 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
     # One number stands for all rows until their bytes are written, which only then have a checksum.
     rows = np.broadcast_to(np.zeros(1, "<f4"), (len(distributions), distributions.num_classes))
     tensors = {"probs": rows, "keys": np.ascontiguousarray(distributions.indices, "<i8"), **found[0]}
+    for name, kept in described(distributions.columns).items():
+        tensors[COLUMN + name] = np.ascontiguousarray(distributions.columns[name], kept.dtype)
     with replacing(path) as file:
         file.seek(len(layout.pieces(tensors, metadata, layout.Written(rows.nbytes))[0]))
         checksum = 0
@@ -66,7 +72,8 @@ def read(path: Path) -> Distributions:
             raise ValueError(message)  # noqa: TRY301
         columns.check(tensors, header.metadata, len(keys))
         labels = columns.unpacked("labels", tensors, header.metadata)
-        return compared(rows, keys, labels, decode_meta(header.metadata["meta"].encode()))
+        kept = {name.removeprefix(COLUMN): tensor for name, tensor in tensors.items() if name.startswith(COLUMN)}
+        return compared(rows, keys, labels, decode_meta(header.metadata["meta"].encode()), kept)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         message = f"{path}: not a file of distributions: {error}"
         raise StoreError(message) from error

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import StoreError
-from probly_data_generator_store import columns, layout
+from probly_data_generator_store import columns, kept, layout
 from probly_data_generator_store.encodings import Encoding
 from probly_data_generator_store.spec import SHARDS, Spec
 
@@ -118,6 +118,7 @@ def read_shard(
     try:
         encoding.check(tensors, count, spec.classes)
         columns.check(tensors, metadata, count)
+        kept.check(tensors, spec.columns, encoding, count)
         if spec.keyed:
             _check_keys(tensors.get("keys"), count)
     except ValueError as error:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.shared import MOST_META
 from probly_data_generator_store import files
 from probly_data_generator_store.encodings import MOST_CLASSES
+from probly_data_generator_store.kept import Kept, read_description
 
 SCHEMA = 1
+SCHEMA_OF_COLUMNS = 2
 SPEC = "spec.json"
 MANIFEST = "manifest.json"
 SHARDS = "shards"
@@ -35,6 +37,7 @@ class Spec:
         encoding: How rows are kept; the entry ``representation`` of the file.
         keyed: Whether the shards carry dataset indices, because they are not 0, 1, 2, ...
         meta: The metadata of the distributions.
+        columns: What is kept beside the rows; a store with some is of schema 2, which readers before do not know.
         id: Binds the shards to this very store.
     """
 
@@ -45,8 +48,13 @@ class Spec:
     encoding: str
     keyed: bool
     meta: dict[str, Any]
+    columns: dict[str, Kept] = field(default_factory=dict)
     id: str = ""
-    schema: int = SCHEMA
+
+    @property
+    def schema(self) -> int:
+        """The version of what is on the disk."""
+        return SCHEMA_OF_COLUMNS if self.columns else SCHEMA
 
     @classmethod
     def new(cls, **fields: Any) -> "Spec":
@@ -55,7 +63,9 @@ class Spec:
 
     def to_bytes(self) -> bytes:
         """Return the content of the file."""
-        content = asdict(self)
+        content = {**asdict(self), "schema": self.schema}
+        if not self.columns:
+            del content["columns"]
         content["representation"] = content.pop("encoding")  # what schema 1 calls it
         sealed = seal(content)
         if len(sealed) > MAX_JSON:
@@ -71,13 +81,16 @@ class Spec:
             StoreError: It is missing, damaged, or of another version.
         """
         content = unseal(path)
-        if content.get("schema") != SCHEMA:
-            message = f"{path}: expected a store of schema {SCHEMA}, got {content.get('schema')!r}"
+        schema = content.get("schema")
+        if schema not in (SCHEMA, SCHEMA_OF_COLUMNS):
+            message = f"{path}: expected a store of schema {SCHEMA} or {SCHEMA_OF_COLUMNS}, got {schema!r}"
             raise StoreError(message)
         kinds = {
             "identity": dict, "decided": str | None, "rows": int | None, "classes": int, "representation": str,
             "keyed": bool, "meta": dict, "id": str, "schema": int,
         }  # fmt: skip
+        if schema == SCHEMA_OF_COLUMNS:
+            kinds["columns"] = dict
         if content.keys() != kinds.keys():
             message = f"{path}: expected the entries {sorted(kinds)}, got {sorted(content)}"
             raise StoreError(message)
@@ -86,8 +99,14 @@ class Spec:
         if content["classes"] > MOST_CLASSES:
             message = f"{path}: entry 'classes': expected at most {MOST_CLASSES}, got {content['classes']}"
             raise StoreError(message)
+        try:
+            columns = read_description(content.pop("columns", {}), content["classes"])
+        except ValueError as error:
+            message = f"{path}: {error}"
+            raise StoreError(message) from error
+        del content["schema"]
         content["encoding"] = content.pop("representation")
-        return cls(**content)
+        return cls(**content, columns=columns)
 
 
 def check_kind(path: Path, name: str, value: Any, kind: Any) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from probly.data_generator.errors import AlignmentError, StoreError
+from probly.data_generator.errors import AlignmentError
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.run.sinks import NORMALISED, Shape, Stored, usable_labels
 from probly.data_generator.toolkit.samples import LABELS, Indices
+from probly_data_generator_store.kept import Kept
 from probly_data_generator_store.reader import Store, open_partial, open_store
 from probly_data_generator_store.writer import StoreWriter
 
@@ -37,6 +38,7 @@ class StoreSink:
         self._entered = False
         self._earlier: Store | None = None
         self._length: int | None = None
+        self._columns: dict[str, Kept] = {}
 
     @property
     def first_needed(self) -> int:
@@ -97,13 +99,11 @@ class StoreSink:
             AlignmentError: There are more or fewer keys than samples.
             InvalidOutputError: The store has another number of classes.
         """
-        if shapes:
-            message = f"{self.writer.path}: a store cannot keep {', '.join(shapes)} yet; leave out= away"
-            raise StoreError(message)
+        self._columns = {name: Kept("<f4", tuple(shape)) for name, shape in shapes.items()}
         self._length = length
         self._check_keys(length)
         if classes or self.writer.spec is None:  # a run that had nothing to compute knows no classes
-            self.writer.begin(classes, meta, rows=length, decided=mode)
+            self.writer.begin(classes, meta, rows=length, decided=mode, columns=self._columns)
 
     def write(self, indices: Indices, rows: FloatRows, columns: Mapping[str, Any]) -> None:
         """Write those rows of a batch that are missing; the writer copies them."""
@@ -115,7 +115,8 @@ class StoreSink:
             chosen = slice(start - first, stop - first)
             normalised = int(np.count_nonzero(columns[NORMALISED][chosen])) if NORMALISED in columns else 0
             given = without if usable is None else usable[chosen]
-            self.writer.append(start, rows[chosen], given, normalised=normalised)
+            kept = {name: columns[name][chosen] for name in self._columns}
+            self.writer.append(start, rows[chosen], given, normalised=normalised, columns=kept)
 
     def finish(self) -> Store:
         """Complete the store with the rows that the dataset had, and open it.

@@ -19,10 +19,11 @@ from probly.data_generator.errors import InvalidOutputError, StoreError
 from probly.data_generator.formats.shared import decode_meta, encode_meta
 from probly.data_generator.label_values import label_values
 from probly.data_generator.rows import FloatRows
-from probly_data_generator_store import files, layout
+from probly_data_generator_store import files, kept, layout
 from probly_data_generator_store.columns import packed
 from probly_data_generator_store.encodings import encoding_of
 from probly_data_generator_store.held import Held
+from probly_data_generator_store.kept import Kept
 from probly_data_generator_store.lock import Lock
 from probly_data_generator_store.manifest import NORMALISED, manifest_bytes
 from probly_data_generator_store.publisher import Publisher
@@ -106,12 +107,19 @@ class StoreWriter:
             raise StoreError(message)
 
     def begin(
-        self, classes: int, meta: Mapping[str, Any], *, rows: int | None, decided: str | None, keyed: bool = False
+        self,
+        classes: int,
+        meta: Mapping[str, Any],
+        *,
+        rows: int | None,
+        decided: str | None,
+        keyed: bool = False,
+        columns: Mapping[str, Kept] | None = None,
     ) -> None:
         """Say what only the first rows tell; the first writer of a store publishes it, later ones compare.
 
         Raises:
-            InvalidOutputError: The published rows have another number of classes.
+            InvalidOutputError: The published rows have another number of classes, or other columns.
             ValueError: The encoding needs more classes.
         """
         if self.spec is None:
@@ -119,15 +127,22 @@ class StoreWriter:
                 self.encoding.encode(np.zeros((0, classes), np.float32))  # refuses what it cannot keep
             spec = Spec.new(
                 identity=self.identity, decided=decided, rows=rows, classes=classes, encoding=self.encoding.name,
-                keyed=keyed, meta=decode_meta(encode_meta(self.path, meta)),
+                keyed=keyed, meta=decode_meta(encode_meta(self.path, meta)), columns=dict(columns or {}),
             )  # fmt: skip
             self._disk.publish(self.path / SPEC, spec.to_bytes())
             self.spec = spec
         elif self.spec.classes != classes:
             message = f"{self.path}: expected {self.spec.classes} classes as in the store, got {classes}"
             raise InvalidOutputError(message)
-        rows_per_shard = self.limits.megabytes * 2**20 / max(self.encoding.row_bytes(classes), 1)
+        elif classes and self.spec.columns != (columns or {}):
+            message = f"{self.path}: expected the columns {self.spec.columns} as in the store, got {columns or {}}"
+            raise InvalidOutputError(message)
+        rows_per_shard = self.limits.megabytes * 2**20 / max(self._row_bytes(), 1)
         self.held.capacity = math.ceil(min(rows_per_shard, 2**62))
+
+    def _row_bytes(self) -> int:
+        assert self.spec is not None
+        return self.encoding.row_bytes(self.spec.classes) + kept.row_bytes(self.spec.columns, self.encoding)
 
     def missing(self, start: int, stop: int) -> list[Range]:
         """Return the parts of a range that are neither published nor held."""
@@ -141,6 +156,7 @@ class StoreWriter:
         labels: Any = None,
         keys: npt.NDArray[np.int64] | None = None,
         normalised: int = 0,
+        columns: Mapping[str, npt.NDArray[Any]] | None = None,
     ) -> None:
         """Take consecutive rows from ``start`` on; ``begin`` must have been called.
 
@@ -156,7 +172,7 @@ class StoreWriter:
             self.flush()
         if not self.held.count:
             self.held.start, self._since = start, clock()
-        tensors = self.encoding.encode(rows)
+        tensors = {**self.encoding.encode(rows), **kept.tensors_of(columns or {}, self.encoding)}
         self.held.add(tensors if keys is None else {**tensors, "keys": keys}, labels, len(rows), normalised)
         if self.held.count >= self.held.capacity or clock() - self._since >= self.limits.seconds:
             self.flush()
@@ -194,7 +210,7 @@ class StoreWriter:
     def _bytes_to_come(self) -> str:
         if self.spec is None or self.spec.rows is None:
             return "an unknown number of bytes"
-        return f"{max(self.spec.rows - self.safe_rows, 0) * self.encoding.row_bytes(self.spec.classes)} bytes"
+        return f"{max(self.spec.rows - self.safe_rows, 0) * self._row_bytes()} bytes"
 
     def finish(self, rows: int) -> None:
         """Publish the manifest: the store holds these rows, all of them, and is complete.

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.atomic import replacing
@@ -14,6 +16,7 @@ from probly.data_generator.formats.digest import compared, encode_with_digest
 from probly.data_generator.formats.shared import check_size, checked_meta, decode_meta, label_array, simple_labels
 
 SUFFIXES = (".pt", ".pth")
+KEEPS_COLUMNS = True
 CHECKED = ()
 """What reading such a file compares besides its digest: nothing, torch does not look at its archive's checksums."""
 
@@ -35,8 +38,20 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
         # Text has no tensor.
         "labels": None if labels is None else labels.tolist() if labels.dtype.kind in "UO" else torch.tensor(labels),
     }
+    if distributions.columns:
+        content["columns"] = {name: _tensor(name, column) for name, column in distributions.columns.items()}
     with replacing(path) as file:
         torch.save(content, file)
+
+
+def _tensor(name: str, column: Any) -> Any:
+    import torch
+
+    try:
+        return torch.tensor(np.asarray(column))
+    except TypeError as error:
+        message = f"columns: {name!r}: expected numbers, got the dtype {column.dtype}"
+        raise TypeError(message) from error
 
 
 def read(path: Path) -> Distributions:
@@ -56,7 +71,9 @@ def read(path: Path) -> Distributions:
         content = torch.load(path, weights_only=True, map_location="cpu")
         _check_plain([content["meta"], content["labels"]], file_bytes)
         rows, indices = _array(content["distributions"], file_bytes), _array(content["indices"], file_bytes)
-        return compared(rows, indices, _labels(content["labels"], file_bytes), checked_meta(content["meta"]))
+        columns = {name: _array(tensor, file_bytes) for name, tensor in content.get("columns", {}).items()}
+        labels = _labels(content["labels"], file_bytes)
+        return compared(rows, indices, labels, checked_meta(content["meta"]), columns)
     except FileNotFoundError:
         raise
     # torch's reader raises what its zip and pickle readers happen to raise.

@@ -125,7 +125,14 @@ def save(path: str | PathLike[str], distributions: Mapping[Any, Any], meta: Mapp
     checked = Distributions.from_mapping(distributions)
     whole = {**checked.meta, **(meta or {})}
     names_in(whole, checked.num_classes)  # what could not be read back is not written
-    format_of(path).write(Path(path), checked, whole)
+    found = format_of(path)
+    if checked.columns and not getattr(found, "KEEPS_COLUMNS", False):
+        message = (
+            f"{path}: {Path(path).suffix} keeps rows and labels, not the columns {', '.join(checked.columns)}; choose "
+            "another format, or leave them out: Distributions(d.probabilities, d.indices, d.labels, d.meta)"
+        )
+        raise TypeError(message)
+    found.write(Path(path), checked, whole)
 
 
 def load(path: str | PathLike[str]) -> tuple[Distributions, dict[str, Any]]:

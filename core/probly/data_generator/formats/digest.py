@@ -6,6 +6,7 @@ with other digits. This one is over the numbers that readers get, not over bytes
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,18 @@ def encode_with_digest(path: Path, distributions: Distributions, meta: Mapping[s
     """
     plain = decode_meta(encode_meta(path, meta))
     rows = (block for _, block in row_blocks(distributions, NUMBERS_AT_ONCE))
-    plain[DIGEST] = content_digest(rows, distributions.indices, distributions.labels, plain)
+    plain[DIGEST] = content_digest(rows, distributions.indices, distributions.labels, plain, distributions.columns)
     return encode_meta(path, plain)
 
 
 def compared(
-    rows: npt.ArrayLike, indices: npt.ArrayLike | None, labels: Any, meta: dict[str, Any], *, tolerance: Any = None
+    rows: npt.ArrayLike,
+    indices: npt.ArrayLike | None,
+    labels: Any,
+    meta: dict[str, Any],
+    columns: Mapping[str, Array] | None = None,
+    *,
+    tolerance: Any = None,
 ) -> Distributions:
     """Return what a reader has found as distributions, after a comparison with the digest where there is one.
 
@@ -49,6 +56,7 @@ def compared(
         indices: One per row.
         labels: One per row, or None.
         meta: The metadata; the digest is taken out of them.
+        columns: What is kept beside the rows, numbers with one entry per row.
         tolerance: What the sum of a row may miss 1 by.
 
     Raises:
@@ -62,32 +70,42 @@ def compared(
         >>> compared(whole.probabilities, [0], ["dog"], {**meta})  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        ValueError: its rows, indices, labels or class names are not those that were written ...
+        ValueError: its rows, indices, labels, columns or class names are not those that were written...
     """
     wanted = meta.pop(DIGEST, None)
-    found = Distributions(rows, indices, labels, meta, tolerance=tolerance)
+    found = Distributions(rows, indices, labels, meta, tolerance=tolerance, columns=columns)
+    if any(column.dtype.kind not in "biuf" for column in found.columns.values()):
+        message = "expected numbers in the columns beside the rows"
+        raise ValueError(message)
     if wanted is not None:
         # What was written, not what checking makes of rows that miss 1 by more than rounding.
         values, keys = np.asarray(rows, np.float32).reshape(found.probabilities.shape), np.asarray(indices)
         order = np.argsort(keys, kind="stable") if (np.diff(keys) < 0).any() else slice(None)
-        if content_digest([values[order]], found.indices, found.labels, meta) != wanted:
+        if content_digest([values[order]], found.indices, found.labels, meta, found.columns) != wanted:
             message = (
-                "its rows, indices, labels or class names are not those that were written: the file is damaged, or "
-                f'somebody has changed it; whoever did so on purpose removes "{DIGEST}" from its meta'
+                "its rows, indices, labels, columns or class names are not those that were written: the file is "
+                f'damaged, or somebody has changed it; whoever did so on purpose removes "{DIGEST}" from its meta'
             )
             raise ValueError(message)
         found.digest = wanted
     return found
 
 
-def content_digest(rows: Iterable[FloatRows], indices: Array, labels: Array | None, meta: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of rows in the order of their indices, of these, of labels, and of the names of classes.
+def content_digest(
+    rows: Iterable[FloatRows],
+    indices: Array,
+    labels: Array | None,
+    meta: Mapping[str, Any],
+    columns: Mapping[str, Any],
+) -> str:
+    """Return the SHA-256 of rows in the order of their indices, of these, of labels, columns and the names of classes.
 
     Args:
         rows: float32, in blocks.
         indices: int64, ascending.
         labels: As ``Distributions`` has them, or None.
         meta: As JSON knows them; of these, ``class_names`` and ``classes`` count.
+        columns: Arrays, or those of a store, by name.
     """
     whole = hashlib.sha256(json.dumps([meta.get("class_names"), meta.get("classes")]).encode())
     width = 0
@@ -98,7 +116,20 @@ def content_digest(rows: Iterable[FloatRows], indices: Array, labels: Array | No
     whole.update(np.ascontiguousarray(indices, "<i8").data)
     for part in _parts_of(labels):
         whole.update(part)
+    for name in sorted(columns):
+        column = columns[name]
+        dtype = column.dtype.newbyteorder("<")
+        whole.update(json.dumps([name, dtype.str, list(column.shape[1:])]).encode())
+        for part in column_blocks(column, NUMBERS_AT_ONCE):
+            whole.update(np.ascontiguousarray(part, dtype).data)
     return f"sha256:{whole.hexdigest()}"
+
+
+def column_blocks(column: Any, numbers: int) -> Iterator[Array]:
+    """Yield the entries of a column in blocks of about so many numbers; those of a store are read only now."""
+    step = max(1, numbers // max(1, math.prod(column.shape[1:])))
+    for start in range(0, len(column), step):
+        yield np.asarray(column[start : start + step])
 
 
 def _parts_of(labels: Array | None) -> Iterator[Any]:

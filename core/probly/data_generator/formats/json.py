@@ -1,6 +1,7 @@
 """The interchange format, readable by every backend and every language.
 
-``{"meta": {...}, "distributions": {"0": [...], ...}, "labels": {"0": ...}}`` in UTF-8; ``labels`` only where known.
+``{"meta": {...}, "distributions": {"0": [...], ...}, "labels": {"0": ...}}`` in UTF-8; ``labels`` only where known, and
+``"columns": {"members": {"0": ...}}`` only where some are kept, with their dtypes in ``"dtypes"``.
 """
 
 import importlib
@@ -19,8 +20,12 @@ from probly.data_generator.rows import SUM_TOLERANCE, decimals_tolerance
 from probly.data_generator.toolkit.samples import Indices
 
 NUMBERS_AT_ONCE = 2**16
+KEEPS_COLUMNS = True
 CHECKED = ()
 """What reading such a file compares besides its digest: nothing, text has no checksums."""
+
+DTYPES = {np.dtype(letter).name: np.dtype(letter) for letter in "?bhilqBHILQefd"}
+"""The numbers of columns."""
 
 Encode = Callable[[Indices, Array], bytes]
 
@@ -41,7 +46,24 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
             file.write(b'}, "labels": {')
             parts = blocks(distributions, NUMBERS_AT_ONCE)
             _write_entries(file, indices, ((part, _written(labels[part])) for part in parts), _encode)
-        file.write(b"}}\n")
+        file.write(b"}")
+        if distributions.columns:
+            _write_columns(path, file, distributions)
+        file.write(b"}\n")
+
+
+def _write_columns(path: Path, file: BinaryIO, distributions: Distributions) -> None:
+    dtypes = {name: column.dtype.name for name, column in distributions.columns.items()}
+    file.write(b', "dtypes": ' + json.dumps(dtypes).encode() + b', "columns": {')
+    for place, (name, column) in enumerate(distributions.columns.items()):
+        file.write((b"}, " if place else b"") + json.dumps(name).encode() + b": {")
+        parts = ((part, np.asarray(column[part])) for part in blocks(distributions, NUMBERS_AT_ONCE))
+        try:
+            _write_entries(file, distributions.indices, parts, _encode)
+        except ValueError as error:
+            message = f"{path}: columns: {name!r} holds numbers that JSON does not know ({error}); save it as .npz"
+            raise ValueError(message) from error
+    file.write(b"}}")
 
 
 def _written(labels: Array) -> Array:
@@ -133,7 +155,21 @@ def _distributions(document: Any, has_digest: bool) -> Distributions:
     labels = _labels(document.get("labels"), rows)
     # Others write a few decimals, whose rounding takes the sum of a row further from 1 than ours may be.
     tolerance = decimals_tolerance(values) if values.dtype == np.float64 and values.ndim == 2 else SUM_TOLERANCE
-    return compared(values, indices, labels, meta, tolerance=tolerance)
+    columns = _columns(document.get("columns", {}), document.get("dtypes", {}), rows)
+    return compared(values, indices, labels, meta, columns, tolerance=tolerance)
+
+
+def _columns(columns: Any, dtypes: Any, rows: Mapping[str, Any]) -> dict[str, Array]:
+    if not isinstance(columns, dict) or not isinstance(dtypes, dict) or columns.keys() != dtypes.keys():
+        message = 'expected the same names in "columns" as in "dtypes"'
+        raise ValueError(message)
+    found = {}
+    for name, entries in columns.items():
+        if not isinstance(entries, dict) or entries.keys() != rows.keys() or dtypes[name] not in DTYPES:
+            message = f"column {name!r}: expected the keys of the rows, and one of the dtypes {', '.join(DTYPES)}"
+            raise ValueError(message)
+        found[name] = np.asarray([entries[key] for key in rows], DTYPES[dtypes[name]])
+    return found
 
 
 def _labels(labels: Any, rows: Mapping[str, Any]) -> Array | None:
