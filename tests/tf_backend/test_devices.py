@@ -134,6 +134,22 @@ t.check(eager.generate_distributions(t.INPUTS))
 print("eager agrees")
 
 print(t.digest(t.keras_model()))
+from tests.tf_backend import test_state as st
+with strategy.scope():
+    # The state of each replica is that of its own rows, so one replica after the other is the reference.
+    model, batches = st.recurrent(rows=2), st.INPUTS.reshape(3, 2, 2, 5, 3)
+    rows = [st.run(model) for _ in range(2)]
+    refusal = FirstOrderDataGenerator(model, batch_size=5, output_mode="probs")
+assert (rows[0] == rows[1]).all() and not any(state.any() for state in st.states(model)[:2])
+for replica in range(2):
+    single = st.recurrent(rows=2)
+    single.set_weights(model.get_weights())
+    expected = [single(batch, training=False).numpy() for batch in batches[:, replica]]
+    np.testing.assert_allclose(rows[0].reshape(3, 2, 2, 3)[:, replica], expected, rtol=0, atol=1e-6)
+try:
+    refusal.generate_distributions(st.INPUTS)
+except ValueError as error:
+    print(error)
 one = FirstOrderDataGenerator(t.logits, device="CPU:1").generate_distributions(t.INPUTS)
 t.check(one)
 print(one.meta["device"])
@@ -154,6 +170,7 @@ def test_strategies_split_every_batch_over_their_replicas():
     assert "expected 8 rows, got 6; return one row per input" in printed[2]
     assert printed[3] == "eager agrees"
     assert printed[4] == digest(keras_model()), "in another process"
-    assert printed[5] == "CPU:1"
-    assert printed[6:8] == ["CPU:1 CPU:1", "CPU:0 CPU:1"], "a live model stays where its weights are, unless told"
-    assert printed[8:] == ["CPU:1"]
+    assert printed[5] == "the model was built for batches of 4 rows, this one has 5; set batch_size=4"
+    assert printed[6] == "CPU:1"
+    assert printed[7:9] == ["CPU:1 CPU:1", "CPU:0 CPU:1"], "a live model stays where its weights are, unless told"
+    assert printed[9:] == ["CPU:1"]

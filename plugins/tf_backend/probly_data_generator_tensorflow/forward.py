@@ -84,9 +84,7 @@ class Step:
     def _in_fixed_rows(self, inputs: Any, fixed: int, *, whole: bool) -> Any:
         """Call a model with stateful layers, which is built for batches of one size."""
         rows = count_rows(inputs)
-        if rows > fixed:
-            message = f"the model was built for batches of {fixed} rows, this one has {rows}; set batch_size={fixed}"
-            raise ValueError(message)
+        _check_fits(rows, fixed)
         if not whole:
             return call_padded(self._call, inputs, fixed, _repeat_last_row)
         outputs = self._call(map_leaves(lambda leaf: _repeat_last_row(leaf, fixed - rows), inputs))
@@ -148,7 +146,8 @@ class Step:
     def _on_replicas(self, strategy: tf.distribute.Strategy, inputs: Any, batch_size: int | None) -> Any:
         """Split a batch over the replicas, in equal shares of equal size in all batches: nothing is traced twice."""
         rows, replicas = count_rows(inputs), strategy.num_replicas_in_sync
-        share = -(-max(rows, batch_size or 0) // replicas)
+        share = self._fixed_rows or -(-max(rows, batch_size or 0) // replicas)
+        _check_fits(rows, share * replicas)
         padded = map_leaves(lambda leaf: _repeat_last_row(leaf, share * replicas - rows), inputs)
 
         def part(context: Any) -> Any:
@@ -160,6 +159,12 @@ class Step:
         if batch_size is not None:
             shares = [pick_scores(one) for one in shares]
         return tf.nest.map_structure(lambda *parts: _join(parts, share * replicas, rows), *shares)
+
+
+def _check_fits(rows: int, fixed: int) -> None:
+    if rows > fixed:
+        message = f"the model was built for batches of {fixed} rows, this one has {rows}; set batch_size={fixed}"
+        raise ValueError(message)
 
 
 def _is_traceable(leaf: Any) -> bool:
