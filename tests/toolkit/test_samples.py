@@ -155,13 +155,14 @@ def test_a_sequence_ends_at_its_length_and_keeps_its_own_errors():
         run(OfBatches(broken=2), batched=True)
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-def test_a_loader_that_hands_out_lists_of_samples(size):
+def test_a_loader_that_hands_out_lists_of_samples(size, kind):
     """A list of two samples is not inputs and labels."""
 
     class Lists(Loader):
         def collate(self, chosen):
-            return [(LOGITS[index], int(index)) for index in chosen]
+            return kind((LOGITS[index], int(index)) for index in chosen)
 
     order = np.random.default_rng(0).permutation(ROWS).tolist()
     distributions = run(Lists([order[start : start + size] for start in range(0, ROWS, size)]))

@@ -51,9 +51,10 @@ class Reader:
 
         ``rows`` is the number that the sampler chose or index_getter named, or None.
         """
-        if list in self.pairs and parts_of(batch, self.pairs) is batch and self._lists_of_samples is None:
+        several = list in self.pairs and parts_of(batch, self.pairs) is batch
+        if several and self._lists_of_samples is None:
             self._lists_of_samples = _holds_samples(batch, rows)
-        if self._lists_of_samples and isinstance(batch, list):
+        if several and self._lists_of_samples:
             if self.input_getter is None:
                 inputs, labels = Reader(pairs=self.pairs).split(batch)
                 inputs, labels = Samples(inputs), stacked_labels(labels)
