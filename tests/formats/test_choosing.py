@@ -10,7 +10,13 @@ import importlib_metadata
 import numpy as np
 import pytest
 
-from probly.data_generator import AmbiguousBackendError, BrokenBackendError, FirstOrderDataGenerator, NotInstalledError
+from probly.data_generator import (
+    AmbiguousBackendError,
+    BrokenBackendError,
+    Distributions,
+    FirstOrderDataGenerator,
+    NotInstalledError,
+)
 from probly.data_generator.discovery import listing
 from probly.data_generator.formats import choosing
 from probly.data_generator.formats.choosing import InstalledFormats, load, save
@@ -192,3 +198,13 @@ def test_extras_that_name_no_backend_announce_none(monkeypatch):
     monkeypatch.setattr(importlib_metadata, "requires", lambda name: lines)
     found = listing.known_backends.__wrapped__()
     assert found == {"torch": "probly-data-generator-torch", "flax": "probly-data-generator-jax"}
+
+
+def test_a_format_that_keeps_no_columns_does_not_lose_them(tmp_path, offered):
+    written = []
+    offered["mine"] = [info("mine", lambda: SimpleNamespace(write=lambda *given: written.append(given)))]
+    whole = Distributions([[0.5, 0.5]], columns={"logits": np.zeros((1, 2))})
+    with pytest.raises(TypeError, match=r"a.mine: .mine keeps rows and labels, not the columns logits; choose another"):
+        save(tmp_path / "a.mine", whole)
+    save(tmp_path / "a.mine", Distributions(whole.probabilities, whole.indices, whole.labels, whole.meta))
+    assert len(written) == 1

@@ -1,4 +1,4 @@
-"""One file in the layout of a shard, for any safetensors library: ``probs``, ``keys``, ``labels``, ``column.<name>``."""
+"""One file in a shard's layout, for any safetensors library: ``probs``, ``keys``, ``labels``, ``column.<name>``."""
 
 import zlib
 from collections.abc import Mapping

@@ -17,8 +17,8 @@ class Format(Protocol):
     """Reads and writes files of distributions.
 
     It may have ``CHECKED``, a tuple of texts: what reading a file compares with what was written, such as ``"the CRC-32
-    of every array"``, which ``first-order verify`` says; ``formats.digest`` has a digest for those that lack checksums. It
-    has ``KEEPS_COLUMNS = True`` if it writes and reads ``Distributions.columns``; without it, these are refused.
+    of every array"``, which ``first-order verify`` says; ``formats.digest`` has a digest for those that lack checksums.
+    It has ``KEEPS_COLUMNS = True`` if it writes and reads ``Distributions.columns``; without it, these are refused.
     """
 
     def read(self, path: Path) -> Distributions:
