@@ -118,6 +118,17 @@ def test_samples_without_labels_give_pairs(name, distributions):
     np.testing.assert_array_equal(rows, distributions.probabilities)
 
 
+def test_labels_are_left_out_for_trainers_of_pairs(name, distributions):
+    given = {"memory": (INPUTS, LABELS), "its own": framework(name).dataset(INPUTS, LABELS)}
+    for kind, base in given.items():
+        inputs, rows = collected(promised(name).output_dataloader(base, distributions, batch_size=8, labels=False))
+        np.testing.assert_array_equal(inputs, INPUTS, err_msg=kind)
+        np.testing.assert_array_equal(rows, distributions.probabilities, err_msg=kind)
+        value, row = promised(name).FirstOrderDataset(base, distributions, labels=False)[7]
+        np.testing.assert_array_equal(np.asarray(value), INPUTS[7], err_msg=kind)
+        np.testing.assert_array_equal(np.asarray(row), distributions[7], err_msg=kind)
+
+
 def test_input_getter_of_the_output_loader(name, distributions):
     loader = promised(name).output_dataloader(
         [(value, int(label)) for value, label in zip(INPUTS, LABELS, strict=True)],

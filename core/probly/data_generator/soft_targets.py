@@ -21,6 +21,7 @@ class FirstOrderDataset:
         input_getter: Picks the input from a sample; by default the first element of a pair, else the whole sample.
         label_getter: Picks the label from a sample; by default the second element of a pair, or ``"label"`` or
             ``"labels"`` of a mapping.
+        labels: Whether samples come with their label; without, trainers of (input, target) pairs take them.
 
     Examples:
         >>> base = [("a", 0), ("b", 1)]
@@ -36,11 +37,12 @@ class FirstOrderDataset:
         distributions: Mapping[int, Any],
         input_getter: Getter | None = None,
         label_getter: Getter | None = None,
+        labels: bool = True,
     ) -> None:
         self.base_dataset = base_dataset
         self.distributions = Distributions.from_mapping(distributions)
         self.input_getter = input_getter
-        self.label_getter = label_getter
+        self.label_getter = label_getter if labels else without_label
         self._arrays = columns(base_dataset)
 
     def __len__(self) -> int:
@@ -48,7 +50,7 @@ class FirstOrderDataset:
         return len(self.base_dataset) if self._arrays is None else count_rows(self._arrays)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        """Return (input, label, distribution), or (input, distribution) where the sample has no label.
+        """Return (input, label, distribution), or (input, distribution) without a label.
 
         Raises:
             KeyError: There is no distribution for the index.
@@ -73,6 +75,10 @@ class FirstOrderDataset:
     def convert(self, rows: FloatRows) -> Any:
         """Return distributions as the framework's float32 array."""
         return rows
+
+
+def without_label(_sample: Any) -> None:
+    """Return no label: what a dataset without labels picks them by."""
 
 
 def check_covered(dataset: FirstOrderDataset) -> None:
@@ -107,6 +113,7 @@ def output_dataloader(
     pin_memory: bool = False,
     input_getter: Getter | None = None,
     label_getter: Getter | None = None,
+    labels: bool = True,
     seed: int | None = None,
 ) -> SimpleDataLoader:
     """Return a loader of (inputs, labels, distributions) batches as NumPy arrays.
@@ -120,6 +127,7 @@ def output_dataloader(
         pin_memory: Likewise.
         input_getter: See FirstOrderDataset.
         label_getter: See FirstOrderDataset.
+        labels: See FirstOrderDataset.
         seed: Makes the orders reproducible.
 
     Raises:
@@ -132,6 +140,6 @@ def output_dataloader(
         (2, 1) [0 1] float32
     """
     warn_ignored(num_workers, pin_memory, "SimpleDataLoader reads in this process")
-    dataset = FirstOrderDataset(base_dataset, distributions, input_getter, label_getter)
+    dataset = FirstOrderDataset(base_dataset, distributions, input_getter, label_getter, labels)
     check_covered(dataset)
     return SimpleDataLoader(dataset, batch_size, shuffle, seed=seed)

@@ -23,6 +23,7 @@ class FirstOrderDataset(soft_targets.FirstOrderDataset):
         input_getter: Picks the input from a sample; by default the first element of a pair, else the whole sample.
         label_getter: Picks the label from a sample; by default the second element of a pair, or ``"label"`` or
             ``"labels"`` of a mapping.
+        labels: Whether samples come with their label; without, trainers of (input, target) pairs take them.
 
     Examples:
         >>> base = [("a", 0), ("b", 1)]
@@ -81,6 +82,7 @@ def output_dataloader(
     pin_memory: bool = False,
     input_getter: Getter | None = None,
     label_getter: Getter | None = None,
+    labels: bool = True,
     seed: int | None = None,
     device: str | None = None,
 ) -> JaxDataLoader:
@@ -95,6 +97,7 @@ def output_dataloader(
         pin_memory: Likewise.
         input_getter: See FirstOrderDataset.
         label_getter: See FirstOrderDataset.
+        labels: See FirstOrderDataset.
         seed: Makes the orders reproducible.
         device: A device name, or None for the best one available.
 
@@ -111,6 +114,6 @@ def output_dataloader(
     soft_targets.warn_ignored(num_workers, pin_memory, "JaxDataLoader reads in this process")
     # NumPy rows until the batch is whole: one copy to the device per batch instead of one per sample.
     base = host_views(base_dataset) if input_getter is None and label_getter is None else base_dataset
-    dataset = soft_targets.FirstOrderDataset(base, distributions, input_getter, label_getter)
+    dataset = soft_targets.FirstOrderDataset(base, distributions, input_getter, label_getter, labels)
     soft_targets.check_covered(dataset)
     return JaxDataLoader(dataset, batch_size, shuffle, seed=seed, device=device)

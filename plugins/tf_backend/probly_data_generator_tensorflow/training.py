@@ -27,6 +27,7 @@ class FirstOrderDataset(core.FirstOrderDataset):
         input_getter: Picks the input from a sample; by default the first element of a pair.
         label_getter: Picks the label from a sample; by default the second element of a pair, or ``"label"`` or
             ``"labels"`` of a mapping.
+        labels: Whether samples come with their label; without, trainers of (input, target) pairs take them.
 
     Raises:
         AlignmentError: A tf.data pipeline shuffles, or yields fewer elements than there are distributions.
@@ -43,13 +44,14 @@ class FirstOrderDataset(core.FirstOrderDataset):
         distributions: Mapping[int, Any],
         input_getter: Getter | None = None,
         label_getter: Getter | None = None,
+        labels: bool = True,
     ) -> None:
         distributions = Distributions.from_mapping(distributions)
         if isinstance(base_dataset, tf.data.Dataset):
             check_order(base_dataset)
             base_dataset = list(base_dataset)
             _check_samples(len(base_dataset), distributions)
-        super().__init__(base_dataset, distributions, input_getter, label_getter)
+        super().__init__(base_dataset, distributions, input_getter, label_getter, labels)
 
     def convert(self, rows: FloatRows) -> tf.Tensor:
         """Return distributions as a float32 tensor."""
@@ -66,6 +68,7 @@ def output_dataloader(
     pin_memory: bool = False,
     input_getter: Getter | None = None,
     label_getter: Getter | None = None,
+    labels: bool = True,
     seed: int | None = None,
 ) -> tf.data.Dataset:
     """Return a tf.data.Dataset of (inputs, labels, distributions) batches.
@@ -80,6 +83,7 @@ def output_dataloader(
         pin_memory: Likewise.
         input_getter: See FirstOrderDataset; for a tf.data.Dataset it is traced, like the function of ``map``.
         label_getter: Likewise.
+        labels: See FirstOrderDataset.
         seed: Makes the orders reproducible.
 
     Raises:
@@ -94,11 +98,12 @@ def output_dataloader(
     """
     core.warn_ignored(num_workers, pin_memory, "tf.data reads in threads of its own")
     batch_size = check_batch_size(batch_size)
+    label_getter = label_getter if labels else core.without_label
     checked = Distributions.from_mapping(distributions)
     if isinstance(base_dataset, tf.data.Dataset):
         samples = _streamed(base_dataset, checked, input_getter, label_getter)
-    elif input_getter is None and label_getter is None and _in_memory(columns(base_dataset)):
-        samples = _sliced(columns(base_dataset), checked)
+    elif input_getter is None and (label_getter is None or not labels) and _in_memory(columns(base_dataset)):
+        samples = _sliced(columns(base_dataset), checked, label_getter)
     else:
         dataset = core.FirstOrderDataset(base_dataset, checked, input_getter, label_getter)
         return _generated(dataset, batch_size, shuffle, seed)
@@ -141,9 +146,9 @@ def _in_memory(arrays: Any) -> bool:
     return arrays is not None and not any(isinstance(leaf, np.memmap) for leaf in leaves(arrays))
 
 
-def _sliced(arrays: Any, distributions: Distributions) -> tf.data.Dataset:
+def _sliced(arrays: Any, distributions: Distributions, label_getter: Getter | None) -> tf.data.Dataset:
     core.check_covered(core.FirstOrderDataset(arrays, distributions))
-    inputs, labels = split_sample(arrays)
+    inputs, labels = split_sample(arrays, label_getter=label_getter)
     rows = distributions.gather(np.arange(count_rows(arrays)))
     return tf.data.Dataset.from_tensor_slices((inputs, rows) if labels is None else (inputs, labels, rows))
 

@@ -21,6 +21,7 @@ class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):
         input_getter: Picks the input from a sample; by default the first element of a pair, a tuple or a list.
         label_getter: Picks the label from a sample; by default the second element of a pair, or ``"label"`` or
             ``"labels"`` of a mapping.
+        labels: Whether samples come with their label; without, trainers of (input, target) pairs take them.
 
     Raises:
         TypeError: ``base_dataset`` has no indices, as an IterableDataset.
@@ -39,6 +40,7 @@ class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):
         distributions: Mapping[int, Any],
         input_getter: Getter | None = None,
         label_getter: Getter | None = None,
+        labels: bool = True,
     ) -> None:
         indexed = hasattr(base_dataset, "__len__") and hasattr(base_dataset, "__getitem__")
         if isinstance(base_dataset, IterableDataset) or not indexed:
@@ -47,7 +49,7 @@ class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):
                 f"{type(base_dataset).__name__}; an iterable dataset can be collected first: list(dataset)"
             )
             raise TypeError(message)
-        super().__init__(base_dataset, distributions, input_getter, label_getter)
+        super().__init__(base_dataset, distributions, input_getter, label_getter, labels)
 
     def convert(self, rows: FloatRows) -> torch.Tensor:
         """Return distributions as a float32 tensor."""
@@ -64,6 +66,7 @@ def output_dataloader(
     pin_memory: bool = False,
     input_getter: Getter | None = None,
     label_getter: Getter | None = None,
+    labels: bool = True,
 ) -> "DataLoader[Any]":
     """Return a torch DataLoader of (inputs, labels, distributions) batches.
 
@@ -76,6 +79,7 @@ def output_dataloader(
         pin_memory: Whether to return tensors in page-locked memory, for faster copies to an accelerator.
         input_getter: See FirstOrderDataset.
         label_getter: See FirstOrderDataset.
+        labels: See FirstOrderDataset.
 
     Raises:
         KeyError: A sample has no distribution.
@@ -86,7 +90,7 @@ def output_dataloader(
         >>> [tuple(part.shape) for part in next(iter(loader))]
         [(2, 3), (2,), (2, 2)]
     """
-    dataset = FirstOrderDataset(base_dataset, distributions, input_getter, label_getter)
+    dataset = FirstOrderDataset(base_dataset, distributions, input_getter, label_getter, labels)
     core.check_covered(dataset)
     return DataLoader(
         dataset,
