@@ -202,7 +202,7 @@ def test_extras_that_name_no_backend_announce_none(monkeypatch):
 
 def test_a_format_that_keeps_no_columns_does_not_lose_them(tmp_path, offered):
     written = []
-    offered["mine"] = [info("mine", lambda: SimpleNamespace(read=None, write=lambda *given: written.append(given)))]
+    offered["mine"] = [info("mine", lambda: SimpleNamespace(read=print, write=lambda *given: written.append(given)))]
     whole = Distributions([[0.5, 0.5]], columns={"logits": np.zeros((1, 2))})
     with pytest.raises(TypeError, match=r"a.mine: .mine keeps rows and labels, not the columns logits; choose another"):
         save(tmp_path / "a.mine", whole)
