@@ -42,8 +42,10 @@ def iterate_batches(
     """Iterate over a tf.data.Dataset, a Keras PyDataset, tensors or NumPy arrays."""
     from probly_data_generator_tensorflow.data import tf_batches
     from probly_data_generator_tensorflow.state import check_start, held
+    from probly_data_generator_tensorflow.tables import with_columns
 
     shapes = model.input_shapes
+    dataset = with_columns(dataset, shapes) if input_getter is None else dataset
     check_start(model.module, start)
     batches = tf_batches(dataset, batch_size, input_getter, index_getter, batched, shapes, start, stop, label_getter)
     return held(model.step.kept, model.variables, batches)

@@ -17,6 +17,7 @@ from probly_data_generator_tensorflow.files import Shapes, keras_model, saved_mo
 from probly_data_generator_tensorflow.forward import Step
 from probly_data_generator_tensorflow.state import states_of
 from probly_data_generator_tensorflow.switched import Drawing, drawing_step
+from probly_data_generator_tensorflow.tables import known_columns
 
 # A generator loads its live model again when it runs once more, by then outside the scope that it was made in.
 _SCOPES: WeakKeyDictionary[Any, tf.distribute.Strategy] = WeakKeyDictionary()
@@ -77,6 +78,11 @@ class TensorFlowModel:
     def input_shapes(self) -> Shapes:
         """The shape of one sample by input name, as far as it is known; a live model may be built after its loading."""
         return self.shapes or (_keras_shapes(self.module) if is_keras(self.module) else None) or {}
+
+    @property
+    def feature_names(self) -> list[str] | None:
+        """The columns of a table that the model knows by name: each is an input of its own."""
+        return known_columns(self.input_shapes)
 
 
 def load(source: Any, device: str | None, *, xla: bool = False, trust: bool = False) -> TensorFlowModel:
