@@ -129,6 +129,22 @@ write_report("report.html", made)
 assert compare(made, made)
 """
 
+EVALUATION = """
+import numpy as np
+from probly.data_generator import Distributions
+from probly_data_generator_evaluation import ConvexHulls, coverage, decompose, rank, sample_labels
+
+members = np.random.default_rng(0).dirichlet(np.ones(3), (50, 4))
+made = Distributions(members.mean(axis=1))
+assert coverage(ConvexHulls(members), made).rate == 1
+assert decompose(members).means() and len(sample_labels(made)) == 50
+rank(made).save("next.csv")
+try:
+    rank(made).save("next.parquet")
+except ImportError as error:
+    print(error)
+"""
+
 
 def test_the_store_works_alone(wheels, tmp_path):
     alone = Environment(tmp_path, wheels["probly_data_generator"], wheels["probly_data_generator_store"])
@@ -139,6 +155,13 @@ def test_the_report_works_alone(wheels, tmp_path):
     alone = Environment(tmp_path, wheels["probly_data_generator"], wheels["probly_data_generator_report"])
     alone.run(REPORT, cwd=tmp_path)
     assert "50 samples" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_evaluation_works_alone(wheels, tmp_path):
+    alone = Environment(tmp_path, wheels["probly_data_generator"], wheels["probly_data_generator_evaluation"])
+    assert alone.installed() & {"scipy", "pyarrow", "scikit-learn"} == {"scipy"}
+    assert 'pip install "probly-data-generator[parquet]"' in alone.run(EVALUATION, cwd=tmp_path)
+    assert (tmp_path / "next.csv").is_file()
 
 
 def test_the_command_line_works_alone_and_names_what_it_lacks(wheels, tmp_path):
