@@ -260,9 +260,9 @@ def test_the_hosts_coverage_rounds_bounds_to_thousandths_and_ours_does_not(host)
 
 
 def test_the_document_runs(host, tmp_path):
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
     printed = host.run("\n".join(BLOCKS), cwd=tmp_path)
-    assert len(printed.splitlines()) == 4
+    assert len(printed.splitlines()) == 5
 
 
 def test_without_the_library_the_error_names_it():
