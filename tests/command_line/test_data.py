@@ -175,3 +175,14 @@ def test_a_report_with_other_arrays_is_noticed(mine):
     np.save("other.npy", ROWS[::-1])
     mine.run("report out.fod --data other.npy")
     assert mine.err.startswith("Warning: --data other.npy: its inputs are not the arrays that the rows were made from")
+
+
+def test_a_table_that_is_not_computed_yet_says_how_it_is(mine):
+    (mine.folder / "own.py").write_text(
+        "import pandas as pd\n\n\nclass LazyFrame:\n    def __getitem__(self, name):\n        raise TypeError\n\n"
+        "    def collect(self):\n        return pd.DataFrame({'a': [0.25], 'b': [0.75]})\n\n\n"
+        "lazy = LazyFrame()\ncollected = lazy.collect()\n"
+    )
+    line = "generate --backend numpy --model mine:model --out out.fod --data"
+    assert mine.fails(f"{line} own:lazy").endswith("got LazyFrame; pass what its collect() returns\n")
+    mine.run(f"{line} own:collected")

@@ -112,7 +112,8 @@ def _check_iterable(dataset: Any, *, by_number: bool) -> None:
     if (holds_items and hasattr(dataset, "__iter__")) or (by_number and numbered and hasattr(dataset, "__len__")):
         return
     # Without __len__ the end would be the first IndexError, and some array libraries clamp an index instead.
-    missing = "; give it __len__" if numbered else ""
+    lazy = next((name for name in ("collect", "compute") if callable(getattr(dataset, name, None))), None)
+    missing = f"; pass what its {lazy}() returns" if lazy else "; give it __len__" if numbered else ""
     message = f"expected arrays, a sequence of samples, an iterable or a loader as dataset, got {kind}{missing}"
     raise TypeError(message)
 
