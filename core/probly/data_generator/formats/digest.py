@@ -138,14 +138,14 @@ def _parts_of(labels: Array | None) -> Iterator[Any]:
         yield b"none" if labels is None else b"empty"
         return
     kind = labels.dtype.kind
-    if kind not in "biuf" or (kind == "f" and np.isnan(labels).all()):  # JSON does not tell NaN from None
+    # JSON does not tell NaN from None, and NumPy not every large integer from an object.
+    alike = kind == "f" and np.isnan(labels).all() or kind == "u" and labels.max() >= 2**63
+    if kind not in "biuf" or alike:
         for start in range(0, len(labels), 2**14):
             block = labels[start : start + 2**14]
             yield json.dumps(block.tolist() if kind != "f" else [None] * len(block)).encode()
         return
     wide = {"b": "?", "f": "<f8", "i": "<i8", "u": "<i8"}[kind]
-    if kind == "u" and labels.max() >= 2**63:
-        wide = "<u8"
     yield f"{wide}{labels.shape[1:]}".encode()
     for start in range(0, len(labels), 2**14):
         block = labels[start : start + 2**14].astype(wide)
