@@ -26,16 +26,25 @@ def file_argument(name: str) -> Callable[[Function], Function]:
     return click.argument(name, metavar=name.upper(), type=click.Path(path_type=Path))
 
 
-def subcommand(name: str, example: str) -> Callable[[Callable[..., Any]], click.Command]:
+def subcommand(
+    name: str, example: str, cls: type[click.Command] = click.Command
+) -> Callable[[Callable[..., Any]], click.Command]:
     """Return a decorator that makes a command with ``--debug`` and an example in its help.
 
     Args:
         name: What it is called by.
         example: Shell lines; the tests run those of all commands in one folder, in the order of the commands.
+        cls: The class of the command.
     """
     lines = "\n".join(f"  {line}" for line in example.splitlines())
-    make = click.command(name, epilog=f"\b\nExample:\n{lines}\n")
-    return lambda function: make(debug_option(function))
+    made = click.command(name, cls, epilog=f"\b\nExample:\n{lines}\n")
+
+    def make(function: Callable[..., Any]) -> click.Command:
+        command = made(debug_option(function))
+        command.params.append(command.params.pop(0))  # the last in the help: it is the same everywhere
+        return command
+
+    return make
 
 
 def numbers(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...]:

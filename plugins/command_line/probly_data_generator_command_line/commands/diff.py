@@ -39,15 +39,13 @@ def diff(first: Path, second: Path, tolerance: float, as_json: bool) -> int:
 def _lines(found: dict[str, Any]) -> list[str]:
     rows = found["rows"]
     heading = f"{found['first']} and {found['second']}: {'the same' if found['same'] else 'different'}"
-    counts = named(
-        {
-            "rows in both": f"{rows['both']:,} x {found['classes']:,} classes",
-            "only in the first": f"{rows['only_first']:,}" if rows["only_first"] else None,
-            "only in the second": f"{rows['only_second']:,}" if rows["only_second"] else None,
-        }
-    )
+    counts = {
+        "rows in both": f"{rows['both']:,} x {found['classes']:,} classes",
+        "only in the first": f"{rows['only_first']:,}" if rows["only_first"] else None,
+        "only in the second": f"{rows['only_second']:,}" if rows["only_second"] else None,
+    }
     if not rows["both"] or found["identical"]:
-        return [heading, *counts]
+        return [heading, *named(counts)]
     largest, variation, divergence = found["difference"], found["total_variation"], found["kl_divergence"]
     values = {
         "largest difference": f"{number(largest['largest'])} (index {largest['index']}, class {largest['class']})",
@@ -56,7 +54,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         "KL divergence": f"{_spread(divergence)} nats",
         "top-1 agreement": f"{100 * found['top1_agreement']:.4g} %",
     }
-    return [heading, *counts, *named(values), "", *_classes(found["per_class"])]
+    return [heading, *named(counts | values), "", *_classes(found["per_class"])]
 
 
 def _spread(values: dict[str, Any]) -> str:

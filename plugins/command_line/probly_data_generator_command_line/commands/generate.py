@@ -18,7 +18,7 @@ from probly.data_generator.toolkit.trust import TRUST
 from probly_data_generator_command_line import resuming
 from probly_data_generator_command_line.arguments import json_option, key_values, subcommand
 from probly_data_generator_command_line.commands.convert import encoding_of
-from probly_data_generator_command_line.commands.generate_options import generate_options
+from probly_data_generator_command_line.commands.generate_options import GenerateCommand, generate_options
 from probly_data_generator_command_line.data.loading import check_source, load_data
 from probly_data_generator_command_line.data.settings import Data, DataSettings, PictureSettings
 from probly_data_generator_command_line.errors import InputError
@@ -34,7 +34,7 @@ first-order generate --backend numpy --model demo.model:build --data demo/test.n
 GETTERS = ("input_getter", "label_getter", "index_getter")
 
 
-@subcommand("generate", EXAMPLE)
+@subcommand("generate", EXAMPLE, GenerateCommand)
 @generate_options
 @json_option
 def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any) -> None:
@@ -70,7 +70,9 @@ def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any
       a folder              one subfolder of pictures per class, or pictures
                             without labels, or a dataset that Hugging Face
                             datasets saved to disk
-    Nothing is run from a file. Labels that have names count the columns of
+    Nothing is run from a file. --out is a store, a folder ending in .fod, or a
+    file of another format that takes rows as they come; `first-order convert`
+    makes all other formats of a store. Labels that have names count the columns of
     --class-names, where these are given; else their own names are recorded as
     those of the columns, which must be as many.
     """  # noqa: D301  # Click reads the control character \b as "do not wrap"

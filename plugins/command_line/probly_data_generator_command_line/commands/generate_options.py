@@ -58,7 +58,13 @@ DATA_OPTIONS = (
     ),
     click.option("--std", callback=numbers, metavar="NUMBERS", help="Divide by this per channel after that."),
     click.option(
-        "--colour", "--color", "colour", type=click.Choice(["rgb", "grayscale"]), default="rgb", show_default=True
+        "--colour",
+        "--color",
+        "colour",
+        type=click.Choice(["rgb", "grayscale"]),
+        default="rgb",
+        show_default=True,
+        help="What pictures are converted to.",
     ),
     click.option(
         "--channels", type=click.Choice(["first", "last"]), help="The axis of the channels.  [default: the model's]"
@@ -91,8 +97,24 @@ STORE_OPTIONS = (
 )
 
 
+SECTIONS = (("Model", MODEL_OPTIONS), ("Data", DATA_OPTIONS), ("Store", STORE_OPTIONS))
+
+
+class GenerateCommand(click.Command):
+    """A command whose help has its options under the headings of ``SECTIONS``, and what is left after them."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options."""
+        rest = self.get_params(ctx)
+        for title, options in (*SECTIONS, ("Other options", rest)):
+            part, rest = rest[: len(options)], rest[len(options) :]
+            with formatter.section(title):
+                formatter.write_dl([record for option in part if (record := option.get_help_record(ctx))])
+
+
 def generate_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a function all of the options."""
-    for option in reversed((*MODEL_OPTIONS, *DATA_OPTIONS, *STORE_OPTIONS)):
-        function = option(function)
+    for _, options in reversed(SECTIONS):
+        for option in reversed(options):
+            function = option(function)
     return function
