@@ -135,7 +135,7 @@ def main(count, forms):
             found = outcomes(folder, form, count, seed=1)
         finally:
             shutil.rmtree(folder)
-        peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]
+        peak = Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]
         print(form, dict(found), f"{int(peak) // 1024} MB", flush=True)
 
 

@@ -14,8 +14,8 @@ from tests.formats.common import LABELS_OF_EVERY_SHAPE, ROWS, SMALL, same
 SUFFIXES = [".json", ".npz", ".safetensors", ".parquet"]
 LABELS = [
     None, [3, 1, -1, 2], [0.5, np.nan, -0.0, 1e300], [np.nan] * 4, ["a", None, "", "é"], [True, False, True, True],
-    np.uint64([1, 2**64 - 1, 3, 4]), np.float16([0.1, 0.2, 0.3, np.nan]), [b"a", b"b", b"c", b"d"], ["x" * 10**5, "y", "y", "y"],
-    *LABELS_OF_EVERY_SHAPE,
+    np.uint64([1, 2**64 - 1, 3, 4]), np.float16([0.1, 0.2, 0.3, np.nan]), [b"a", b"b", b"c", b"d"],
+    ["x" * 10**5, "y", "y", "y"], *LABELS_OF_EVERY_SHAPE,
 ]  # fmt: skip
 
 

@@ -139,8 +139,7 @@ def _parts_of(labels: Array | None) -> Iterator[Any]:
         return
     kind = labels.dtype.kind
     # JSON does not tell NaN from None, and NumPy not every large integer from an object.
-    alike = kind == "f" and np.isnan(labels).all() or kind == "u" and labels.max() >= 2**63
-    if kind not in "biuf" or alike:
+    if kind not in "biuf" or (kind == "f" and np.isnan(labels).all()) or (kind == "u" and labels.max() >= 2**63):
         for start in range(0, len(labels), 2**14):
             block = labels[start : start + 2**14]
             yield json.dumps(block.tolist() if kind != "f" else [None] * len(block)).encode()
