@@ -4,6 +4,7 @@ import functools
 
 import equinox as eqx
 import jax
+import jax.export
 import jax.numpy as jnp
 import pytest
 from flax import linen, nnx
@@ -82,6 +83,12 @@ def partial(weight=1.0, by=1.0):
     return functools.partial(jax.jit(apply), {"w": jnp.full((SIZE, 3), weight).at[0, 0].set(3)}, by=by)
 
 
+def exported(weight=1.0, by=2.0):
+    """Return a program as it is when it comes from a file."""
+    stored = jax.export.export(function(weight, by, jit=True))(jax.ShapeDtypeStruct((25, SIZE), jnp.float32))
+    return jax.export.deserialize(stored.serialize()).call
+
+
 CHANGES = {
     "nnx": (Nnx, [
         {"temperature": 2.0}, {"activation": nnx.tanh}, {"shift": 1.0}, {"bias": 0.5},
@@ -91,17 +98,19 @@ CHANGES = {
     "a function": (function, [{"weight": 2.0}, {"by": 3.0}]),
     "a function of jax.jit": (functools.partial(function, jit=True), [{"weight": 2.0}, {"by": 3.0}]),
     "a partial": (partial, [{"weight": 2.0}, {"by": 2.0}]),
+    "an exported program": (exported, [{"weight": 2.0}, {"by": 3.0}]),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", CHANGES)
 def test_a_changed_model_is_refused(tmp_path, kind):
     make, changes = CHANGES[kind]
+    options = {"batch_size": 25} if kind == "an exported program" else {}
     for _ in range(2):
-        stream(make(), tmp_path / "a.fod")
+        stream(make(), tmp_path / "a.fod", **options)
     for change in changes:
         with pytest.raises(StoreError, match="model digest: the store has 'sha256:"):
-            stream(make(**change), tmp_path / "a.fod")
+            stream(make(**change), tmp_path / "a.fod", **options)
 
 
 def test_modes_keys_and_places_change_nothing():

@@ -63,6 +63,30 @@ def function(weight=1.0):
     return tf.function(lambda rows: tf.tensordot(rows, tf.fill((SIZE, 3), 1.0), 1) * constant * [1.0, 2.0, 3.0])
 
 
+def with_operations(by=2.0, after=keras.ops.tanh):
+    """Return a model with operations between its layers, which are no layers."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((SIZE,))
+    return keras.Model(inputs, after(layers.Dense(3)(inputs) * by))
+
+
+def graph(weight=1.0, by=2.0):
+    """Return one graph without the Python that it was made of; it calls another one, by a counted name."""
+    inner = tf.function(lambda rows: rows * tf.constant([1.0, 2.0, by]))
+    variable = tf.Variable(tf.fill((SIZE, 3), weight))
+    made = tf.function(lambda rows: inner(rows @ variable)).get_concrete_function(tf.TensorSpec([None, SIZE]))
+    made.kept = variable
+    return made
+
+
+def frozen(weight=1.0, by=2.0):
+    """Return a graph in which variables are constants."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    constants = convert_variables_to_constants_v2(graph(weight, by))
+    return lambda rows: constants(rows)[0]
+
+
 CHANGES = {
     "a Sequential": (sequential, [
         {"seed": 1}, {"activation": "tanh"}, {"scale": 2.0}, {"own": lambda rows: rows * 3.0},
@@ -72,6 +96,9 @@ CHANGES = {
     "a model of one's own": (Own, [{"temperature": 2.0}, {"activation": tf.nn.sigmoid}, {"order": (2, 1, 0)}]),
     "a tf.Module": (Plain, [{"weight": 2.0}, {"temperature": 2.0}, {"constant": 1.0}]),
     "a tf.function": (function, [{"weight": 2.0}]),
+    "operations between layers": (with_operations, [{"by": 3.0}, {"after": keras.ops.sigmoid}]),
+    "a graph": (graph, [{"weight": 2.0}, {"by": 3.0}]),
+    "a frozen graph": (frozen, [{"weight": 2.0}, {"by": 3.0}]),
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What tells one model from another: its arrays, its settings and its functions, whatever library it is of."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ from probly_data_generator_jax.models import is_instance
 
 MODES = frozenset({"deterministic", "use_running_average", "inference", "parent", "name"})
 """What is switched while a model runs, and where it hangs in another one."""
+
+PLACES = re.compile(r'^#loc.*$| loc\((?:[^()"]|"[^"]*")*\)', re.MULTILINE)
+"""Where the code of an exported program was written, in its text."""
 
 
 def digest_of_model(source: Any) -> str:
@@ -59,6 +63,9 @@ def parts_of(value: Any) -> Any:
 
 
 def _other_parts(value: Any) -> Any:
+    if is_instance(value, "jax.export", "Exported"):
+        shapes = [str(part) for part in (value.in_tree, value.in_avals, value.out_tree, value.platforms)]
+        return [PLACES.sub("", value.mlir_module()), shapes]
     if is_instance(value, "equinox", "Module"):
         return [_fields(value)]
     if not is_instance(value, "keras", "Layer"):

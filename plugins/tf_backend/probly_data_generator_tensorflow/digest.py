@@ -1,5 +1,8 @@
 """What tells one model from another: its variables, the settings of its layers, its functions and its tables."""
 
+import re
+from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,9 @@ from probly.data_generator.toolkit.contents import SKIP
 from probly.data_generator.toolkit.digest import digest_files, digest_state
 from probly.data_generator.toolkit.layers import layer_parts
 from probly_data_generator_tensorflow.models import TensorFlowModel, is_keras, variables_of
+
+COUNTED = re.compile(r"_\d+$")
+"""The number in the name of a function in a graph."""
 
 
 def digest_of(model: TensorFlowModel) -> str:
@@ -45,6 +51,8 @@ def parts_of(value: Any) -> Any:
 
 
 def _function_parts(value: Any) -> Any:
+    if isinstance(value, tf.types.experimental.ConcreteFunction):
+        return _graph_parts(value)
     function = getattr(value, "python_function", None)
     if callable(function):  # a tf.function
         return [function]
@@ -53,6 +61,29 @@ def _function_parts(value: Any) -> Any:
         own = {name: part for name, part in vars(value).items() if not name.startswith(("_self_", "_tf_", "_name"))}
         return [own, [_numbers(variable) for variable in variables_of(value)]]
     return None
+
+
+def _graph_parts(function: Any) -> list[Any]:
+    """Return the operations of a graph with their constants, and the values of what it captured.
+
+    Functions in it are called by a name and a number, which counts those that the process has made before.
+    """
+    definition = function.graph.as_graph_def()
+    names = {one.signature.name: COUNTED.sub("", one.signature.name) for one in definition.library.function}
+    graphs = [["", *definition.node]]
+    graphs += [[names[one.signature.name], *one.node_def] for one in definition.library.function]
+    operations = [[name, [_operation(node, names) for node in nodes]] for name, *nodes in graphs]
+    captured = [tensor for tensor in function.captured_inputs if tensor.dtype not in (tf.resource, tf.variant)]
+    return [sorted(operations, key=itemgetter(0)), captured, list(function.variables)]
+
+
+def _operation(node: Any, names: Mapping[str, str]) -> list[Any]:
+    attributes = {
+        name: names[value.func.name] if value.func.name in names else value.SerializeToString(deterministic=True)
+        for name, value in node.attr.items()
+        if not name.startswith("_")  # what TensorFlow notes for itself
+    }
+    return [node.name, names.get(node.op, node.op), list(node.input), attributes]
 
 
 def _numbers(weight: Any) -> np.ndarray[Any, Any]:

@@ -31,8 +31,10 @@ def layer_parts(layer: Any, inner: list[Any], read: Callable[[Any], Any]) -> lis
         inner: All layers that it is made of, at any depth, itself not included.
         read: Returns a weight as a NumPy array.
     """
-    names = {getattr(one, "name", None): f"layer {number}" for number, one in enumerate([layer, *inner])}
-    described = [[_kind(one), _settings(one, names), _attributes(one), _vocabulary(one)] for one in [layer, *inner]]
+    parts = [layer, *inner]
+    named = [*parts, *(one for part in parts for one in getattr(part, "operations", ()))]  # some are no layers
+    names = {getattr(one, "name", None): f"layer {number}" for number, one in reversed(list(enumerate(named)))}
+    described = [[_kind(one), _settings(one, names), _attributes(one), _vocabulary(one)] for one in parts]
     return [*described, [read(weight) for weight in layer.weights]]
 
 
