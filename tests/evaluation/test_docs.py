@@ -22,7 +22,7 @@ def test_the_session_of_the_documentation(tmp_path, monkeypatch):
     assert len((tmp_path / "doubtful.csv").read_text().splitlines()) == 21
     assert names["votes"].sum(axis=1).tolist() == [50] * 897
     assert names["report"].after["unbiased_squared_distance"] < names["report"].before["unbiased_squared_distance"]
-    assert len(names["whole"].distributions) == 1797
+    assert len(names["whole"]) == 1797
     assert len(names["worst"]) == 5
     for name in evaluation.__all__:
         if name[0].islower() and name != "to_probly":

@@ -10,7 +10,7 @@ from probly.data_generator import Distributions, FirstOrderDataGenerator
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.store import open_store
 from probly_data_generator_evaluation import blocks, merge
-from tests.evaluation.numbers import some_rows
+from tests.evaluation.numbers import some_members, some_rows
 
 
 def test_folds_are_those_of_cross_val_predict(tmp_path):
@@ -25,26 +25,31 @@ def test_folds_are_those_of_cross_val_predict(tmp_path):
         tests.append(test)
     found = merge(parts, indices=tests, length=len(inputs))
     expected = cross_val_predict(LogisticRegression(max_iter=500), inputs, labels, cv=splitter, method="predict_proba")
-    np.testing.assert_array_equal(np.asarray(found.distributions), expected.astype(np.float32))
-    np.testing.assert_array_equal(found.distributions.labels, labels)
+    np.testing.assert_array_equal(np.asarray(found), expected.astype(np.float32))
+    np.testing.assert_array_equal(found.labels, labels)
     for number, test in enumerate(tests):
-        assert np.flatnonzero(found.folds == number).tolist() == test.tolist()
+        assert np.flatnonzero(found.columns["fold"] == number).tolist() == test.tolist()
 
 
 def test_shares_of_one_run(tmp_path, monkeypatch):
     monkeypatch.setattr(blocks, "NUMBERS_AT_ONCE", 10)
     rows = some_rows(0, 20, 3).astype(np.float32)
     meta = {"class_names": ["a", "b", "c"], "backend": "numpy"}
+    members = some_members(1, 20, 2, 3, np.float32)
+    odd, even = slice(1, None, 2), slice(None, None, 2)
+    columns = [{"members": members[odd], "logits": rows[odd]}, {"members": members[even]}]
     parts = [
-        Distributions(rows[1::2], np.arange(20)[1::2], ["x"] * 10, {**meta, "took": 1}),
-        Distributions(rows[::2], np.arange(20)[::2], None, {**meta, "took": 2}),
+        Distributions(rows[odd], np.arange(20)[odd], ["x"] * 10, {**meta, "took": 1}, columns=columns[0]),
+        Distributions(rows[even], np.arange(20)[even], None, {**meta, "took": 2}, columns=columns[1]),
     ]
     out = np.lib.format.open_memmap(tmp_path / "rows.npy", "w+", np.float32, (20, 3))
     found = merge(parts, out=out)
     np.testing.assert_array_equal(out, Distributions(rows))
-    assert found.folds.tolist() == [1, 0] * 10
-    assert found.distributions.labels.tolist() == [None, "x"] * 10
-    assert found.distributions.meta == {**meta, "merged_runs": 2}
+    np.testing.assert_array_equal(found.columns["members"], members)
+    assert found.columns.keys() == {"members", "fold"}
+    assert found.columns["fold"].tolist() == [1, 0] * 10
+    assert found.labels.tolist() == [None, "x"] * 10
+    assert found.meta == {**meta, "merged_runs": 2}
 
 
 HALF = [[0.5, 0.5]]
@@ -67,6 +72,12 @@ HALF = [[0.5, 0.5]]
             {},
             ValueError,
             "labels of the runs are of different kinds",
+        ),
+        (
+            [Distributions(HALF, [index], columns={"features": [[0.0] * (2 + index)]}) for index in (0, 1)],
+            {},
+            ValueError,
+            r"'features' is float64 of the shape \(2,\) per row in run 0, and float64 of \(3,\) in run 1",
         ),
     ],
 )

@@ -24,7 +24,7 @@ from probly_data_generator_evaluation.decompose import Decomposition, decompose
 from probly_data_generator_evaluation.host_library import to_probly
 from probly_data_generator_evaluation.human_comparison import HumanComparison, compare_to_humans
 from probly_data_generator_evaluation.human_votes import HumanVotes
-from probly_data_generator_evaluation.merging import Merged, merge
+from probly_data_generator_evaluation.merging import merge
 from probly_data_generator_evaluation.ranking import Ranking, rank
 from probly_data_generator_evaluation.sampling import sample_labels
 from probly_data_generator_evaluation.vote_files import read_chaos_nli, read_csv, read_dcic
@@ -41,7 +41,6 @@ __all__ = [
     "FewVotesWarning",
     "HumanComparison",
     "HumanVotes",
-    "Merged",
     "ProbabilityIntervals",
     "Ranking",
     "TemperatureFit",

@@ -10,7 +10,12 @@ from scipy.optimize import root_scalar
 
 from probly.data_generator.distributions import Distributions
 from probly_data_generator_evaluation.blocks import SMALLEST, Floats, Rows, each_block, paired, rows_of
-from probly_data_generator_evaluation.human_comparison import compare_to_humans
+from probly_data_generator_evaluation.distances import (
+    jensen_shannon,
+    kullback_leibler,
+    total_variation,
+    unbiased_squared_distance,
+)
 from probly_data_generator_evaluation.human_votes import HumanVotes
 from probly_data_generator_evaluation.targets import Targets
 
@@ -130,8 +135,9 @@ def rescale(rows: Any, temperature: float, out: npt.NDArray[Any] | None = None) 
         out: Floats of the shape of the rows to write to, such as a memory map, where they are too large for memory.
 
     Returns:
-        Distributions in float32, with the same indices, labels and metadata and the entry ``rescaled_temperature``; for
-        an array, an array: float64 for float64, else float32.
+        Distributions in float32, with the same indices, labels and metadata and the entry ``rescaled_temperature``, but
+        without columns, which belong to the rows as they were; for an array, an array: float64 for float64, else
+        float32.
 
     Raises:
         InvalidOutputError: A row is no distribution.
@@ -226,7 +232,8 @@ def calibrate(rows: Any, by: HumanVotes, split: float = 0.5, seed: int = 0) -> C
     source, human = rows_of(rows), by.as_rows()
     if source.keyed and human.keyed:
         source = source.take(np.flatnonzero(np.isin(source.indices, human.indices)))
-    paired(source, human, "votes")
+    human = paired(source, human, "votes")
+    votes = by.votes if human.chosen is None else by.votes[human.chosen]
     first = round(len(source) * split) if 0 < split < 1 else 0
     if not 0 < first < len(source):
         message = (
@@ -236,32 +243,28 @@ def calibrate(rows: Any, by: HumanVotes, split: float = 0.5, seed: int = 0) -> C
         raise ValueError(message)
     order = np.random.default_rng(seed).permutation(len(source))
     fitted, reported = np.sort(order[:first]), np.sort(order[first:])
-    votes = by if source.keyed and human.keyed else by.take(reported)
-    training = human if source.keyed and human.keyed else human.take(fitted)
-    temperature = fit_temperature(source.take(fitted), training).temperature
-    others = source.take(reported)
-    before = compare_to_humans(others, votes).summary()
-    after = compare_to_humans(Rescaled.of(others, temperature), votes).summary()
-    return Calibration(
-        temperature,
-        {name: before[name] for name in DISTANCES},
-        {name: after[name] for name in DISTANCES},
-        source.indices[fitted],
-        source.indices[reported],
+    temperature = fit_temperature(source.take(fitted), human.take(fitted)).temperature
+    before, after = _mean_distances(source.take(reported), human.take(reported), votes[reported], temperature)
+    return Calibration(temperature, before, after, source.indices[fitted], source.indices[reported])
+
+
+def _mean_distances(
+    rows: Rows, human: Rows, votes: npt.NDArray[np.int64], temperature: float
+) -> tuple[dict[str, float | None], dict[str, float | None]]:
+    """Return the mean distances of rows to frequencies, as they are and rescaled; None for what single votes lack."""
+
+    def sums_of(part: slice) -> Floats:
+        p, q, m = human.read(part), rows.read(part), votes[part]
+        found = np.zeros((2, len(DISTANCES), 2))
+        for both, own in zip(found, (q, rescaled(q, temperature)), strict=True):
+            distances = total_variation(p, own), kullback_leibler(p, own), jensen_shannon(p, own)
+            for sums, each in zip(both, (*distances, unbiased_squared_distance(p, m, own)), strict=True):
+                sums[:] = np.nansum(each), np.count_nonzero(~np.isnan(each))
+        return found
+
+    total = sum(each_block(sums_of, len(rows), rows.classes), np.zeros((2, len(DISTANCES), 2)))
+    before, after = (
+        {name: float(sums[0] / sums[1]) if sums[1] else None for name, sums in zip(DISTANCES, both, strict=True)}
+        for both in total
     )
-
-
-@dataclass(frozen=True)
-class Rescaled(Rows):
-    """Rows that are rescaled when they are read."""
-
-    temperature: float = 1.0
-
-    @classmethod
-    def of(cls, rows: Rows, temperature: float) -> "Rescaled":
-        """Return rows at a temperature."""
-        return cls(rows.source, rows.indices, rows.keyed, rows.counts, rows.chosen, rows.names, temperature)
-
-    def read(self, part: slice) -> Floats:
-        """Return a block in float64, rescaled."""
-        return rescaled(super().read(part), self.temperature)
+    return before, after

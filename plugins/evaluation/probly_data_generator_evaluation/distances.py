@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from probly_data_generator_evaluation.blocks import SMALLEST, Floats, entropies
 
@@ -43,6 +44,27 @@ def squared_distance(p: Floats, q: Floats) -> Floats:
     differences = p - q
     found: Floats = np.einsum("...k,...k->...", differences, differences)
     return found
+
+
+def unbiased_squared_distance(p: Floats, votes: npt.NDArray[np.int64], q: Floats) -> Floats:
+    """Return what the squared distance of frequencies is less the part that their noise is expected to have.
+
+    ``sum_c (p_c - q_c)^2 - sum_c p_c (1 - p_c) / (m - 1)``, whose expectation is ``sum_c (p*_c - q_c)^2``, where ``p``
+    are the frequencies of ``m`` votes from ``p*``, since ``E |p - p*|^2 = sum_c p*_c (1 - p*_c) / m`` (the variance of
+    the multinomial), and ``E sum_c p_c (1 - p_c) = sum_c p*_c (1 - p*_c) (m - 1) / m``. It may be below 0.
+
+    Args:
+        p: Frequencies, shape ``(N, classes)``.
+        votes: How many votes each has, shape ``(N,)``; one vote gives NaN.
+        q: Distributions, shape ``(N, classes)``.
+
+    Examples:
+        >>> unbiased_squared_distance(np.array([[0.5, 0.5]]), np.array([2]), np.array([[0.5, 0.5]]))
+        array([-0.5])
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        noise = (p * (1 - p)).sum(axis=1) / (votes - 1)
+    return np.where(votes > 1, squared_distance(p, q) - noise, np.nan)
 
 
 def hellinger(p: Floats, q: Floats) -> Floats:

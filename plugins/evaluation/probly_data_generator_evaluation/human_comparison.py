@@ -15,6 +15,7 @@ from probly_data_generator_evaluation.distances import (
     kullback_leibler,
     squared_distance,
     total_variation,
+    unbiased_squared_distance,
 )
 from probly_data_generator_evaluation.human_votes import HumanVotes
 from probly_data_generator_evaluation.philox import ONE, WIDTH, draws
@@ -140,21 +141,19 @@ def compare_to_humans(distributions: Any, votes: HumanVotes, seed: int = 0) -> H
         counts = np.asarray(votes.counts[part] if chosen is None else votes.counts[chosen[part]])
         counts = counts.astype(np.int64)
         p = counts / m[:, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            noise = np.where(m > 1, (p * (1 - p)).sum(axis=1) / (m - 1), np.nan)
-        squared, human_entropy, divergence = squared_distance(p, q), entropies(p), kullback_leibler(p, q)
+        human_entropy, divergence = entropies(p), kullback_leibler(p, q)
         missing = ((counts > 0).sum(axis=1) - 1) / (2 * m)
         found[:11, part] = (
             total_variation(p, q),
             divergence,
             jensen_shannon(p, q),
-            squared,
+            squared_distance(p, q),
             entropies(q),
             human_entropy,
             _same_order(counts, q),
             expected_total_variation(q, m),
             divergence - missing,
-            squared - noise,
+            unbiased_squared_distance(p, m, q),
             human_entropy + missing,
         )
         first, second, halved = _halves(counts, m, seed, human.indices[part], most)

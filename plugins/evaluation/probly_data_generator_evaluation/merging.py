@@ -1,7 +1,7 @@
 """Disjoint runs as one set: the folds of a cross-validation, or the shares of several machines."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,17 +13,8 @@ from probly.data_generator.rows import FloatRows
 from probly.data_generator.toolkit.samples import Indices
 from probly_data_generator_evaluation.blocks import each_block
 
-
-class Merged(NamedTuple):
-    """Disjoint runs as one set.
-
-    Attributes:
-        distributions: The rows of all, in the order of their dataset indices.
-        folds: int64, shape ``(samples,)``: which of the runs each row is from.
-    """
-
-    distributions: Distributions
-    folds: Indices
+FOLD = "fold"
+"""The column that says which run a row is from."""
 
 
 def merge(
@@ -31,8 +22,8 @@ def merge(
     indices: Sequence[npt.ArrayLike] | None = None,
     length: int | None = None,
     out: FloatRows | None = None,
-) -> Merged:
-    """Return disjoint runs as one set of distributions, and which run each row is from.
+) -> Distributions:
+    """Return disjoint runs as one set of distributions, whose column ``"fold"`` says which run each row is from.
 
     Where each run computed the rows that its model was not trained on, the result is that of a cross-validation:
     every sample has one row of a model that has not seen it, bit by bit those of scikit-learn's ``cross_val_predict``.
@@ -44,14 +35,18 @@ def merge(
         length: How many samples the dataset has; by default up to the last one that has a row.
         out: float32 of the shape of the result to write to, such as a memory map, where it is too large for memory.
 
+    Returns:
+        The rows in the order of their indices, with the metadata that all runs share, their labels, and the columns
+        that all of them have, such as members; ``columns["fold"]`` is int64, shape ``(samples,)``.
+
     Raises:
         AlignmentError: Two runs have the same sample, or a sample has no row, or a run has another number of rows than
             indices; the message names the first.
-        ValueError: There are no runs, or their columns are other classes, or their labels of other kinds.
+        ValueError: There are no runs, or their classes, labels or columns are of other kinds.
 
     Examples:
         >>> found = merge([{0: [0.9, 0.1], 1: [0.5, 0.5]}, {0: [0.2, 0.8]}], indices=[[0, 2], [1]])
-        >>> np.asarray(found.distributions), found.folds
+        >>> np.asarray(found), found.columns["fold"]
         (array([[0.9, 0.1],
                 [0.2, 0.8],
                 [0.5, 0.5]], dtype=float32), array([0, 1, 0]))
@@ -79,8 +74,27 @@ def merge(
         raise ValueError(message)
     meta = {name: value for name, value in runs[0].meta.items() if all(run.meta.get(name) == value for run in runs)}
     ordered = None if labels is None else labels[order]
-    made = Distributions.of_checked(rows, flat[order], ordered, {**meta, "merged_runs": len(runs)})
-    return Merged(made, folds[order])
+    columns = {**_columns(runs, order), FOLD: folds[order]}
+    ordered = None if labels is None else labels[order]
+    return Distributions.of_checked(rows, flat[order], ordered, {**meta, "merged_runs": len(runs)}, columns)
+
+
+def _columns(runs: list[Distributions], order: Indices) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns that all runs have, in the order of the merged rows."""
+    found = {}
+    for name, first in runs[0].columns.items():
+        if name == FOLD or any(name not in run.columns for run in runs):
+            continue
+        kinds = [(run.columns[name].dtype, run.columns[name].shape[1:]) for run in runs]
+        if len(set(kinds)) > 1:
+            number = next(number for number, kind in enumerate(kinds) if kind != kinds[0])
+            message = (
+                f"parts: the column {name!r} is {first.dtype} of the shape {first.shape[1:]} per row in run 0, and "
+                f"{kinds[number][0]} of {kinds[number][1]} in run {number}: expected the same in all"
+            )
+            raise ValueError(message)
+        found[name] = np.concatenate([run.columns[name] for run in runs])[order]
+    return found
 
 
 def _fill(rows: FloatRows, run: Distributions, keys: Indices) -> None:
