@@ -1,6 +1,6 @@
 """Every evaluation on many rows of many classes, from mapped files: how long it takes, and what memory beside them.
 
-    python benchmarks/bench_evaluation.py [--rows 1000000] [--classes 1000] [--members 3] [--folder FOLDER]
+    python benchmarks/bench_evaluation.py [--rows 1000000] [--classes 1000] [--members 3] [--folder F] [--only NAME]
 
 At its defaults it writes 21 GB to the folder and deletes them. Memory is what the process has of its own, without pages
 of mapped files, which the system takes back whenever anybody else needs them.
@@ -20,6 +20,7 @@ from probly.data_generator.store import open_store
 from probly_data_generator_evaluation import (
     Balls,
     ConvexHulls,
+    FewVotesWarning,
     HumanVotes,
     ProbabilityIntervals,
     calibrate,
@@ -43,10 +44,9 @@ VOTES = 50
 
 def own_memory():
     """Return the process's own memory in MB."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon"):
-            return int(line.split()[1]) / 1024
-    return float("nan")
+    status = Path("/proc/self/status")  # of Linux
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon")), float("nan"))
 
 
 class Peak:
@@ -122,8 +122,9 @@ def main(arguments=None):
     parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--members", type=int, default=3)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--only", default="", help="what the names of the evaluations contain")
     options = parser.parse_args(arguments)
-    warnings.simplefilter("ignore")
+    warnings.simplefilter("ignore", FewVotesWarning)
     folder = Path(tempfile.mkdtemp(dir=options.folder))
     try:
         begin = time.perf_counter()
@@ -132,6 +133,8 @@ def main(arguments=None):
               f"{time.perf_counter() - begin:.0f} s; aim: at most {SECONDS} s and {MEGABYTES} MB")  # fmt: skip
         print(f"{'evaluation':30} {'seconds':>8} {'of CPUs':>8} {'MB':>8}")
         for name, evaluate in evaluations(folder, *files):
+            if options.only not in name:
+                continue
             before, begin, computed = own_memory(), time.perf_counter(), time.process_time()
             with Peak() as peak:
                 evaluate()

@@ -9,7 +9,7 @@ import pytest
 from probly.data_generator import Distributions
 from probly.data_generator.errors import AlignmentError, InvalidOutputError
 from probly.data_generator.store import open_store, save
-from probly_data_generator_evaluation import blocks
+from probly_data_generator_evaluation import ProbabilityIntervals, blocks, decompose
 from probly_data_generator_evaluation.blocks import each_block, members_of, paired, rows_of
 from tests.evaluation.numbers import some_members, some_rows
 
@@ -44,6 +44,18 @@ def test_members_are_arrays_or_what_holds_them():
     assert members_of(held).indices.tolist() == [10, 11, 12, 13, 14, 15]
     with pytest.raises(AlignmentError, match=r"one sample per index \(5\), got 6"):
         members_of(SimpleNamespace(members=values, indices=np.arange(5)))
+
+
+def test_members_of_distributions_and_of_a_store_are_read_block_by_block(tmp_path, monkeypatch):
+    monkeypatch.setattr(blocks, "NUMBERS_AT_ONCE", 40)
+    values = some_members(1, 30, 3, 4, np.float32)
+    kept = Distributions(values.mean(axis=1), np.arange(30) + 7, columns={"members": values})
+    save(tmp_path / "a.fod", kept)
+    expected = decompose(values)
+    for source in (kept, open_store(tmp_path / "a.fod")):
+        assert members_of(source).indices.tolist() == list(range(7, 37))
+        np.testing.assert_array_equal(decompose(source).epistemic, expected.epistemic)
+        assert ProbabilityIntervals(source).covers(source).all()
 
 
 @pytest.mark.parametrize(
