@@ -100,6 +100,17 @@ def test_links_to_themselves_end_and_pipes_are_not_opened(tmp_path):
     assert found == ["round.png", "cat/0.png", "dog/0.png", "dog/cat/0.png"]
 
 
+def test_folders_that_all_link_to_each_other_end(tmp_path):
+    for number in range(12):
+        write(tmp_path / f"cat/{number:02}/0.png", 1)
+        for other in range(12):
+            (tmp_path / f"cat/{number:02}/a{other:02}").symlink_to(f"../{other:02}", target_is_directory=True)
+    (tmp_path / "cat/0").symlink_to("01", target_is_directory=True)
+    (tmp_path / "dog").symlink_to("cat", target_is_directory=True)
+    found = [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path)]
+    assert found == [f"{name}/{number:02}/0.png" for name in ("cat", "dog") for number in range(12)]
+
+
 def test_a_link_to_nothing_is_a_damaged_picture(tmp_path):
     write(tmp_path / "0.png", 1)
     (tmp_path / "1.png").symlink_to("gone.png")

@@ -131,27 +131,43 @@ class PictureFiles(Pictures):
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Return all files in a folder and its subfolders, links followed, but none to a folder that it lies in.
+    """Return all files in a folder and its subfolders, links followed.
+
+    Each subfolder of the folder is a class, in which no folder is entered twice: links that lead around in circles have
+    no end, and those that lead from each of some folders to all others as good as none.
 
     Folders come by their names after the files beside them, as in ``os.walk``; what cannot be listed is an error.
     """
-    return [Path(*file) for file in sorted(_walk(str(folder), ()))]
-
-
-def _walk(folder: str, above: tuple[tuple[int, int], ...]) -> list[tuple[str, str]]:
-    found = Path(folder).stat()
-    here = (found.st_dev, found.st_ino)
-    if here in above:  # a link to a folder that it lies in: there is no end of it
-        return []
-    files = []
     with os.scandir(folder) as entries:
-        for entry in entries:
-            kind = _kind(entry)
-            if kind == stat.S_IFDIR:
-                files += _walk(entry.path, (*above, here))
-            elif kind == stat.S_IFREG:
-                files.append((folder, entry.name))
+        kinds = [(entry, _kind(entry)) for entry in entries]
+    files = [(str(folder), entry.name) for entry, kind in kinds if kind == stat.S_IFREG]
+    for entry, kind in kinds:
+        if kind == stat.S_IFDIR:
+            files += _files_of(entry.path, {_identity(folder)})
+    return [Path(*file) for file in sorted(files)]
+
+
+def _files_of(top: str, entered: set[tuple[int, int]]) -> list[tuple[str, str]]:
+    files, folders, linked = [], [top], list[str]()
+    while folders or linked:
+        folder = (folders or linked).pop(0)  # a folder's own name comes before those of links to it
+        identity = _identity(folder)
+        if identity in entered:
+            continue
+        entered.add(identity)
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                kind = _kind(entry)
+                if kind == stat.S_IFDIR:
+                    (linked if entry.is_symlink() else folders).append(entry.path)
+                elif kind == stat.S_IFREG:
+                    files.append((folder, entry.name))
     return files
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    found = os.stat(folder)  # noqa: PTH116  # of the folder, not of a link to it
+    return found.st_dev, found.st_ino
 
 
 def _kind(entry: os.DirEntry[str]) -> int:
