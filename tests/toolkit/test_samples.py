@@ -206,6 +206,26 @@ def test_an_array_of_labels_for_each_row_is_no_column(size):
         run(batches)
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_a_loader_that_turns_samples_into_inputs_and_labels(size, kind):
+    class Turns(Loader):
+        def collate(self, chosen):
+            return kind(map(kind, zip(*self.samples(chosen), strict=True)))
+
+        def samples(self, chosen):
+            return [(LOGITS[index], np.eye(ROWS, dtype=int)[[index]]) for index in chosen]
+
+    loader = Turns([list(range(start, start + size)) for start in range(0, ROWS, size)])
+    check(run(loader, input_getter=lambda batch: np.stack(batch[0])))
+    loader.samples = lambda chosen: [(LOGITS[index], LOGITS[index]) for index in chosen]
+    if size == 2:
+        with pytest.raises(AlignmentError, match="may be its samples, or inputs and labels; set input_getter"):
+            run(loader)
+    getters = {"input_getter": lambda batch: np.stack(batch[0]), "label_getter": lambda batch: list(batch[1])}
+    check(run(Turns(loader.batch_sampler), **getters))
+
+
 @pytest.mark.parametrize(
     ("inputs", "labels", "known", "rows"),
     [

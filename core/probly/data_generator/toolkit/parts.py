@@ -99,7 +99,7 @@ def _are_equal(part: Any, index: Any) -> bool:
 
 def _not_guessed(parts: Sequence[Any], kind: str) -> str:
     shown = ", ".join(map(describe, parts[:8])) + (", ..." if len(parts) > 8 else "")
-    firsts = [f"sample[{place}]" for place in range(min(len(parts) - 1, 3))]
+    firsts = [f"sample[{place}]" for place in range(min(len(parts) - 1, 3))] or ["sample[0]"]
     return (
         f"a {kind} of {len(parts)} parts ({shown}): which of them are inputs and which is the label is not guessed; "
         f"set input_getter, such as lambda sample: ({', '.join(firsts)}), and label_getter, such as lambda sample: "

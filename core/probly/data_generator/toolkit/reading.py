@@ -123,17 +123,29 @@ def _holds_samples(batch: Sequence[Any], rows: int | None) -> bool | None:
         return False
     first, last = batch[0], batch[-1]
     an_entry_each = not isinstance(first, list) and _has_entries(last, rows)
-    if last is not None and rows_of_labels(last) != rows and not an_entry_each:
-        return True
-    shape = shape_of(first) or ()
-    alike = (isinstance(first, tuple) and isinstance(last, tuple)) or (len(shape) > 1 and shape == shape_of(last))
-    if rows == 2 and (alike or (is_array(first) and rows_of_labels(first) != rows)):
+    if last is None or rows_of_labels(last) == rows or an_entry_each:  # it has a row for each
+        shape = shape_of(first) or ()
+        alike = (isinstance(first, tuple) and isinstance(last, tuple)) or (len(shape) > 1 and shape == shape_of(last))
+        unclear = rows == 2 and (alike or (is_array(first) and rows_of_labels(first) != rows))
+        found = None if rows > 2 else False
+    else:
+        # Two samples, or two inputs and two labels: the parts of each are alike, or those below each other.
+        along, across = _kinds(first), _kinds(last)
+        columns = rows == 2 and len(along) == len(across) == 2 and len(set(along)) == len(set(across)) == 1
+        unclear = columns and along == across
+        found = not columns
+    if unclear:
         message = (
             f"a batch of 2 rows came as a list of two ({describe(first)}, {describe(last)}): these may be its samples, "
             "or inputs and labels; set input_getter and label_getter, which get the batch, or another batch_size"
         )
         raise AlignmentError(message)
-    return None if rows > 2 else False
+    return found
+
+
+def _kinds(part: Any) -> list[Any]:
+    """Return the type and the number of axes of what a list or a tuple holds."""
+    return [(type(one), len(shape_of(one) or ())) for one in part] if isinstance(part, list | tuple) else []
 
 
 def rows_of_batch(inputs: Any, labels: Any, known: int | None) -> int:
@@ -183,6 +195,7 @@ def check_is_sample(value: Any, label: Any, kind: str) -> None:
     if fits and not isinstance(label, Mapping):
         message = (
             f"an item of the {kind} has {rows} labels for an input of {rows} rows ({describe(value)}), so it may be a "
-            "batch or a single sample; set batched=True if the dataset yields batches, batched=False if samples"
+            "batch or a single sample; set batched=True if the dataset yields batches, batched=False if it yields "
+            "samples"
         )
         raise AlignmentError(message)
