@@ -168,8 +168,16 @@ def _columns(columns: Any, dtypes: Any, rows: Mapping[str, Any]) -> dict[str, Ar
         if not isinstance(entries, dict) or entries.keys() != rows.keys() or dtypes[name] not in DTYPES:
             message = f"column {name!r}: expected the keys of the rows, and one of the dtypes {', '.join(DTYPES)}"
             raise ValueError(message)
-        found[name] = np.asarray([entries[key] for key in rows], DTYPES[dtypes[name]])
+        with np.errstate(over="ignore"):
+            found[name] = np.asarray([entries[key] for key in rows], DTYPES[dtypes[name]])
+        _check_finite(f"column {name!r}", found[name])
     return found
+
+
+def _check_finite(name: str, values: Array) -> None:
+    if values.dtype.kind == "f" and np.isinf(values).any():  # JSON has no infinity, but 1e999
+        message = f"{name}: expected finite numbers, got {values[np.isinf(values)][0]}"
+        raise ValueError(message)
 
 
 def _labels(labels: Any, rows: Mapping[str, Any]) -> Array | None:
@@ -179,9 +187,7 @@ def _labels(labels: Any, rows: Mapping[str, Any]) -> Array | None:
         message = 'expected the same keys in "labels" as in "distributions"'
         raise ValueError(message)
     found = label_array([labels[key] for key in rows])
-    if found.dtype.kind == "f" and np.isinf(found).any():  # JSON has no infinity, but 1e999
-        message = f"expected finite numbers as labels, got {found[np.isinf(found)][0]}"
-        raise ValueError(message)
+    _check_finite("labels", found)
     return found
 
 

@@ -1,6 +1,7 @@
 """What a later run must have in common with the first one to continue its store; see docs/store.md."""
 
 import hashlib
+import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -30,6 +31,11 @@ FAILING = "not read, its samples raise errors"
 """What is said of such a dataset; where the run fails, too, nothing else is to be said."""
 
 
+def _bytes_of(keys: Any) -> Any:
+    """Return keys that are objects, text of which little is long, as bytes that can be compared."""
+    return keys if keys.dtype.kind != "O" else np.frombuffer(json.dumps(keys.tolist()).encode(), np.uint8)
+
+
 def run_identity(
     loaded: Sequence[Loaded], dataset: Any, class_names: Sequence[Any] | None, keys: Any, keep: Sequence[str]
 ) -> dict[str, Any]:
@@ -57,7 +63,7 @@ def run_identity(
         **({} if labels is None else {"label_getter": describe_function(labels)}),
         **({"batch_size": request.batch_size} if passes is not None else {}),
         **({"keep": sorted(keep)} if keep else {}),
-        "keys": None if keys is None else f"{len(keys)} {digest([('', keys)])}",
+        "keys": None if keys is None else f"{len(keys)} {digest([('', _bytes_of(keys))])}",
     }
 
 
