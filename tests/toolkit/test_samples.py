@@ -206,6 +206,26 @@ def test_an_array_of_labels_for_each_row_is_no_column(size):
         run(batches)
 
 
+class Number:
+    """A number of a library whose numbers are arrays."""
+
+    dtype, shape = "int64", ()
+
+    def __init__(self, value):
+        self.value = value
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.value)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("make", [int, np.int64, np.array, Number])
+def test_rows_without_a_label_are_told_from_labels_of_any_library(make, order):
+    labels = [None if index % 3 else make(index) for index in range(ROWS)][::order]
+    distributions = run(list(zip(LOGITS, labels, strict=True)), batch_size=5)
+    assert distributions.labels.tolist() == [-1 if index % 3 else index for index in range(ROWS)][::order]
+
+
 @pytest.mark.parametrize("kind", [list, tuple])
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_a_loader_that_turns_samples_into_inputs_and_labels(size, kind):

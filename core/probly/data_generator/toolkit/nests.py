@@ -152,7 +152,7 @@ def columns(dataset: Any) -> Any:
         if is_column(dataset):
             return array_of_column(dataset)
         return dataset if is_array(dataset) else None
-    parts = [_column(part) for part in children(dataset) or ()]
+    parts = [_column(part) for part in (dataset.values() if isinstance(dataset, Mapping) else dataset)]
     rows = [common_rows(part) for part in parts]
     if None not in rows and len(set(rows)) == 1:
         return _with_children(dataset, parts)
@@ -305,11 +305,13 @@ def collate_labels(labels: Sequence[Any]) -> Any:
         >>> collate_labels([{"box": 1}, None])
         [{'box': 1}, None]
     """
-    kinds = set(map(type, labels))
-    simple = all(kind in (bool, int, float, str, bytes, type(None)) or issubclass(kind, np.generic) for kind in kinds)
-    if simple and (len(kinds) > 1 or kinds & {str, bytes, np.str_, np.bytes_}):
-        return label_values(labels)  # NumPy would make text of numbers, and of NaN
     try:
+        if len(set(map(type, labels))) > 1:  # numbers of any library, and some that are missing
+            labels = [np.asarray(label).item() if shape_of(label) == () else label for label in labels]
+        kinds = set(map(type, labels))
+        simple = kinds <= {bool, int, float, str, bytes, type(None), np.str_, np.bytes_}
+        if simple and (len(kinds) > 1 or kinds & {str, bytes, np.str_, np.bytes_}):
+            return label_values(labels)  # NumPy would make text of numbers, and of NaN
         return collate(labels)
     except (TypeError, ValueError):
         return list(labels)
