@@ -14,6 +14,7 @@ from probly.data_generator.store import load, open_store, save
 from probly_data_generator_command_line.group import OURS
 from tests.command_line.plugins import COMMANDS
 
+EVALUATION = ("calibrate", "evaluate", "rank", "sample")
 ROWS = np.float32([[0.5, 0.25, 0.25], [1.0, 0.0, 0.0], [0.125, 0.75, 0.125]])
 NAMED = Distributions(ROWS, [4, 7, 9], [0, 2, 1], {"class_names": ["cat", "dog, big", '"ape"']})
 
@@ -60,12 +61,13 @@ def test_the_list_has_the_commands_of_all_and_imports_none_of_them(strangers, tm
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stderr) == (0, "[]\n")
     listed = done.stdout.partition("Commands:\n")[2].partition("\n\n")[0]
-    found = re.findall(r"^  (\S+) +(.*(?:\n {4,}.*)*)", listed, re.MULTILINE)  # long lines are wrapped
+    line = r"^  (\S+(?:, \S+)*)(?:  +|\n    )(.*(?:\n {4,}.*)*)"  # long ones are wrapped
+    found = re.findall(line, listed, re.MULTILINE)
     lines = {name: " ".join(line.split()).replace("- ", "-") for name, line in found}
     assert lines["entropy"] == "Print the samples that a model is least sure of. (first-order-entropy 0.1.0)"
     assert lines["missing"] == "(tiny-missing 1.0)"
     assert lines["twice"] == "Claimed by tiny-one and tiny-other; uninstall one of them."
-    assert list(lines) == [*OURS, *sorted({"entropy", "twice", *COMMANDS})]
+    assert list(lines) == [*OURS, *sorted({", ".join(EVALUATION), "entropy", "twice", *COMMANDS})]
     assert {name: lines[name] for name in OURS} == OURS
 
 
@@ -93,7 +95,7 @@ def test_a_command_that_two_distributions_claim_is_refused_by_name(shell, strang
 
 def test_an_unknown_command_lists_those_of_all(shell, strangers):
     shell.run("nope", code=2)
-    others = sorted({"entropy", "twice", *COMMANDS})
+    others = sorted({*EVALUATION, "entropy", "twice", *COMMANDS})
     assert f"there is no command 'nope'; there are {', '.join([*OURS, *others])}\n" in shell.err
 
 
@@ -117,7 +119,7 @@ def test_completion_knows_all_commands_and_imports_none(strangers):
         assert done.returncode == 0, done.stderr
         return done.stdout.split(), done.stderr
 
-    assert completed("first-order e", "1") == (["plain,entropy", "plain,exits"], "[]\n")
+    assert completed("first-order e", "1") == (["plain,entropy", "plain,evaluate", "plain,exits"], "[]\n")
     assert "plain,--count" in completed("first-order entropy --", "2")[0]
     assert "Traceback" not in completed("first-order missing --", "2")[1]
 

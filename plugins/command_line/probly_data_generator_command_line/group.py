@@ -73,9 +73,12 @@ class CommandGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the list without importing a command."""
+        """Write the list without importing a command; those of which the same is said share a line."""
+        said: dict[str, list[str]] = {}
+        for name, line in _first_lines().items():
+            said.setdefault(escaped(line), []).append(escaped(name))
         with formatter.section("Commands"):
-            formatter.write_dl([(escaped(name), escaped(line)) for name, line in _first_lines().items()])
+            formatter.write_dl([(", ".join(names), line) for line, names in said.items()], col_max=16)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands that begin like a word, without importing one, and what Click completes beside them."""

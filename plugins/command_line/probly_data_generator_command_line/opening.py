@@ -8,7 +8,8 @@ from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.choosing import format_of, load
 from probly_data_generator_command_line.errors import InputError
-from probly_data_generator_command_line.stores import SPEC, as_store, is_store_path
+from probly_data_generator_command_line.printing import shortened
+from probly_data_generator_command_line.stores import SPEC, SUFFIX, as_store, is_store, is_store_path
 
 if TYPE_CHECKING:
     from probly.data_generator.store import Store
@@ -22,6 +23,8 @@ def check_there(path: Path) -> None:
         InputError: There is nothing.
         StoreError: It ends in .fod and is no store.
     """
+    if path.is_dir() and not is_store_path(path):
+        raise InputError(_no_store(path))
     format_of(path)
     if not os.path.lexists(path):
         message = f"{path}: there is no such store or file in {Path.cwd()}"
@@ -35,6 +38,15 @@ def check_there(path: Path) -> None:
             "`first-order generate` command that made it begins it again"
         )
         raise StoreError(message)
+
+
+def _no_store(folder: Path) -> str:
+    """Return what to say of a folder whose name is not that of a store."""
+    if is_store(folder):
+        return f"{folder}: is a store, but its name does not end in {SUFFIX}; rename it"
+    found = sorted(entry.as_posix() for entry in folder.glob(f"*{SUFFIX}") if is_store(entry))
+    inside = f"; in it there are the stores {shortened(found)}" if found else ""
+    return f"{folder}: is a folder, expected a store, which ends in {SUFFIX}, or a file{inside}"
 
 
 def open_any(path: Path) -> Distributions:

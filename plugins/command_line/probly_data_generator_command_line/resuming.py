@@ -20,13 +20,14 @@ def explaining_stops(target: Path) -> Iterator[None]:
     Raises:
         StoppedError: Ctrl-C or SIGTERM came.
     """
+    before = safe_rows(target)[0]
     try:
         yield
     except KeyboardInterrupt as error:
         raise StoppedError(_how(target), INTERRUPTED) from error
     except SystemExit as error:  # what SIGTERM becomes while a store is written
         if error.code != TERMINATED:  # the user's own code called it
-            _add_safe_rows(error, target)
+            _add_safe_rows(error, target, before)
             raise
         raise StoppedError(_how(target), TERMINATED) from error
     except StoreError as error:
@@ -34,7 +35,7 @@ def explaining_stops(target: Path) -> Iterator[None]:
             error.add_note("--fresh replaces it")
         raise
     except Exception as error:
-        _add_safe_rows(error, target)
+        _add_safe_rows(error, target, before)
         raise
 
 
@@ -43,9 +44,9 @@ def of_another_run(error: StoreError) -> bool:
     return any(words in str(error) for words in ("begun by another run", "changed since the store was begun"))
 
 
-def _add_safe_rows(error: BaseException, target: Path) -> None:
+def _add_safe_rows(error: BaseException, target: Path, before: int) -> None:
     safe = safe_rows(target)[0]
-    if safe:
+    if safe > before:  # else the run had hardly begun, and perhaps cannot
         error.add_note(
             f"{safe:,} rows are safe in {target}, and the same command continues from there; if data, weights or "
             "settings have to change, pass --fresh, too, which begins anew"

@@ -103,6 +103,10 @@ SECTIONS = (("Model", MODEL_OPTIONS), ("Data", DATA_OPTIONS), ("Store", STORE_OP
 class GenerateCommand(click.Command):
     """A command whose help has its options under the headings of ``SECTIONS``, and what is left after them."""
 
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return what follows the name in the usage."""
+        return ["--model MODEL --data DATA --out STORE", *super().collect_usage_pieces(ctx)]
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options."""
         rest = self.get_params(ctx)

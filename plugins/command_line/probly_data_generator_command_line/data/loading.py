@@ -21,6 +21,13 @@ def check_source(text: str, option: str) -> Path | None:
     if not text.strip():
         message = f"{option}: expected a file, a folder or module:attribute, got an empty text"
         raise InputError(message)
+    if path.suffix == ".py" and path.is_file():
+        place = path.resolve().with_suffix("")
+        inside = place.is_relative_to(Path.cwd().resolve())
+        module = ".".join(place.relative_to(Path.cwd().resolve()).parts) if inside else place.name
+        where = "" if inside else f", in the folder {place.parent}"
+        message = f"{option} {text}: your own code is named as module:attribute, such as {module}:NAME{where}"
+        raise InputError(message)
     if path.exists():
         return path
     if not is_import_path(text):
