@@ -232,21 +232,23 @@ def cases(draw):
 def remedy(case, error):
     """Return the way that the message of an error names, and the options that are this way."""
     says = " ".join([str(error), *getattr(error, "__notes__", ())])
-    if "set input_getter" in says and "label_getter" in says:
-        return "both getters", case.getters or {"input_getter": case.value_of, "label_getter": lambda sample: None}
-    if "batched=True" in says and case.container == "batches":
-        return "batched", {"batched": True}
-    if "pass batched=True or batched=False" in says:
-        return "batched", {"batched": len(case.values) % 2 == 1}  # see own_loader
-    if "bring them to one shape in input_getter" in says:
-        return "one shape", {"input_getter": lambda sample: padded(case.value_of(sample))}
-    if "return a dict of them by name from input_getter" in says:
-        return "names", {"input_getter": case.value_of}
-    if "set label_getter, or index_getter to an index per row" in says:
-        row = itertools.count()
-        return "index", {"index_getter": lambda batch: [next(row) for _ in case.value_of(batch)]}
-    assert "batch_size=1" in says, says
-    return "batch_size", {"batch_size": 1}
+    row = itertools.count()
+    getters = case.getters or {"input_getter": case.value_of, "label_getter": lambda sample: None}
+    ways = [
+        (("set input_getter", "label_getter"), getters),
+        (("pass batched=True or batched=False",), {"batched": len(case.values) % 2 == 1}),  # see own_loader
+        (("set batched=True if the dataset yields batches",), {"batched": True}),
+        (("bring them to one shape in input_getter",), {"input_getter": lambda sample: padded(case.value_of(sample))}),
+        (("return a dict of them by name from input_getter",), {"input_getter": case.value_of}),
+        (
+            ("set label_getter, or index_getter to an index per row",),
+            {"index_getter": lambda batch: [next(row) for _ in case.value_of(batch)]},
+        ),
+        (("batch_size=1",), {"batch_size": 1}),
+    ]
+    found = [(words[0], options) for words, options in ways if all(word in says for word in words)]
+    assert found, says
+    return found[0]
 
 
 def run(backend, case, **options):
