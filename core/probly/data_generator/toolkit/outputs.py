@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.toolkit.nests import common_rows, holds_samples, map_leaves, shape_of
 
@@ -30,29 +28,21 @@ def pick_scores(outputs: Any) -> Any:
         TypeError: The outputs are another container.
 
     Examples:
+        >>> import numpy as np
         >>> pick_scores({"logits": np.zeros((2, 3)), "loss": 0.1}).shape
         (2, 3)
     """
-    if isinstance(outputs, np.ndarray):
-        return outputs
-    if isinstance(outputs, Mapping) and "logits" in outputs:
-        return _an_array(outputs["logits"])
-    if hasattr(outputs, "logits"):
-        return _an_array(outputs.logits)
-    if hasattr(outputs, "shape") and hasattr(outputs, "dtype"):
-        return outputs
-    message = (
-        "Model must return one array with a row per input, or an object with .logits; "
-        f"got {describe(outputs)}. Pass output_transform to pick the probabilities from it"
-    )
+    by_name = isinstance(outputs, Mapping) and "logits" in outputs
+    scores = outputs["logits"] if by_name else getattr(outputs, "logits", outputs)
+    if hasattr(scores, "shape") and hasattr(scores, "dtype"):
+        return scores
+    message = f"Model must return its scores in one array, got {describe(scores)}; set output_transform"
+    if scores is outputs:
+        message = (
+            "Model must return one array with a row per input, or an object with .logits; "
+            f"got {describe(outputs)}. Pass output_transform to pick the probabilities from it"
+        )
     raise TypeError(message)
-
-
-def _an_array(scores: Any) -> Any:
-    if not hasattr(scores, "shape") or not hasattr(scores, "dtype"):
-        message = f"Model must return its scores in one array, got {describe(scores)}; set output_transform"
-        raise TypeError(message)
-    return scores
 
 
 def describe(value: Any) -> str:
@@ -85,6 +75,7 @@ def call_padded(function: Callable[[Any], Any], inputs: Any, size: int, pad: Cal
         InvalidOutputError: The model did not return one row per input of a padded batch.
 
     Examples:
+        >>> import numpy as np
         >>> def repeat_last(array, times):
         ...     return np.concatenate([array, np.repeat(array[-1:], times, axis=0)])
         >>> call_padded(lambda batch: batch * len(batch), np.ones((2, 1)), 5, repeat_last).tolist()
