@@ -59,7 +59,8 @@ def test_verifying_wide_rows_takes_no_more_than_what_is_stored(wide):
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".parquet", ".fod"])
 def test_converting_wide_rows_takes_a_few_blocks(wide, disk_path, suffix, monkeypatch):
     monkeypatch.setattr(parquet, "NUMBERS_PER_ROW_GROUP", 2**20)  # one of 16 MB takes 64
-    assert peak_of(lambda: written(disk_path / f"a{suffix}", open_store(wide))) < 25e6
+    most = 45e6 if suffix == ".parquet" else 25e6
+    assert peak_of(lambda: written(disk_path / f"a{suffix}", open_store(wide))) < most
     assert (disk_path / f"a{suffix}").exists()
 
 
