@@ -26,7 +26,7 @@ def test_readme_block(block, tmp_path):
 
 
 def test_there_are_blocks_for_every_framework():
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
     assert all(any(line in block for block in BLOCKS) for line in IMPORTS.values())
 
 
