@@ -38,6 +38,33 @@ def rows(generator):
     return generator.generate_distributions((INPUTS, LABELS), progress=False).probabilities
 
 
+def members():
+    """Return what became of passes and of a hidden layer."""
+    dropout, norm = keras.layers.Dropout(0.25, name="dropout"), keras.layers.BatchNormalization(name="norm")
+    recurrent = [keras.layers.Reshape((5, 1)), keras.layers.LSTM(3, dropout=0.5)]
+    model = keras.Sequential([keras.Input((5,)), dropout, norm, *recurrent])
+    norm.set_weights([np.full(5, value, np.float32) for value in (2.0, 0.5, 0.25, 4.0)])
+    before = [np.asarray(variable.value) for variable in model.variables]
+    generators = [
+        FirstOrderDataGenerator(model, batch_size=16, passes=40, seed=seed, output_mode="logits") for seed in (1, 1, 2)
+    ]
+    keep = ["features:dropout", "features:norm"]
+    first, again, other = (
+        one.generate_distributions(np.ones((50, 5), np.float32), progress=False, keep=keep) for one in generators
+    )
+    after = [np.asarray(variable.value) for variable in model.variables]
+    dropped = first.columns["features:dropout"]
+    normed = (dropped - 0.25) / np.sqrt(4.0 + 1e-3) * 2.0 + 0.5
+    return {
+        "same": bool(np.array_equal(first.members, again.members)),
+        "different": len(np.unique(first.members[0, :, 0])) > 5 and not np.array_equal(first.members, other.members),
+        "unchanged": all(np.array_equal(*pair) for pair in zip(before, after, strict=True)),
+        "values": sorted({round(float(value), 4) for value in np.unique(dropped)}),
+        "dropped": float((dropped == 0).mean()),
+        "miss of norm": float(abs(first.columns["features:norm"] - normed).max()),
+    }
+
+
 def found():
     """Return what became of a model."""
     model = mlp()
@@ -59,6 +86,7 @@ def found():
         "unchanged": all(np.array_equal(*pair) for pair in zip(before, after, strict=True)),
         "spread after new weights": float(rows(generator).std()),
         "refused": refused,
+        "members": members(),
         "posterior": {layer: sorted(pair) for layer, pair in posterior.items()},
     }
 

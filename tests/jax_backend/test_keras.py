@@ -19,6 +19,13 @@ def test_keras_models_on_jax():
     assert found["spread after new weights"] <= 1e-6
     assert "no Bayesian layer" in found["refused"]
     assert "first.kernel" in found["refused"]
+    members = found["members"]
+    assert members["same"]
+    assert members["different"]
+    assert members["unchanged"]
+    assert members["values"] == [0.0, 1.3333]
+    assert abs(members["dropped"] - 0.25) < 0.03
+    assert members["miss of norm"] < 1e-5
     assert found["posterior"] == {"bayes": ["mu", "rho"]}
 
 

@@ -1,7 +1,7 @@
 """The hooks. jax is imported inside their bodies only, so that listing backends stays free of it."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from probly.data_generator.hookspecs import HOST, hookimpl
@@ -53,6 +53,20 @@ def to_device(data: Any, device: str) -> Any:
 def forward(model: "JaxModel", inputs: Any, batch_size: int | None) -> Any:
     """Dispatch the compiled model and return at once; a ragged batch is padded, so that nothing compiles twice."""
     return model(inputs, batch_size)
+
+
+@hookimpl
+def stochastic_forward(model: "JaxModel", inputs: Any, batch_size: int | None, seed: int) -> Any:
+    """Dispatch the compiled model with what is random in it active, and its random keys from the seed."""
+    return model(inputs, batch_size, seed)
+
+
+@hookimpl
+def keep_layers(model: "JaxModel", layers: Sequence[str]) -> "JaxModel":
+    """Note down what modules inside of the model return."""
+    from probly_data_generator_jax import models
+
+    return models.keep_layers(model, layers)
 
 
 @hookimpl

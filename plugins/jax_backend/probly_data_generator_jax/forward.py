@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from probly.data_generator.toolkit.nests import as_lists
-from probly.data_generator.toolkit.outputs import call_padded, pick_scores
+from probly.data_generator.toolkit.outputs import Kept, call_padded, pick_scores
 from probly_data_generator_jax.arrays import Placement, is_array
 
 # What jax raises when a function asks for the value of an array while it is traced.
@@ -20,14 +20,15 @@ TRACING_ERRORS = (jax.errors.JAXTypeError, jax.errors.JAXIndexError)
 NUMBERS = (bool, int, float, complex)
 CONSTANTS = (*NUMBERS, str, bytes)
 
-Function = Callable[[Any, Any], Any]
+Function = Callable[..., Any]
+"""Weights, the inputs of a batch and, of a pass, its seed, to outputs or ``Kept``."""
 
 
 class JaxModel:
     """What ``load_model`` returns.
 
     Args:
-        function: Called with the weights and the inputs of a batch.
+        function: See ``Function``.
         weights: A pytree of arrays; arguments of the compiled function, so that none becomes a constant of it.
         placement: Where it runs.
         source: The user's model, which is only read.
@@ -61,15 +62,16 @@ class JaxModel:
 
         # A function of its own for each model that is loaded: jax.jit remembers what it compiled by the function, and
         # what the user's closes over may have changed since the last run.
-        def call(leaves: list[Any], inputs: Any) -> Any:
-            return function(jax.tree.unflatten(structure, leaves), inputs)
+        def call(leaves: list[Any], inputs: Any, seed: Any) -> Any:
+            return function(jax.tree.unflatten(structure, leaves), inputs, seed)
 
-        def traced(leaves: list[Any], inputs: Any, cut: bool) -> Any:
-            outputs = call(leaves, inputs)
+        def traced(leaves: list[Any], inputs: Any, cut: bool, seed: Any) -> Any:
+            outputs = call(leaves, inputs, seed)
+            outputs, layers = (outputs.outputs, outputs.layers) if isinstance(outputs, Kept) else (outputs, {})
             # Only what is used need leave the program: XLA does not compute the rest.
-            return pick_scores(outputs) if cut else jax.tree.map(_boxed, outputs)
+            return pick_scores(outputs) if cut else jax.tree.map(_boxed, outputs), layers
 
-        self._donates = donate
+        self.donate = donate
         self._call = call
         self._jitted: Callable[..., Any] | None = None
         if not compiled:
@@ -81,35 +83,50 @@ class JaxModel:
         roots = {kind.__module__.partition(".")[0] for kind in type(self.source).__mro__}
         return "first" if "equinox" in roots else "last" if roots & {"flax", "keras"} else None
 
-    def __call__(self, inputs: Any, batch_size: int | None) -> Any:
+    def __call__(self, inputs: Any, batch_size: int | None, seed: int | None = None) -> Any:
         """Run one batch, padded to ``batch_size`` and to a multiple of the devices, and return its own rows.
 
         Args:
             inputs: A nest of arrays on the device.
             batch_size: The rows that the model is compiled for; None to return all that it returned.
+            seed: That of a pass, where what is random in the model is to be active; compiled once for all seeds.
         """
+        word = None if seed is None else np.uint32(seed)
         if batch_size is None:
-            return self._run(inputs, cut=False)
+            return self._run(inputs, word, cut=False)
         padded = self.placement.rounded(batch_size)
-        return call_padded(functools.partial(self._run, cut=True), inputs, padded, _repeat_last_row)
+        return call_padded(functools.partial(self._run, seed=word, cut=True), inputs, padded, _repeat_last_row)
 
-    def _run(self, inputs: Any, *, cut: bool) -> Any:
+    def _run(self, inputs: Any, seed: Any, *, cut: bool) -> Any:
         inputs = self.placement.spread(as_lists(inputs))
         if self._jitted is None or jax.config.jax_disable_jit:  # type: ignore[attr-defined]  # made at run time
-            return self._call(self._leaves, _copied(inputs))
+            return self._uncompiled(inputs, seed)
         reason = _foreign_input(inputs)
         if reason is None:
             # What is donated is lost, and an array that was on the device already is the caller's.
-            given = jax.tree.map(jnp.array, inputs) if self._donates else inputs
+            given = jax.tree.map(jnp.array, inputs) if self.donate else inputs
             try:
-                outputs = self._jitted(self._leaves, given, cut)
-                return outputs if cut else _unboxed(outputs)
+                outputs, layers = self._jitted(self._leaves, given, cut, seed)
+                outputs = outputs if cut else _unboxed(outputs)
+                return Kept(outputs, layers) if layers else outputs
             except (*TRACING_ERRORS, _ForeignOutputError) as error:
                 reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        outputs = self._call(self._leaves, _copied(inputs))
+        outputs = self._uncompiled(inputs, seed)
         # Only now: where the function fails either way, its own error tells more than the warning.
         self._jitted = None
         warnings.warn(f"jax.jit cannot trace the model, so it runs uncompiled ({reason})", stacklevel=2)
+        return outputs
+
+    def _uncompiled(self, inputs: Any, seed: Any) -> Any:
+        outputs = self._call(self._leaves, _copied(inputs), seed)
+        layers = outputs.layers if isinstance(outputs, Kept) else {}
+        inside = [name for name, part in layers.items() if isinstance(part, jax.core.Tracer)]
+        if inside:
+            message = (
+                f"keep: the layer {inside[0]!r} runs within another transformation (scan, remat, vmap, jit), which "
+                "nothing in it leaves; keep the one around it"
+            )
+            raise ValueError(message)
         return outputs
 
 

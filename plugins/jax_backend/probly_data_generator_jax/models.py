@@ -3,6 +3,7 @@
 import functools
 import operator
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from probly.data_generator.toolkit.calling import call_with
 from probly.data_generator.toolkit.importing import import_model
 from probly_data_generator_jax.devices import device_of, resolve_device
 from probly_data_generator_jax.forward import Function, JaxModel
+from probly_data_generator_jax.telling import with_key
 
 
 def is_instance(value: Any, module: str, name: str) -> bool:
@@ -40,8 +42,11 @@ def load(source: Any, device: str | None, *, donate: bool = False) -> JaxModel:
     named = isinstance(source, str | Path)
     if named:
         source = import_model(str(source))
-    if is_instance(source, "equinox", "Module") and _is_filter_jit(source):
-        source = source.__wrapped__  # we compile it ourselves, with its weights as arguments
+    if is_instance(source, "equinox", "Module"):
+        from probly_data_generator_jax.equinox_modules import is_filter_jit
+
+        # We compile it ourselves, with its weights as arguments.
+        source = source.__wrapped__ if is_filter_jit(source) else source
     function, weights = _split(source)
     placement = resolve_device(device) if named or device is not None else device_of(weights)
     # What the user's own jax.jit compiled lasts from run to run; only inputs that are donated take another program.
@@ -53,22 +58,40 @@ def load(source: Any, device: str | None, *, donate: bool = False) -> JaxModel:
     return model
 
 
+def keep_layers(model: JaxModel, layers: Sequence[str]) -> JaxModel:
+    """Return a model whose outputs come with those of some of its layers; it has the same weights.
+
+    Raises:
+        ValueError: There is no such layer, or it is a function, which shows none.
+    """
+    function, _ = _split(model.source, layers)
+    return JaxModel(function, model.weights, model.placement, model.source, donate=model.donate)
+
+
 def _holds(source: Any, arrays: list[Any]) -> bool:
     """Return whether the weights of a live model are still these; what trains it puts others in their place."""
     found = jax.tree.leaves(_split(source)[1])
     return len(found) == len(arrays) and all(map(operator.is_, found, arrays))
 
 
-def _split(source: Any) -> tuple[Function, Any]:
+def _split(source: Any, layers: Sequence[str] = ()) -> tuple[Function, Any]:
     """Return a function of weights and inputs, and the weights; those that a plain function closes over stay in it."""
     if is_instance(source, "flax.nnx", "Module"):
-        return _split_nnx(source)
+        from probly_data_generator_jax.flax_modules import split_nnx
+
+        return split_nnx(source, layers)
     if is_instance(source, "flax.linen", "Module"):
-        return _split_linen(source)
+        from probly_data_generator_jax.flax_modules import split_linen
+
+        return split_linen(source, layers)
     if is_instance(source, "equinox", "Module"):
-        return _split_equinox(source)
+        from probly_data_generator_jax.equinox_modules import split_equinox
+
+        return split_equinox(source, layers)
     if is_instance(source, "keras", "Model"):
-        return _split_keras(source)
+        from probly_data_generator_jax.keras_models import split_keras
+
+        return split_keras(source, layers)
     if isinstance(source, tuple) and source and is_instance(source[0], "flax.linen", "Module"):
         message = (
             f"expected one model, got a tuple of a {type(source[0]).__name__} and more; bind its weights to a "
@@ -78,90 +101,11 @@ def _split(source: Any) -> tuple[Function, Any]:
     if not callable(source):
         message = f'expected a function, a flax, equinox or Keras model, or "module:attribute", got {type(source)}'
         raise TypeError(message)
-    return lambda _, inputs: call_with(source, inputs), ()
+    if layers:
+        message = "keep: a function shows no layers; pass the module itself, of flax, equinox or Keras"
+        raise ValueError(message)
+    return functools.partial(_called, source), ()
 
 
-def _split_nnx(module: Any) -> tuple[Function, Any]:
-    from flax import nnx
-
-    copy = nnx.clone(module)
-    nnx.Module.eval(copy)  # a method of that name of the user's own may mean something else
-    graph, weights = nnx.split(copy)
-    return lambda weights, inputs: call_with(nnx.merge(graph, weights), inputs), weights
-
-
-def _split_linen(module: Any) -> tuple[Function, Any]:
-    import flax.errors
-
-    if module.scope is None:
-        message = f"{type(module).__name__} is a flax.linen module without weights; pass module.bind(variables)"
-        raise TypeError(message)
-    unbound, variables = module.unbind()
-    mutable = module.scope.mutable  # what the user has bound it with, or False
-
-    def function(weights: Any, inputs: Any) -> Any:
-        # What a batch leaves in a collection is dropped: the next one begins with that of the bound module again.
-        called = call_with(functools.partial(unbound.apply, weights, mutable=mutable), inputs, unbound)
-        return called if mutable is False else called[0]
-
-    def explained(weights: Any, inputs: Any) -> Any:
-        try:
-            return function(weights, inputs)
-        except flax.errors.ModifyScopeVariableError as error:
-            error.add_note(
-                "the module keeps a state: bind it with module.bind(variables, mutable=[...]) and the names of its "
-                "collections, then each batch begins with the state of these variables"
-            )
-            raise
-
-    return explained, variables
-
-
-def _split_equinox(module: Any) -> tuple[Function, Any]:
-    import equinox
-
-    mapped: Any = type(equinox.filter_vmap(_identity))
-    nodes = jax.tree.leaves(module, is_leaf=lambda node: isinstance(node, equinox.nn.State | equinox.nn.StateIndex))
-    kinds = set(map(type, nodes))
-    if equinox.nn.StateIndex in kinds and equinox.nn.State not in kinds:
-        message = (
-            f"{type(module).__name__} keeps its state in an equinox.nn.State of its own; pass "
-            "equinox.Partial(model, state=state), with the name that its __call__ gives to it"
-        )
-        raise TypeError(message)
-    copy = equinox.nn.inference_mode(module)
-    weights, static = equinox.partition(copy, equinox.is_array)
-    inner = module.func if isinstance(module, equinox.Partial) else module
-    per_sample = isinstance(inner, equinox.Module) and not isinstance(inner, mapped)
-
-    def function(weights: Any, inputs: Any) -> Any:
-        model = equinox.combine(weights, static)
-        outputs = call_with(jax.vmap(model, axis_name="batch") if per_sample else model, inputs, model)
-        # A model with a state returns the next one, too, and begins every batch with the one that it was given.
-        has_state = isinstance(outputs, tuple) and len(outputs) == 2 and isinstance(outputs[1], equinox.nn.State)
-        return outputs[0] if has_state else outputs
-
-    return function, weights
-
-
-def _split_keras(model: Any) -> tuple[Function, Any]:
-    running_on = sys.modules["keras"].backend.backend()
-    if running_on != "jax":
-        message = f"this Keras model runs on {running_on}: use backend={running_on!r}, or set KERAS_BACKEND=jax"
-        raise TypeError(message)
-    weights = tuple(
-        [variable.value for variable in variables]
-        for variables in (model.trainable_variables, model.non_trainable_variables)
-    )
-    return lambda weights, inputs: model.stateless_call(*weights, inputs, training=False)[0], weights
-
-
-def _is_filter_jit(module: Any) -> bool:
-    import equinox
-
-    jitted: Any = type(equinox.filter_jit(_identity))
-    return isinstance(module, jitted)
-
-
-def _identity(value: Any) -> Any:
-    return value
+def _called(source: Any, _: Any, inputs: Any, seed: Any = None) -> Any:
+    return call_with(source if seed is None else with_key(source, jax.random.key(seed)), inputs)
