@@ -100,7 +100,9 @@ def _load(path: Path, files: list[Path], limit: float | None) -> Any:
     try:
         check_streams(path, files, limit)
         return load_from_disk(str(path))
-    except (OSError, ValueError, KeyError, TypeError, IndexError, ArithmeticError) as error:  # as damaged files raise
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file fails in any way, in Arrow as in the library
         said = f"{error} is missing" if isinstance(error, KeyError) else error
         message = f"{path}: cannot be read as a saved dataset: {said}"
         raise InputError(message) from error

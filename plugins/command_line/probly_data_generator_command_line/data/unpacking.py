@@ -23,6 +23,9 @@ def dense_bytes(array: Any) -> int:
     Args:
         array: The array. Those with a dictionary keep a text once, whatever its length, for as many rows as like it.
 
+    Raises:
+        ValueError: It is damaged.
+
     Examples:
         >>> import pyarrow as pa
         >>> dense_bytes(pa.array(["abc"] * 1000).dictionary_encode()), dense_bytes(pa.nulls(10))
@@ -31,7 +34,11 @@ def dense_bytes(array: Any) -> int:
     types = optional_library("pyarrow", "parquet").types
     kind = array.type
     if types.is_dictionary(kind):
-        counts = np.bincount(np.asarray(array.indices.drop_null()), minlength=len(array.dictionary))
+        indices = np.asarray(array.indices.drop_null())
+        if len(indices) and not 0 <= indices.min() <= indices.max() < len(array.dictionary):
+            message = f"an index of a dictionary of {len(array.dictionary)} values is {indices.max()}"
+            raise ValueError(message)
+        counts = np.bincount(indices, minlength=len(array.dictionary))
         # Floats: the product of two numbers of a stranger may be none of int64.
         return 8 * int(array.null_count) + int(counts @ _bytes_of_each(array.dictionary))
     if types.is_string_view(kind) or types.is_binary_view(kind):
