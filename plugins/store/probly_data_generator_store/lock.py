@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 from pathlib import Path
 
@@ -10,14 +11,14 @@ from probly_data_generator_store.files import NO_FOLLOW
 
 HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
-_held: set[int] = set()
+_held: set[io.FileIO] = set()
 
 
 def _forget_in_child() -> None:
     # A forked loader worker shares the lock; it must not keep it when this process is killed.
-    for handle in _held:
+    for file in _held:
         with contextlib.suppress(OSError):
-            os.close(handle)
+            file.close()
     _held.clear()
 
 
@@ -36,14 +37,14 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
-        self.handle: int | None = None
+        self.file: io.FileIO | None = None  # it is closed once, however often it is asked to be
         try:
-            self.handle = os.open(path, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o666)
-            _lock(self.handle)
-            _check_same(self.handle, path)
-            _held.add(self.handle)
+            self.file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o666), "r+")
+            _held.add(self.file)
+            _lock(self.file.fileno())
+            _check_same(self.file.fileno(), path)
         except OSError as error:
-            failure = _failure(path, error, opened=self.handle is not None)
+            failure = _failure(path, error, opened=self.file is not None)
             self.release()
             raise failure from error
         except BaseException:  # Ctrl-C
@@ -52,11 +53,10 @@ class Lock:
 
     def release(self) -> None:
         """Give the right back."""
-        handle, self.handle = self.handle, None
-        if handle is not None:
-            _held.discard(handle)
+        if self.file is not None:
             with contextlib.suppress(OSError):
-                os.close(handle)
+                self.file.close()
+            _held.discard(self.file)
 
 
 def _failure(path: Path, error: OSError, *, opened: bool) -> Exception:
