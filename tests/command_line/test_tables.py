@@ -232,3 +232,22 @@ def test_a_report_knows_the_columns_that_the_rows_were_made_from(knowing):
     FRAME.assign(a=FRAME.b).to_parquet("data.parquet")
     knowing.run("report out.fod --data data.parquet")
     assert "its inputs are not the arrays that the rows were made from" in knowing.err
+
+
+def test_a_damaged_table_is_named(tmp_path):
+    path = tmp_path / "data.parquet"
+    kinds = {"x": np.arange(50.0), "label": ["name"] * 50, "kind": pa.array(["a", "b"] * 25).dictionary_encode()}
+    pq.write_table(pa.table(kinds), path, row_group_size=20)
+    content, random = path.read_bytes(), np.random.default_rng(0)
+    pages = len(content) - int.from_bytes(content[-8:-4], "little")  # some damages behind them end pyarrow 26 itself
+    said = []
+    for _ in range(200):
+        damaged = bytearray(content)
+        damaged[random.integers(pages)] = random.integers(256)
+        path.write_bytes(damaged)
+        try:
+            load_data(str(path), DataSettings(inputs_key="x"))
+        except InputError as error:
+            said.append(error.message)
+    assert len(said) > 20
+    assert [message for message in said if f"{path}: " not in message] == []

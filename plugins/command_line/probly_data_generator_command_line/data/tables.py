@@ -73,13 +73,15 @@ def load_parquet(path: Path, settings: DataSettings) -> Data:
 
 
 def _read(path: Path, limit: float | None) -> Any:
-    pa = optional_library("pyarrow", "parquet")
     pq = optional_library("pyarrow.parquet", "parquet")
     try:
         with pq.ParquetFile(path) as file:  # read_table would make columns of folders that are called year=2026
             check_parquet(path, file, limit)
             table = file.read()
-    except (pa.ArrowException, OSError) as error:
+        table.validate(full=True)  # texts, too
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file fails in any way
         message = f"{path}: cannot be read as Parquet: {error}"
         raise InputError(message) from error
     twice = [name for name, count in Counter(table.column_names).items() if count > 1]
