@@ -17,7 +17,7 @@ limit_option = click.option(
     "--data-limit",
     type=click.FloatRange(0, min_open=True),
     metavar="GB",
-    help="What a compressed file of --data may unpack to.  [default: 100 times its size, at least 0.5]",
+    help="What the files of --data may unpack to.  [default: 100 times their size, at least 0.5]",
 )
 
 
