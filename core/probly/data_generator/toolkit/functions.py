@@ -21,7 +21,7 @@ def is_installed(module: str | None) -> bool:
     """Return whether a module is Python's own or of an installed distribution, not the user's code.
 
     Examples:
-        >>> is_installed("json"), is_installed("numpy.linalg"), is_installed("__main__")
+        >>> is_installed("json"), is_installed("numpy.linalg"), is_installed("my_model")
         (True, True, False)
     """
     root = (module or "").partition(".")[0]
