@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError
+from probly.data_generator import AlignmentError, Batch, FirstOrderDataGenerator, InvalidOutputError
 from probly.data_generator.discovery.listing import find_backend
 from probly.data_generator.discovery.loading import load_backend
 from probly.data_generator.hookspecs import HOST, hookimpl
@@ -52,6 +52,18 @@ def run_into(sink, model, dataset=ROWS, *, mode="probs", wrappers=(), batch_size
     with tracked(None, progress=False, safe_rows=lambda: 0) as tracker:
         loop.run_batches(iterate_batches(dataset, batch_size), models, sink, begin, tracker)
     return device
+
+
+@pytest.mark.parametrize("indices", [[0.0, 1.5], [-1, 0], ["a", "b"], [[0], [1]]])
+def test_indices_that_are_none_are_refused(indices):
+    batch = Batch(np.array(indices), ROWS[:2], {})
+    backend = load_backend(find_backend("numpy"))
+    device = Device(backend, backend.hook.load_model(source=lambda inputs: inputs, device=None, options={}))
+    models, sink = Models([Asked(device, ScoreReader("probs"))], plural=False), Shelf()
+    with tracked(None, progress=False, safe_rows=lambda: 0) as tracker:
+        with pytest.raises(AlignmentError, match="backend 'numpy', batch 0: expected"):
+            loop.run_batches([batch], models, sink, lambda *begun: None, tracker)
+    assert not sink.rows
 
 
 def run(model=lambda inputs: inputs, dataset=ROWS, progress=False, **options):

@@ -15,7 +15,7 @@ from probly.data_generator.run.progress import Tracker
 from probly.data_generator.run.scores import Scores
 from probly.data_generator.run.sinks import NORMALISED, Sink
 from probly.data_generator.toolkit.nests import collate_labels
-from probly.data_generator.toolkit.samples import Batch, Indices
+from probly.data_generator.toolkit.samples import Batch, Indices, checked_indices
 
 MOST_NUMBERS = 2**14
 """The numbers of a block: a NumPy call costs as much for 10 rows as for 1000. A larger batch is a block of its own."""
@@ -55,14 +55,15 @@ def run_batches(
             rows = len(batch.indices)
             if not rows:
                 continue
+            indices = checked_indices(batch.indices, rows, models.where(number))
             # Backends that compile pad to the largest batch of a run, which may be among those that are skipped.
             models.expect(rows)
-            if not sink.needs(batch.indices):
+            if not sink.needs(indices):
                 tracker.skip(rows)
                 continue
             # Copied at once: rows are collected a batch later, when a loader may have reused its memory.
             columns = {name: _host(models.first, column) for name, column in batch.columns.items()}
-            dispatched = models.dispatch(number, batch._replace(columns=columns))
+            dispatched = models.dispatch(number, batch._replace(indices=indices, columns=columns))
             done, waiting = waiting, []
             if done:
                 block.add(done)
