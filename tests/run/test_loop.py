@@ -60,9 +60,9 @@ def test_indices_that_are_none_are_refused(indices):
     backend = load_backend(find_backend("numpy"))
     device = Device(backend, backend.hook.load_model(source=lambda inputs: inputs, device=None, options={}))
     models, sink = Models([Asked(device, ScoreReader("probs"))], plural=False), Shelf()
-    with tracked(None, progress=False, safe_rows=lambda: 0) as tracker:
-        with pytest.raises(AlignmentError, match="backend 'numpy', batch 0: expected"):
-            loop.run_batches([batch], models, sink, lambda *begun: None, tracker)
+    refused = pytest.raises(AlignmentError, match="backend 'numpy', batch 0: expected")
+    with tracked(None, progress=False, safe_rows=lambda: 0) as tracker, refused:
+        loop.run_batches([batch], models, sink, lambda *begun: None, tracker)
     assert not sink.rows
 
 
