@@ -98,3 +98,13 @@ def test_a_store_is_called_fod(tmp_path, path):
 def test_limits_are_positive(tmp_path, limits):
     with pytest.raises(ValueError, match="expected more than 0"):
         stores.run(tmp_path / "a.fod", **limits)
+
+
+@pytest.mark.parametrize("texts", [["cat", "dog"], ["cat", None], [["a"], ["b", "c"]]])
+def test_columns_of_text_are_told_apart_by_what_they_say(tmp_path, texts):
+    labels = [*texts] * 21 + texts[:1]
+    first = stores.run(tmp_path / "a.fod", (stores.INPUTS, labels))
+    assert stores.run(tmp_path / "a.fod", (stores.INPUTS, list(labels))).spec == first.spec
+    (tmp_path / "a.fod" / "manifest.json").unlink()
+    with pytest.raises(StoreError, match="dataset content 1: the store has"):
+        stores.run(tmp_path / "a.fod", (stores.INPUTS, [*labels[:-1], texts[1]]))

@@ -16,7 +16,7 @@ from probly.data_generator.run.provenance import Loaded
 from probly.data_generator.toolkit.digest import NOT_SEEN, digest, digest_files, is_seen, update_digest
 from probly.data_generator.toolkit.importing import is_import_path
 from probly.data_generator.toolkit.loaders import is_loader
-from probly.data_generator.toolkit.nests import columns
+from probly.data_generator.toolkit.nests import Samples, columns
 from probly.data_generator.toolkit.samples import announced_length, fetch
 from probly.data_generator.toolkit.tables import array_of_column, column_names, column_of, is_table
 
@@ -180,6 +180,10 @@ def _describe_arrays(arrays: Any, read: Callable[[Any], Any]) -> Any:
         arrays = _parts_of_table(arrays) if is_table(arrays) else _parts_of_sparse(arrays)
     if isinstance(arrays, Mapping):
         return {str(name): _describe_arrays(part, read) for name, part in arrays.items()}
+    if isinstance(arrays, Samples):  # texts, or lists of other lengths
+        whole = hashlib.sha256()
+        update_digest(whole, list(arrays), {})
+        return f"{len(arrays)} sha256:{whole.hexdigest()}"
     if isinstance(arrays, list | tuple):
         return {str(number): _describe_arrays(part, read) for number, part in enumerate(arrays)}
     described = f"{arrays.dtype}{list(arrays.shape)}"
