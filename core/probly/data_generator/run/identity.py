@@ -182,7 +182,8 @@ def _describe_arrays(arrays: Any, read: Callable[[Any], Any]) -> Any:
         return {str(name): _describe_arrays(part, read) for name, part in arrays.items()}
     if isinstance(arrays, Samples):  # texts, or lists of other lengths
         whole = hashlib.sha256()
-        update_digest(whole, list(arrays), {})
+        for sample in arrays:
+            update_digest(whole, sample, {})
         return f"{len(arrays)} sha256:{whole.hexdigest()}"
     if isinstance(arrays, list | tuple):
         return {str(number): _describe_arrays(part, read) for number, part in enumerate(arrays)}
