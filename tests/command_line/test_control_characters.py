@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import click
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -13,7 +14,7 @@ from PIL import Image
 from probly.data_generator import Distributions
 from probly.data_generator.store import save
 from probly_data_generator_command_line import main
-from probly_data_generator_command_line.group import OURS
+from probly_data_generator_command_line.group import OURS, first_order
 from tests.command_line.test_limits import saved
 from tests.command_line.test_printing import EVIL, clean
 
@@ -199,6 +200,8 @@ def test_backends_and_the_list_of_commands(crafted, shell, monkeypatch, tmp_path
     crafted("backends", "name\x1b[2J")
     crafted("backends", EVIL)
     crafted("name\x1b[2J")
+    items = first_order.shell_complete(click.Context(first_order), "name")
+    assert [(item.value, clean(item.help)) for item in items] == [(r"name\u001b[2J", True)]
     for words in (["--help"], []):
         printed = printed_by(shell, *words)[1]
         assert clean(printed)

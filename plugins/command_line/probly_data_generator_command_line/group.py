@@ -84,7 +84,7 @@ class CommandGroup(click.Group):
         """Return the commands that begin like a word, without importing one, and what Click completes beside them."""
         lines = {name: line for name, line in _first_lines().items() if name.startswith(incomplete)}
         return [
-            *(CompletionItem(name, help=line) for name, line in lines.items()),
+            *(CompletionItem(escaped(name), help=escaped(line)) for name, line in lines.items()),
             *click.Command.shell_complete(self, ctx, incomplete),
         ]
 

@@ -22,7 +22,7 @@ from probly_data_generator_command_line.commands.generate_options import Generat
 from probly_data_generator_command_line.data.loading import check_source, load_data
 from probly_data_generator_command_line.data.settings import Data, DataSettings, PictureSettings
 from probly_data_generator_command_line.errors import InputError
-from probly_data_generator_command_line.notices import notice
+from probly_data_generator_command_line.notices import notice, score_lines
 from probly_data_generator_command_line.opening import bytes_text, size_on_disk
 from probly_data_generator_command_line.printing import apart, emit, named, say, shortened
 from probly_data_generator_command_line.stores import as_store, check_place, is_store_path
@@ -101,10 +101,10 @@ def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any
             replacing.discard(target)
             before = 0
             found = _run(generator, data, target, encoding, options, quiet)
-        notice(found, options["data"])
+        scores = notice(found, options["data"])
         if replaces:
             replacing.replace(out, target)
-    result = _result(out, found, data, before) | {"temperature": options["temperature"]}
+    result = _result(out, found, data, before) | {"temperature": options["temperature"], "scores": scores}
     if not quiet or as_json:
         emit(result, _lines(result), as_json)
 
@@ -271,6 +271,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         "output mode": meta["output_mode"] if found["temperature"] is None else None,
         "temperature": found["temperature"],
         "class names": shortened(found["class_names"] or []),
+        **score_lines(found["scores"]),
         "resumed": "it was complete already" if before == found["rows"] and before else resumed,
     }
     encoding = "" if found["encoding"] is None else f", {found['encoding']}"

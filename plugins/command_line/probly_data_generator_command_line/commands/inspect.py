@@ -8,6 +8,7 @@ import numpy as np
 
 from probly.data_generator.distributions import Distributions
 from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
+from probly_data_generator_command_line.notices import near_chance, score_lines, scores_of
 from probly_data_generator_command_line.opening import bytes_text, missing_rows, open_any, size_on_disk
 from probly_data_generator_command_line.printing import emit, named, number, shortened, table
 from probly_data_generator_command_line.stores import as_store
@@ -22,11 +23,13 @@ SHOWN_CLASSES = 5
 def inspect(file: Path, rows: int, as_json: bool) -> None:
     """Show what is in FILE, a store or a file of distributions: size, classes, provenance and the first rows.
 
-    An unfinished store is shown with the rows that it has. The bytes of rows that are not shown are not read; `verify`
-    does that.
+    An unfinished store is shown with the rows that it has. All rows are read for the scores; whether every byte is right
+    is for `verify` to say.
     """
     distributions = open_any(file)
     result = describe(file, distributions)
+    result["scores"] = scores_of(distributions)
+    result["columns"] = {name: _array(column) for name, column in distributions.columns.items()}
     result["first_rows"] = _first_rows(distributions, rows)
     emit(result, _lines(result), as_json)
 
@@ -93,13 +96,17 @@ def _lines(found: dict[str, Any]) -> list[str]:
         "encoding": found["encoding"],
         "class names": shortened(found["class_names"] or []),
         "labels": found["labels"],
+        **score_lines(found["scores"]),
+        **{f"column {name}": what for name, what in found["columns"].items()},
         "sample keys": found.get("sample_keys"),
         "output transform": transform.get("name"),
         # Version 0.1 recorded the weights alone.
         "model digest": known.get("digest", known.get("weights")),
         **{name.replace("_", " "): _text(value) for name, value in meta.items()},
     }
-    return [f"{found['path']}:", *named(shown), *_row_lines(found)]
+    guess = near_chance(found["scores"], found["classes"])
+    warning = [] if guess is None else ["", f"Note: {guess}"]
+    return [f"{found['path']}:", *named(shown), *_row_lines(found), *warning]
 
 
 def _text(value: Any) -> Any:
