@@ -9,6 +9,9 @@ import pytest
 
 from probly.data_generator.store import open_store
 from probly_data_generator_command_line import main
+from probly_data_generator_command_line.data.loading import load_data
+from probly_data_generator_command_line.data.settings import DataSettings
+from probly_data_generator_command_line.errors import InputError
 from tests.command_line.own_code import LABELS, ROWS, check_rows, generate
 
 
@@ -188,3 +191,24 @@ def test_a_table_that_is_not_computed_yet_says_how_it_is(mine):
     mine.run(f"{line} own:lazy", code=2)
     assert mine.err.endswith("got LazyFrame; pass what its collect() returns\n")
     mine.run(f"{line} own:collected")
+
+
+@pytest.mark.parametrize("name", ["plain.npz", "compressed.npz", "array.npy"])
+def test_a_damaged_array_is_named(tmp_path, name):
+    path = tmp_path / name
+    if name.endswith("npy"):
+        np.save(path, ROWS)
+    else:
+        (np.savez if name == "plain.npz" else np.savez_compressed)(path, inputs=ROWS, labels=LABELS)
+    content, random = path.read_bytes(), np.random.default_rng(0)
+    said = []
+    for _ in range(600):
+        damaged = bytearray(content)
+        damaged[random.integers(len(content))] = random.integers(256)
+        path.write_bytes(damaged[: random.integers(len(content))] if random.integers(4) == 0 else damaged)
+        try:
+            load_data(str(path), DataSettings())
+        except InputError as error:
+            said.append(error.message)
+    assert len(said) > 100
+    assert [message for message in said if str(path) not in message] == []

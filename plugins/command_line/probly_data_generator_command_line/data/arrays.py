@@ -35,7 +35,9 @@ def load_npz(path: Path, settings: DataSettings) -> Data:
             chosen = [*inputs, *([] if label is None else [label])]
             check_unpacked(path, sum(_unpacked(members, name) for name in chosen), settings.limit)
             arrays = {name: archive[name] for name in chosen}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # damaged archives fail in any way: of zlib, of zipfile, of NumPy
         raise _unreadable(path, error) from error
     _check_rows(path, arrays)
     given = {name: arrays[name] for name in inputs}
@@ -87,7 +89,9 @@ def load_npy(path: Path, settings: DataSettings) -> Data:
         raise InputError(message)
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged header fails in any way
         raise _unreadable(path, error) from error
     _check_rows(path, {path.stem: array})
     return Data(array, {"data": str(path), "inputs": described(path.stem, array), "labels": "none"})
@@ -97,7 +101,9 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     if isinstance(error, OSError) and error.errno:
         message = f"{path}: cannot be read: {error.strerror}; choose another file, or have it changed"
         return InputError(message)
-    message = f"{path}: cannot be read without running code from it, or is damaged: {error}"
+    message = (
+        f"{path}: cannot be read without running code from it, or is damaged: {str(error) or type(error).__name__}"
+    )
     return InputError(message)
 
 
