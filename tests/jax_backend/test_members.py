@@ -229,6 +229,24 @@ class Noise(nn.Module):
         return inputs if key is None else inputs + jax.random.normal(key, inputs.shape)
 
 
+class DropPath(nn.Module):
+    """Drops as many users write it; nobody but its own code says that it does."""
+
+    @nn.compact
+    def __call__(self, inputs, train=False):
+        return inputs * jax.random.bernoulli(self.make_rng("path"), 0.5, inputs.shape) if train else inputs
+
+
+class OwnDropout(nnx.Module):
+    """Likewise, in the way of nnx."""
+
+    def __init__(self):
+        self.rngs = nnx.Rngs(0)
+
+    def __call__(self, inputs, training=False):
+        return inputs * jax.random.bernoulli(self.rngs(), 0.5, inputs.shape) if training else inputs
+
+
 class Looped(nnx.Module):
     """Runs its layers by transformations of flax's own."""
 
@@ -247,6 +265,8 @@ class Looped(nnx.Module):
         Looped,
         lambda: linen(Blocks(nn.Sequential([nn.Dropout(0.5, deterministic=True), nn.Dense(4)]))),
         lambda: linen(Blocks(nn.Dense(4))),
+        lambda: linen(DropPath()),
+        OwnDropout,
         lambda: eqx.nn.Sequential([eqx.nn.Dropout(0.5), eqx.nn.Linear(5, 3, key=jax.random.key(0))]),
         lambda: eqx.filter_jit(eqx.nn.Dropout(0.5)),
     ],

@@ -138,6 +138,20 @@ class Unseeded(layers.Layer):
         return inputs[:, :3] + keras.random.normal((3,))
 
 
+class Path(layers.Layer):
+    """Drops whole rows in training, from Keras's own generator; a custom layer as many write it."""
+
+    def call(self, inputs, training=False):
+        return inputs * keras.ops.round(keras.random.uniform((inputs.shape[1],))) if training else inputs
+
+
+class TensorPath(layers.Layer):
+    """Likewise, from TensorFlow's, which follows no seed."""
+
+    def call(self, inputs, training=False):
+        return tf.nn.dropout(inputs, 0.5) if training else inputs
+
+
 def own():
     model = Own()
     model(INPUTS)
@@ -163,6 +177,7 @@ KINDS = {
     "LSTM": lambda: recurrent(layers.LSTM),
     "GRU": lambda: recurrent(layers.GRU, recurrent_dropout=0.5),
     "attention": attention,
+    "own dropout": lambda: keras.Sequential([layers.Input((5,)), Path(), layers.Dense(3)]),
     "without a seed": lambda: keras.Sequential([layers.Input((5,)), Unseeded()]),
 }
 
@@ -263,9 +278,13 @@ def stateful():
         (lambda: tf.function(logits), "only the layers of a model of Keras 3"),
         (Module, "got a tests.tf_backend.mlp.Module, whose layers nobody sees; pass the Keras model itself"),
         (lambda: keras.Sequential([layers.Input((5,)), Tensors()]), "follow no seed .RandomStandardNormal.; draw them"),
+        (
+            lambda: keras.Sequential([layers.Input((5,)), TensorPath()]),
+            "follow no seed .RandomUniform.; draw them with",
+        ),
         (stateful, "the layer 'lstm.*' is stateful"),
     ],
-    ids=["function", "tf.function", "tf.Module", "unseeded", "stateful"],
+    ids=["function", "tf.function", "tf.Module", "unseeded", "unseeded dropout", "stateful"],
 )
 def test_what_cannot_follow_a_seed_is_refused(make, message):
     with pytest.raises(ValueError, match=message):

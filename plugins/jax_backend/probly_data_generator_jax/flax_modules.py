@@ -13,10 +13,12 @@ from flax import nnx
 
 from probly.data_generator.toolkit.calling import call_with, signature_of
 from probly_data_generator_jax.forward import Function
-from probly_data_generator_jax.telling import Teller, ask, check_names, telling
+from probly_data_generator_jax.telling import Teller, Told, ask, check_names, draws, telling
 
 DRAWING = {"deterministic": False, "use_running_average": True}
 """What flax calls the switches of what is random, and of normalisation by a batch's own statistics."""
+BY_HAND = {"train": True, "training": True}
+"""What users call the one of a module that they wrote, and that draws by itself."""
 
 
 def split_nnx(module: Any, layers: Sequence[str] = ()) -> tuple[Function, Any]:
@@ -33,8 +35,8 @@ def split_nnx(module: Any, layers: Sequence[str] = ()) -> tuple[Function, Any]:
         model = nnx.merge(graph, keys, counts, rest)
         if seed is None and not layers:
             return call_with(model, inputs)
-        told = {} if seed is None else DRAWING
-        teller = Teller(lambda _: told, layers, _asking(model, told))
+        told = _untold if seed is None else _told
+        teller = Teller(told, layers, _asking(model, told))
         with telling(teller):
             return teller.with_layers(call_with(model, inputs))
 
@@ -47,11 +49,19 @@ def _inner(model: Any) -> Iterator[tuple[str, Any]]:
             yield ".".join(map(str, path)), part
 
 
-def _asking(model: Any, told: Mapping[str, bool]) -> dict[int, str]:
+def _untold(_: Any) -> Mapping[str, bool]:
+    return {}
+
+
+def _told(module: Any) -> Mapping[str, bool]:
+    return {**DRAWING, **BY_HAND} if draws(module.__class__) else DRAWING
+
+
+def _asking(model: Any, told: Told) -> dict[int, str]:
     """Let the modules of a model that is made for one call go through the teller; return their names."""
     names = {}
     for path, part in [("", model), *_inner(model)]:
-        for name, value in told.items():
+        for name, value in told(part).items():
             if isinstance(getattr(part, name, None), bool):
                 setattr(part, name, value)
         names[id(part)] = path
@@ -89,17 +99,17 @@ def split_linen(module: Any, layers: Sequence[str] = ()) -> tuple[Function, Any]
         apply = functools.partial(unbound.apply, weights, mutable=mutable, rngs=rngs)
         if seed is None and not layers:
             return _without_state(call_with(apply, inputs, unbound), mutable)
-        told = {} if seed is None else DRAWING
+        told = _untold if seed is None else _told
         held: list[Any] = []  # else another module could get the id of one that is gone
         names: dict[int, str] = {}
-        teller = Teller(lambda _: told, layers, names)
+        teller = Teller(told, layers, names)
 
         def intercept(following: Any, args: Any, named: Any, context: Any) -> Any:
             if context.method_name != "__call__":
                 return following(*args, **named)
             held.append(context.module)
             names[id(context.module)] = ".".join(context.module.path)
-            with _fields(context.module, told, signature_of(following)):
+            with _fields(context.module, told(context.module), signature_of(following)):
                 return teller.call(context.module, following, args, named)
 
         with flax.linen.intercept_methods(intercept):

@@ -5,9 +5,11 @@ model go through a ``Teller`` while it is traced.
 """
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import FunctionType
 from typing import Any
 
 import jax
@@ -108,6 +110,27 @@ def telling(teller: Teller) -> Iterator[None]:
         yield
     finally:
         _TELLER.reset(token)
+
+
+@functools.cache
+def draws(kind: Any) -> bool:
+    """Return whether the code of a class that is none of a library's draws random numbers itself.
+
+    Examples:
+        >>> class DropPath:
+        ...     def __call__(self, inputs, key):
+        ...         return inputs * jax.random.bernoulli(key)
+        >>> draws(DropPath), draws(int)
+        (True, False)
+    """
+    libraries = ("flax", "jax", "builtins")
+    own = (one for one in kind.__mro__ if one.__module__.partition(".")[0] not in libraries)
+    functions = (inspect.unwrap(value) for one in own for value in vars(one).values() if callable(value))
+    return any(
+        not {"random", "make_rng"}.isdisjoint(function.__code__.co_names)
+        for function in functions
+        if isinstance(function, FunctionType)
+    )
 
 
 def check_names(layers: Iterable[str], there: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ import copy
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -153,7 +154,8 @@ class Drawing(Switched):
         if takes is None or TRAINING not in takes.parameters:
             return call
         # A recurrent layer draws the masks of its cell.
-        active = any(getattr(one, "_seed_generators", ()) for one in (layer, getattr(layer, "cell", None)))
+        seeded = any(getattr(one, "_seed_generators", ()) for one in (layer, getattr(layer, "cell", None)))
+        active = seeded or _draws(type(layer))
 
         def told(*args: Any, **named: Any) -> Any:
             given = takes.bind(*args, **named)
@@ -186,6 +188,14 @@ class Drawing(Switched):
         finally:
             for seed, value in zip(seeds, before, strict=True):
                 seed.assign(value)
+
+
+def _draws(kind: type) -> bool:
+    """Return whether the code of a layer that is none of Keras's reads something random, by whatever generator."""
+    own = (one for one in kind.__mro__ if one.__module__.partition(".")[0] not in ("keras", "tensorflow", "builtins"))
+    functions = (value for one in own for value in vars(one).values() if isinstance(value, FunctionType))
+    read = (set(function.__code__.co_names) for function in functions)
+    return any("random" in names or {"nn", "dropout"} <= names for names in read)
 
 
 @contextmanager
