@@ -87,12 +87,11 @@ def _check_plain(value: Any, file_bytes: int) -> None:
     stack, size = [value], 0
     while stack:
         value = stack.pop()
-        size += len(value) if isinstance(value, str) else 8
+        size += len(value) if isinstance(value, str) else 64 if isinstance(value, list | dict) else 8
         check_size(size, file_bytes)
-        if isinstance(value, list):
+        if isinstance(value, list | dict):
             stack += value
-        elif isinstance(value, dict):
-            stack += [*value, *value.values()]
+            stack += value.values() if isinstance(value, dict) else ()
 
 
 def _array(tensor: Any, file_bytes: int) -> Any:
