@@ -12,6 +12,7 @@ from probly.data_generator import Distributions, FirstOrderDataGenerator
 from probly.data_generator.store import save
 from probly_data_generator_command_line import main
 from probly_data_generator_command_line.printing import escaped
+from tests.command_line.commands import finished
 
 # Clear the screen, set the title, a control of one byte, turn the direction, a new line that says that all is well.
 EVIL = "cat\x1b[2J\x1b]0;title\x07\x9b31m\u202egod\u2028\x7f\r\nall rows are right"
@@ -86,6 +87,18 @@ def test_errors_and_warnings_are_escaped(shell, debug):
     assert clean(shell.err) if not debug else FORBIDDEN.search(shell.err) is None, "a traceback has lines of its own"
     assert r"\u001b[2J" in shell.err
     assert "Warning: " in shell.err
+
+
+def test_what_libraries_log_is_escaped(shell):
+    lines = ["import logging", f"EVIL = {EVIL!r}", "def model(x):", "    logging.getLogger('a library').warning(EVIL)"]
+    Path("own.py").write_text("\n".join([*lines, "    return x", ""]))
+    np.savez("data.npz", inputs=np.eye(2))
+    words = ["--backend", "numpy", "--model", "own:model", "--data", "data.npz", "--out", "a.fod"]
+    said = finished(shell.folder, "generate", *words).stderr  # here pytest has handlers of its own
+    assert clean(said)
+    assert said.startswith(r"Warning: cat\u001b[2J\u001b]0;title")
+    assert said.endswith(" (a library)\n")
+    assert said.count("\n") == 1
 
 
 def test_what_click_says_is_escaped(shell):

@@ -3,11 +3,12 @@
 import contextlib
 import errno
 import io
+import logging
 import os
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def run(arguments: Sequence[str]) -> int:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _logs_escaped():
             warnings.showwarning = _show_warning
             own = (PROGRAM, list(arguments))  # for the message that says how to continue
             answer = first_order.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=own)
@@ -73,6 +74,23 @@ def _say_lines(text: str) -> None:
 
 def _say_traceback(error: BaseException) -> None:
     _say_lines("".join(traceback.format_exception(error)))
+
+
+class _Logged(logging.Handler):
+    """Prints what libraries log, names from files included, where nobody else has set logging up."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a line."""
+        say(f"{record.levelname.capitalize()}: {' '.join(record.getMessage().split())} ({record.name})", err=True)
+
+
+@contextlib.contextmanager
+def _logs_escaped() -> Iterator[None]:
+    before, logging.lastResort = logging.lastResort, _Logged(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.lastResort = before
 
 
 def _show_warning(message: Any, category: Any, *_: Any, **__: Any) -> None:
