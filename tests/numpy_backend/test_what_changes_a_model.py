@@ -5,7 +5,9 @@ import functools
 import types
 
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse
 
 from probly.data_generator import FirstOrderDataGenerator, StoreError
 from probly.data_generator.testing import reference
@@ -112,7 +114,37 @@ def other_default(value):
     return made
 
 
+class Named(dict):
+    """A mapping with an attribute."""
+
+    def __init__(self, scale):
+        super().__init__(shift=1.0)
+        self.scale = scale
+
+    def __call__(self, rows):
+        return rows * self.scale + self["shift"]
+
+
+def sparse(scale):
+    weights = scipy.sparse.csr_array(np.diag([1.0, scale, 3.0]))
+    return lambda rows: rows @ weights
+
+
+def table(scale):
+    weights = pd.DataFrame({"a": [1.0, 2.0, scale], "b": [3.0, 1.0, 2.0]}, index=list("xyz"))
+    return lambda rows: rows @ weights.to_numpy()
+
+
+def categories(order):
+    names = pd.Categorical(["a", "b", "c"], categories=list(order))
+    return lambda rows: rows * names.codes
+
+
 CHANGES = {
+    "an attribute of a mapping": (Named(2.0), Named(3.0)),
+    "a sparse matrix": (sparse(2.0), sparse(3.0)),
+    "a table": (table(2.0), table(3.0)),
+    "the order of categories": (categories("abc"), categories("cab")),
     "an array": (Model(), Model(scale=3.0)),
     "an array of an object in a list": (Model(), Model(bias=2.0)),
     "text in a dict in a dict": (Model(), Model(names=("a", "c", "b"))),

@@ -112,13 +112,21 @@ class Contents:
         return self._nested_parts(value)
 
     def _nested_parts(self, value: Any) -> Iterable[bytes]:
-        if isinstance(value, Mapping):
-            return sorted(self.digest(key) + self.digest(part) for key, part in value.items())
-        if isinstance(value, set | frozenset):
-            return sorted(map(self.digest, value))
         if isinstance(value, CodeType):
             return [self.digest(part) for part in code_parts(value)]
-        return map(self.digest, value) if isinstance(value, list | tuple) else self._object_parts(value)
+        if isinstance(value, Mapping):
+            parts = sorted(self.digest(key) + self.digest(part) for key, part in value.items())
+        elif isinstance(value, set | frozenset):
+            parts = sorted(map(self.digest, value))
+        elif isinstance(value, list | tuple):
+            parts = list(map(self.digest, value))
+        else:
+            return self._object_parts(value)
+        own = {} if is_installed(type(value).__module__) else getattr(value, "__dict__", {})
+        if not own:
+            return parts
+        self.seen = True
+        return [*parts, self.digest(own)]
 
     def _array_parts(self, array: np.ndarray[Any, Any]) -> Iterable[bytes]:
         self.seen = True
@@ -133,8 +141,9 @@ class Contents:
         try:
             if is_table(value):
                 return [self.digest(part) for part in _table_parts(value)]
-            if is_array(value) or hasattr(value, "__array_interface__"):
-                return self._array_parts(_host(value))
+            array = _host(value) if is_array(value) or hasattr(value, "__array_interface__") else None
+            if array is not None:
+                return self._array_parts(array)
             pickled = pickled_parts(value)
         except Exception:  # noqa: BLE001  # a lock, an open file, a handle of a library in C
             self.unseen.add(_name(type(value)))
@@ -218,15 +227,12 @@ def _name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}" if is_installed(kind.__module__) else kind.__qualname__
 
 
-def _host(value: Any) -> np.ndarray[Any, Any]:
-    """Return an array of any library as NumPy's."""
+def _host(value: Any) -> np.ndarray[Any, Any] | None:
+    """Return an array of any library as NumPy's, or None for one of objects, such as a sparse matrix."""
     if hasattr(value, "detach"):  # maybe on another device, or with gradients
         value = value.detach().cpu()
     array = np.asarray(value)
-    if array.dtype == object and not isinstance(value, np.ndarray):
-        message = f"{type(value).__name__} is no array of numbers"
-        raise TypeError(message)
-    return array
+    return None if array.dtype == object else array
 
 
 def _table_parts(table: Any) -> list[Any]:
