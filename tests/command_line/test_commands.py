@@ -83,11 +83,38 @@ def test_generate_writes_the_rows_of_the_model(demo):
     assert "inputs  'inputs', float64 [1000, 2]" in again
 
 
+def test_the_scores_of_labelled_rows_are_printed(demo):
+    from probly.data_generator.metrics import report
+
+    metrics = report(open_store(demo.folder / "demo/teacher.fod"))["metrics"]
+    for line in (f"{GENERATE} --out scored.fod", "inspect demo/teacher.fod"):
+        assert demo.json(line)["scores"]["accuracy"] == metrics["accuracy"]
+        printed = demo.run(line)
+        for name, value in [
+            ("accuracy", f"{metrics['accuracy']:.4g} over 1,000 labelled rows"),
+            ("calibration error", f"{metrics['expected_calibration_error']:.4g} expected, in 15 bins"),
+            ("mean entropy", f"{metrics['mean_entropy']:.4g} nats"),
+        ]:
+            assert re.search(rf"{name} +{re.escape(value)}\n", printed), printed
+        assert "guessing" not in printed
+
+
+def test_a_model_whose_classes_have_another_order_than_the_labels_is_told(demo):
+    demo.folder.joinpath("turned.py").write_text(
+        "from demo.model import build\n\n\nclass Turned:\n    def __call__(self, inputs):\n"
+        "        return build()(inputs)[:, [1, 2, 0]]\n"
+    )
+    line = "generate --backend numpy --model turned:Turned --data demo/test.npz --out turned.fod --quiet --json"
+    demo.run(line)
+    assert "Warning: the accuracy of 0.1" in demo.err
+    assert "is what guessing gives among 3 classes" in demo.run("inspect turned.fod")
+
+
 def test_the_temperature_divides_the_logits_and_is_part_of_the_identity(demo):
     result = demo.json(f"{GENERATE} --out soft.fod --temperature 4")
     np.testing.assert_allclose(open_store("soft.fod").probabilities, expected(demo.folder, 4.0), rtol=0, atol=1e-6)
     assert result["temperature"] == 4.0
-    assert "temperature  4.0" in demo.run(f"{GENERATE} --out soft.fod --temperature 4")
+    assert re.search(r"temperature +4\.0\n", demo.run(f"{GENERATE} --out soft.fod --temperature 4"))
     assert "Temperature(4.0)" in demo.run("inspect soft.fod")
     message = demo.fails(f"{GENERATE} --out soft.fod --temperature 2")
     assert "the store has 'Temperature(4.0)', this run has 'Temperature(2.0)'" in message

@@ -76,7 +76,7 @@ def test_a_read_only_folder_is_named(demo):
     done = subprocess.run([sys.executable, "-c", code], cwd=demo.folder, capture_output=True, text=True)
     demo.folder.chmod(0o755)
     assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith("Error: teacher.fod: cannot be written: [Errno 13] Permission denied")
+    assert "\nError: teacher.fod: cannot be written: [Errno 13] Permission denied" in done.stderr
     assert not (demo.folder / "teacher.fod").exists()
     assert len(open_store("first.fod")) == 1000
 

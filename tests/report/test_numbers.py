@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probly.data_generator import Distributions
+from probly.data_generator.calibration import Reliability, bin_numbers
 from probly.data_generator.metrics import brier_score
 from probly.data_generator.metrics import report as metrics_report
 from probly.data_generator.report import summarise, write_report
 from probly.data_generator.store import open_store
 from probly_data_generator_report import summary as summary_module
 from probly_data_generator_report.numbers import largest_confusions, numbers
-from probly_data_generator_report.scores import Histogram, Reliability, bin_numbers, entropies
+from probly_data_generator_report.scores import Histogram, entropies
 from probly_data_generator_store import fod
 from tests.report.pages import Page
 from tests.report.report_reference import expected_means, expected_scores, sample_distributions, sample_rows

@@ -5,11 +5,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from probly.data_generator.calibration import Reliability
 from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.label_values import UNLABELLED
 from probly.data_generator.labels import ClassIndices, LabelColumns, class_columns
 from probly.data_generator.rows import FloatRows
 
+BINS = 15
+"""Those of the expected calibration error, as in the report."""
 NUMBERS_AT_ONCE = 1 << 20
 """How much of a store is in memory at a time."""
 
@@ -105,6 +108,7 @@ def report(distributions: Distributions) -> dict[str, Any]:
     if total:
         found = class_columns(distributions.labels, num_classes, distributions.class_names, distributions.classes)
     sums, labelled, entropy = dict.fromkeys(METRICS, 0.0), found.labelled, 0.0
+    reliability = Reliability.empty(BINS)
     predicted, confidence = np.zeros(num_classes, np.int64), np.full(total, np.nan, np.float32)
     for part, rows in row_blocks(distributions, NUMBERS_AT_ONCE):
         predicted += np.bincount(rows.argmax(axis=1), minlength=num_classes)
@@ -115,6 +119,7 @@ def report(distributions: Distributions) -> dict[str, Any]:
             given = labels != UNLABELLED
             for name, metric in METRICS.items() if given.any() else ():
                 sums[name] += metric(rows[given], labels[given]) * int(given.sum())
+            reliability.add(confidence[part][given].astype(np.float64), (rows.argmax(axis=1) == labels)[given])
 
     names = distributions.class_names or []
     if len(set(names)) < num_classes:  # none, or some twice: a count per name would add classes up
@@ -123,6 +128,7 @@ def report(distributions: Distributions) -> dict[str, Any]:
     if found.columns is not None:
         truth = np.bincount(found.columns[found.columns >= 0], minlength=num_classes)
     means = {name: total_of / labelled if labelled else None for name, total_of in sums.items()}
+    means["expected_calibration_error"] = reliability.expected_calibration_error if labelled else None
     return {
         "metrics": {**means, "mean_entropy": entropy / total if total else None},
         "labels": {"labelled": labelled, "note": found.note},

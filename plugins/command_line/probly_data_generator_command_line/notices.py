@@ -13,7 +13,7 @@ LEAST_ROWS = 100
 
 
 def notice(found: Distributions, data: str) -> dict[str, Any]:
-    """Print a line if a run gave no rows, if its labels are none of its classes, or if they are guessed; return scores."""
+    """Say so if a run gave no rows, if its labels are none of its classes, or guessed; return its scores."""
     if not len(found):
         say(f"Warning: {data} has no samples, so the store has no rows", err=True)
         return scores_of(found)
@@ -70,9 +70,9 @@ def near_chance(scores: dict[str, Any], classes: int) -> str | None:
     if accuracy > chance + 3 * math.sqrt(chance * (1 - chance) / rows):
         return None
     return (
-        f"the accuracy of {number(accuracy)} is what guessing gives among {classes} classes: if the model is better than "
-        "that, its classes have another order than the labels' (folders count by the alphabet); --class-names says which "
-        "name each column has"
+        f"the accuracy of {number(accuracy)} is what guessing gives among {classes} classes: if the model is better "
+        "than that, its classes have another order than the labels' (folders count by the alphabet); --class-names "
+        "says which name each column has"
     )
 
 

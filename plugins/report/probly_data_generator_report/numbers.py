@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from probly.data_generator.calibration import Reliability
 from probly_data_generator_report.class_plots import class_balance
 from probly_data_generator_report.counting import Sample, SoftMass
-from probly_data_generator_report.scores import Histogram, Reliability
+from probly_data_generator_report.scores import Histogram
 from probly_data_generator_report.summary import Summary
 
 WHOLE_AT_MOST = 100

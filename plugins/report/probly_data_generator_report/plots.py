@@ -111,7 +111,7 @@ def plot_reliability(
 ) -> Any:
     """Draw accuracy against confidence in bins of equal width, with the number of samples of each bin above.
 
-    Source: Guo et al. (2017), https://arxiv.org/abs/1706.04599, figure 1; see ``scores.Reliability``.
+    Source: Guo et al. (2017), https://arxiv.org/abs/1706.04599, figure 1; see ``calibration.Reliability``.
 
     Args:
         distributions: A Distributions, any mapping from index to row, or a Summary of them.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from probly.data_generator.calibration import Reliability
 from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.label_values import UNLABELLED, label_values
 from probly.data_generator.labels import OTHER, ClassIndices, class_columns
@@ -16,7 +17,6 @@ from probly_data_generator_report.counting import Leaders, Sample, SoftMass
 from probly_data_generator_report.scores import (
     Counts,
     Histogram,
-    Reliability,
     entropies,
     surprises,
 )

@@ -23,8 +23,8 @@ SHOWN_CLASSES = 5
 def inspect(file: Path, rows: int, as_json: bool) -> None:
     """Show what is in FILE, a store or a file of distributions: size, classes, provenance and the first rows.
 
-    An unfinished store is shown with the rows that it has. All rows are read for the scores; whether every byte is right
-    is for `verify` to say.
+    An unfinished store is shown with the rows that it has. All rows are read for the scores; `verify` checks whether
+    every byte is right.
     """
     distributions = open_any(file)
     result = describe(file, distributions)
