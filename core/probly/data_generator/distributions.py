@@ -6,17 +6,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probly.data_generator.errors import AlignmentError, InvalidOutputError
-from probly.data_generator.label_values import label_values, names_in
+from probly.data_generator.errors import InvalidOutputError
+from probly.data_generator.indices import check_ascending, check_lengths, index_of, whole_numbers
+from probly.data_generator.label_values import classes_in, label_values, names_in
 from probly.data_generator.notebook_table import distributions_table
-from probly.data_generator.rows import FloatRows, check_rows, tolerance_of
+from probly.data_generator.rows import FloatRows, check_rows, exact_rows, tolerance_of
 from probly.data_generator.toolkit.samples import Indices
 
 NORMALISED_ROWS = "normalised_rows"
 """The entry of the metadata that counts rows that were divided by their sum; there is none where no row was."""
-QUANTUM = 2.0**-53
-"""Every multiple of it within [0, 1] is a float64, so sums of such numbers are exact in any order."""
-
 Columns = Mapping[str, npt.NDArray[Any]]
 """Arrays by name, each with one entry per row."""
 
@@ -87,49 +85,34 @@ class Distributions(Mapping[int, FloatRows]):
         keys = np.arange(len(rows)) if indices is None else whole_numbers(indices)
         values = None if labels is None else label_values(labels).copy()
         beside = {name: _owned(column) for name, column in (columns or {}).items()}
-        _check_lengths(rows, keys, values)
-        for name, column in beside.items():
-            if column.shape[:1] != (len(rows),):
-                message = f"columns: {name!r}: expected {len(rows)} rows, got the shape {column.shape}"
-                raise AlignmentError(message)
+        check_lengths(len(rows), keys, values, beside)
         if len(keys) > 1 and not (np.diff(keys) > 0).all():
             order = np.argsort(keys, kind="stable")
             rows, keys, values = rows[order], keys[order], None if values is None else values[order]
             beside = {name: column[order] for name, column in beside.items()}
-        _check_keys(keys)
+        check_ascending(keys)
         checked = check_rows(rows, tolerance_of(given) if tolerance is None else tolerance)
         if checked.bad:
             message = f"the row of index {keys[checked.bad.position]} is no distribution: {checked.bad.reason}"
             raise InvalidOutputError(message)
         known = dict(meta or {})
         if checked.divided:
-            known[NORMALISED_ROWS] = _count(known.get(NORMALISED_ROWS)) + checked.divided
+            before = known.get(NORMALISED_ROWS)  # a file may hold anything
+            known[NORMALISED_ROWS] = checked.divided + (before if type(before) is int else 0)
         self._keep(checked.rows, keys, values, known, beside)
         _ = self.class_names  # names that do not fit are refused
 
-    def _keep(
-        self,
-        rows: FloatRows,
-        keys: Indices,
-        values: npt.NDArray[Any] | None,
-        meta: Mapping[str, Any],
-        columns: Columns,
-    ) -> None:
+    def _keep(self, rows: FloatRows, keys: Indices, values: Any, meta: Mapping[str, Any], columns: Columns) -> None:
         self.probabilities: FloatRows = _read_only(rows)
         self.indices: Indices = _read_only(keys)
-        self.labels = None if values is None else _read_only(values)
+        self.labels: npt.NDArray[Any] | None = None if values is None else _read_only(values)
         self.columns: Columns = {name: _read_only(column) for name, column in columns.items()}
         self.meta = dict(meta)
         self._counted = len(keys) == 0 or (keys[0] == 0 and keys[-1] == len(keys) - 1)
 
     @classmethod
     def of_checked(
-        cls,
-        rows: FloatRows,
-        indices: Indices,
-        labels: npt.NDArray[Any] | None,
-        meta: Mapping[str, Any],
-        columns: Columns | None = None,
+        cls, rows: FloatRows, indices: Indices, labels: Any, meta: Mapping[str, Any], columns: Columns | None = None
     ) -> "Distributions":
         """Return the distributions of rows that a run has checked, in ascending order; they are not looked at again."""
         made = cls.__new__(cls)
@@ -154,7 +137,7 @@ class Distributions(Mapping[int, FloatRows]):
             message = f"expected rows with the same number of classes, got {sorted(widths)}"
             raise InvalidOutputError(message)
         values = np.asarray(list(rows.values()), np.float32)
-        return cls(values, [_index_of(key) for key in rows], None, meta)
+        return cls(values, [index_of(key) for key in rows], None, meta)
 
     @property
     def class_names(self) -> list[str] | None:
@@ -168,10 +151,7 @@ class Distributions(Mapping[int, FloatRows]):
     @property
     def classes(self) -> list[Any] | None:
         """What the labels of each column are, where the model says so."""
-        known = self.meta.get("classes")
-        if not isinstance(known, list) or len(known) != self.num_classes:  # a file may hold anything
-            return None
-        return list(known) if all(isinstance(one, str | int | float) for one in known) else None
+        return classes_in(self.meta, self.num_classes)
 
     @property
     def members(self) -> npt.NDArray[np.float32] | None:
@@ -219,13 +199,7 @@ class Distributions(Mapping[int, FloatRows]):
         """
         found = np.empty((len(self), self.num_classes), np.float64)
         for part, rows in row_blocks(self, 2**20):
-            exact = rows.astype(np.float64)
-            exact /= exact.sum(axis=1, keepdims=True)
-            counts = np.rint(exact / QUANTUM)
-            counts[(counts == 0) & (rows > 0)] = 1
-            left = 2**53 - counts.astype(np.int64).sum(axis=1)
-            counts[np.arange(len(counts)), counts.argmax(axis=1)] += left
-            found[part] = counts * QUANTUM
+            found[part] = exact_rows(rows)
         return found
 
     def missing(self, length: int) -> Indices:
@@ -241,12 +215,10 @@ class Distributions(Mapping[int, FloatRows]):
             positions = np.minimum(np.searchsorted(self.indices, wanted), len(self) - 1)
             found = self.indices[positions] == wanted
         if not found.all():
-            message = f"No distribution for index {wanted[~found][0]} (there are {len(self)}, {self._range()})"
+            known = f"from {self.indices[0]} to {self.indices[-1]}" if len(self) else "none at all"
+            message = f"No distribution for index {wanted[~found][0]} (there are {len(self)}, {known})"
             raise KeyError(message)
         return positions
-
-    def _range(self) -> str:
-        return f"from {self.indices[0]} to {self.indices[-1]}" if len(self) else "none at all"
 
     def __getitem__(self, index: int) -> FloatRows:
         """Return the row of one dataset index, without a copy."""
@@ -300,48 +272,6 @@ class Distributions(Mapping[int, FloatRows]):
         """Return size and origin in one line."""
         origin = f", backend={self.meta['backend']!r}" if "backend" in self.meta else ""
         return f"Distributions({len(self)} samples x {self.num_classes} classes{origin})"
-
-
-def _index_of(key: Any) -> int:
-    """Return a key as an index; text of digits is one too, because that is what JSON makes of integers."""
-    if isinstance(key, int | np.integer) and not isinstance(key, bool):
-        return int(key)
-    if isinstance(key, str) and key.isascii() and key.isdigit():
-        return int(key)
-    message = f"expected integers as keys of the mapping, got {key!r}"
-    raise AlignmentError(message)
-
-
-def whole_numbers(values: npt.ArrayLike) -> Indices:
-    """Return dataset indices as int64; a float or a mask would silently name other rows."""
-    array = np.asarray(values)
-    if array.size and array.dtype.kind not in "iu":
-        message = f"expected integers as dataset indices, got {array.dtype} such as {array.reshape(-1)[0]!r}"
-        raise AlignmentError(message)
-    return array.astype(np.int64)
-
-
-def _check_lengths(rows: FloatRows, keys: Indices, labels: npt.NDArray[Any] | None) -> None:
-    if keys.shape != (len(rows),):
-        message = f"expected one index per row ({len(rows)}), got the shape {keys.shape}"
-        raise AlignmentError(message)
-    if labels is not None and len(labels) != len(rows):
-        message = f"expected one label per row ({len(rows)}), got {len(labels)}"
-        raise AlignmentError(message)
-
-
-def _count(value: Any) -> int:
-    return value if type(value) is int else 0  # a file may hold anything
-
-
-def _check_keys(keys: Indices) -> None:
-    if len(keys) and keys[0] < 0:
-        message = f"expected indices of at least 0, got {keys[0]}"
-        raise AlignmentError(message)
-    repeated = keys[1:][np.diff(keys) == 0]
-    if len(repeated):
-        message = f"index {repeated[0]} has more than one distribution"
-        raise AlignmentError(message)
 
 
 def _owned(column: npt.ArrayLike) -> npt.NDArray[Any]:

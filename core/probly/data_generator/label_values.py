@@ -229,6 +229,14 @@ def names_in(meta: Mapping[str, Any], num_classes: int) -> list[str] | None:
         raise ValueError(message) from error
 
 
+def classes_in(meta: Mapping[str, Any], num_classes: int) -> list[Any] | None:
+    """Return what the labels of each column are, where metadata, which a file may have brought, have a list of them."""
+    known = meta.get("classes")
+    if not isinstance(known, list) or len(known) != num_classes:
+        return None
+    return list(known) if all(isinstance(one, str | int | float) for one in known) else None
+
+
 def key_array(keys: Sequence[Any]) -> Labels:
     """Return the keys of samples, such as file names, as an array of shape ``(samples,)``; text as it is among labels.
 

@@ -18,6 +18,9 @@ DECIMALS_TOLERANCE = 0.05
 SURELY_WITHIN = 7e-7
 """What a sum that is computed quickly, in float32, may miss 1 by without a closer look."""
 
+QUANTUM = 2.0**-53
+"""Every multiple of it within [0, 1] is a float64, so sums of such numbers are exact in any order."""
+
 
 class BadRow(NamedTuple):
     """The first of some rows that is no distribution, and what is wrong with it."""
@@ -142,3 +145,19 @@ def decimals_tolerance(values: npt.NDArray[Any]) -> float:
             moved = values.shape[1] * 0.5 / 10.0**decimals
             return max(SUM_TOLERANCE, min(moved * (1 + 1e-9), DECIMALS_TOLERANCE)) if moved else SUM_TOLERANCE
     return SUM_TOLERANCE
+
+
+def exact_rows(rows: FloatRows) -> npt.NDArray[np.float64]:
+    """Return rows in float64 whose sums are 1 exactly, in whatever order they are added up: multiples of ``QUANTUM``.
+
+    Examples:
+        >>> exact_rows(np.float32([[0.1, 0.2, 0.7]])).sum(axis=1)
+        array([1.])
+    """
+    exact = rows.astype(np.float64)
+    exact /= exact.sum(axis=1, keepdims=True)
+    counts = np.rint(exact / QUANTUM)
+    counts[(counts == 0) & (rows > 0)] = 1
+    left = 2**53 - counts.astype(np.int64).sum(axis=1)
+    counts[np.arange(len(counts)), counts.argmax(axis=1)] += left
+    return counts * QUANTUM

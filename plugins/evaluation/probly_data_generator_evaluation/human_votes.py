@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probly.data_generator.distributions import whole_numbers
 from probly.data_generator.errors import AlignmentError
+from probly.data_generator.indices import whole_numbers
 from probly.data_generator.label_values import class_name
 from probly_data_generator_evaluation.blocks import Floats, Rows, each_block
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probly.data_generator.distributions import Distributions, whole_numbers
+from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import AlignmentError
+from probly.data_generator.indices import whole_numbers
 from probly.data_generator.label_values import join_labels
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.toolkit.samples import Indices

@@ -11,8 +11,9 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from probly.data_generator.distributions import NORMALISED_ROWS, Distributions, whole_numbers
+from probly.data_generator.distributions import NORMALISED_ROWS, Distributions
 from probly.data_generator.errors import StoreError
+from probly.data_generator.indices import whole_numbers
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.run.sinks import Stored
 from probly.data_generator.toolkit.samples import Indices
