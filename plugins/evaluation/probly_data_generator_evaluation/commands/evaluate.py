@@ -122,8 +122,10 @@ def _lines(found: Scores) -> list[str]:
             lines += ["", *make(found[name])]
     if found["labels"] is None:
         lines += ["", f"no scores of labels: {found['labels_note']}"]
-    for name, sets in found["coverage"].items():
+    for name, sets in found["coverage"].items() if found["members"] else ():
         lines += ["", *_coverage_lines(name, sets)]
+    if found["coverage"] and found["members"] is None:
+        lines += ["", "no credal sets, which are made of members: these are distributions without"]
     return lines
 
 
@@ -177,9 +179,7 @@ def _truth_lines(scores: Scores) -> list[str]:
     return [f"distance of {scores['samples']:,} rows to the truth:", *_named(values)]
 
 
-def _coverage_lines(name: str, sets: Scores | None) -> list[str]:
-    if sets is None:
-        return ["no credal sets: there are no members"]
+def _coverage_lines(name: str, sets: Scores) -> list[str]:
     votes = name == "votes"
     rows = [["credal sets of the members", "covered", "95 % limits", *(["possible"] if votes else []), "efficiency"]]
     for title, one in sets.items():

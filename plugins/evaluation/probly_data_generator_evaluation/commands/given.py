@@ -2,7 +2,7 @@
 
 import csv
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ def arrays_in(path: Path, wanted: Sequence[str]) -> dict[str, Array]:
     """
     try:
         if path.suffix == ".npy":
-            return {"": np.load(path, mmap_mode="r")}
+            return {"": np.lib.format.open_memmap(path, mode="r")}
         with zipfile.ZipFile(path) as archive:
             check_size(sum(info.file_size for info in archive.infolist()), path.stat().st_size)
         with np.load(path) as held:
@@ -118,30 +118,21 @@ def votes_of(path: Path, distributions: Distributions) -> HumanVotes:
     names = column_names(distributions)
     keys = getattr(distributions, "sample_keys", None)
     keys = None if keys is None else np.asarray(keys).astype(np.str_)
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".csv":
-            votes = _votes_in_csv(path, names)
-        elif suffix == ".json":
-            votes = read_dcic(path, names)
-        elif suffix == ".jsonl":
-            votes = read_chaos_nli(path, names)
-        elif suffix in (".npy", ".npz"):
-            votes = _votes_in_arrays(path)
-        else:
-            message = f"{path}: expected a file of votes ending in .csv, .npy, .npz, .json or .jsonl"
-            raise StoreError(message)
-    except (UnicodeDecodeError, csv.Error) as error:
-        message = f"{path}: cannot be read as text: {error}"
-        raise StoreError(message) from error
-    if suffix == ".csv" and votes.indices is not None and keys is not None and all(map(_is_number, keys.tolist())):
+    votes = _votes_in(path, names)
+    if path.suffix == ".csv" and votes.indices is not None and keys is not None and all(map(_is_number, keys.tolist())):
         # Numbers in a table mean the samples' own keys where these are numbers, too.
         votes = HumanVotes(votes.counts, keys=votes.indices.astype(np.str_), class_names=votes.class_names)
-        keys = keys.astype(np.int64).astype(np.str_)
+        keys = np.asarray([str(int(key)) for key in keys.tolist()])
     if votes.class_names is not None and votes.class_names != names:
         votes = votes.in_order_of(names)
     if votes.keys is not None and votes.indices is None:
         votes = _by_keys(path, votes, keys, distributions)
+    if votes.indices is None and len(votes) <= distributions.indices[-1]:
+        message = (
+            f"{path}: has counts for {len(votes):,} samples in order, and the rows go to index "
+            f"{distributions.indices[-1]}: expected more, or a .npz that has their indices, too"
+        )
+        raise AlignmentError(message)
     indices = np.arange(len(votes)) if votes.indices is None else votes.indices
     if not np.isin(indices, distributions.indices).any():
         message = (
@@ -150,6 +141,28 @@ def votes_of(path: Path, distributions: Distributions) -> HumanVotes:
         )
         raise AlignmentError(message)
     return HumanVotes(votes.counts, indices)
+
+
+def _votes_in(path: Path, names: list[str]) -> HumanVotes:
+    readers: dict[str, Callable[[Path, list[str]], HumanVotes]] = {
+        ".csv": _votes_in_csv,
+        ".json": read_dcic,
+        ".jsonl": read_chaos_nli,
+        ".npy": _votes_in_arrays,
+        ".npz": _votes_in_arrays,
+    }
+    if path.suffix not in readers:
+        message = f"{path}: expected a file of votes that ends in {', '.join(readers)}"
+        raise StoreError(message)
+    try:
+        votes = readers[path.suffix](path, names)
+    except (UnicodeDecodeError, csv.Error) as error:
+        message = f"{path}: cannot be read as text: {error}"
+        raise StoreError(message) from error
+    if not len(votes):
+        message = f"{path}: has no votes"
+        raise StoreError(message)
+    return votes
 
 
 def _is_number(text: str) -> bool:
@@ -170,7 +183,7 @@ def _votes_in_csv(path: Path, names: list[str]) -> HumanVotes:
     raise StoreError(message)
 
 
-def _votes_in_arrays(path: Path) -> HumanVotes:
+def _votes_in_arrays(path: Path, _: list[str]) -> HumanVotes:
     held = arrays_in(path, ("counts", "indices", "keys", "class_names"))
     counts = held.get("", held.get("counts"))
     if counts is None:

@@ -58,7 +58,8 @@ def rank(file: Path, by: str, top: int | None, out: Path | None, labels: Path | 
     found = ranked(distributions, by, count=count, labels=given)
     result = {"path": str(file), "by": by, "rows": len(distributions)}
     if out is None:
-        emit({**result, "samples": list(found)}, _lines(found), as_json)
+        plain = [{name: None if value != value else value for name, value in one.items()} for one in found]  # noqa: PLR0124  # NaN
+        emit({**result, "samples": plain}, _lines(found), as_json)
         return
     found.save(out)
     emit({**result, "out": str(out), "samples": len(found)}, [f"{out}: {len(found):,} samples by {by}"], as_json)

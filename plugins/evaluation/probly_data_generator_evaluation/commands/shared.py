@@ -38,9 +38,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 def seed_option(text: str) -> Callable[[Function], Function]:
     """Return the option of a seed with its help."""
-    return click.option(
-        "--seed", default=0, show_default=True, type=click.IntRange(0, 2**64 - 1, clamp=False), metavar="S", help=text
-    )
+    return click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help=text)
 
 
 def subcommand(name: str, example: str) -> Callable[[Callable[..., Any]], click.Command]:
