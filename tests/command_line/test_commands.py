@@ -83,6 +83,30 @@ def test_generate_writes_the_rows_of_the_model(demo):
     assert "inputs  'inputs', float64 [1000, 2]" in again
 
 
+def test_an_ensemble_its_logits_and_an_axis_of_members(demo):
+    demo.folder.joinpath("others.py").write_text(
+        "import numpy as np\nfrom demo.model import build\n\n\nclass Half:\n    def __call__(self, inputs):\n"
+        "        return build()(inputs) / 2\n\n\nclass Both:\n    def __call__(self, inputs):\n"
+        "        return np.stack([build()(inputs), build()(inputs) / 2], axis=1)\n"
+    )
+    line = "generate --backend numpy --data demo/test.npz --output-mode logits"
+    found = demo.json(f"{line} --model demo.model:build --model others:Half --keep logits --out ensemble.fod")
+    assert found["meta"]["members"] == 2
+    assert found["meta"]["model_name"] == "demo.model:build, others:Half"
+    store = open_store("ensemble.fod")
+    whole = np.stack([expected(demo.folder), expected(demo.folder, 2.0)], axis=1)
+    np.testing.assert_allclose(store.members, whole, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(store.probabilities, whole.mean(axis=1), rtol=0, atol=1e-6)
+    assert re.search(r"column logits +float32 \[1000, 2, 3\]", demo.run("inspect ensemble.fod"))
+    demo.run(f"{line} --model others:Both --members --out axis.fod")
+    np.testing.assert_array_equal(np.asarray(open_store("axis.fod").members), np.asarray(store.members))
+    assert "--weights goes with one --model" in demo.fails(
+        f"{line} --model demo.model:build --model others:Half --weights demo/test.npz --out x.fod"
+    )
+    assert "cannot activate stochastic layers" in demo.fails(f"{line} --model demo.model:build --passes 2 --out x.fod")
+    assert "expected a list of 'logits'" in demo.fails(f"{line} --model demo.model:build --keep all --out x.fod")
+
+
 def test_the_scores_of_labelled_rows_are_printed(demo):
     from probly.data_generator.metrics import report
 

@@ -54,6 +54,8 @@ def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any
                             the suffix tells which backend. Those that run code
                             when they are opened (.pt2, TorchScript, SavedModel,
                             pickles) are opened with --trust-model only
+    Several --model make an ensemble: a row is the mean of its members, which are kept
+    beside it, as are the passes of --passes.
     --weights fills the model that pkg.module:build makes, if the backend takes
     weights apart from their model; in other frameworks, let your function load
     them.
@@ -136,34 +138,42 @@ def _check_early(options: dict[str, Any]) -> None:
         raise InputError(message)
     options["input_dtype"] = check_dtype(options["input_dtype"])
     check_source(options["data"], "--data")
-    check_source(options["model"], "--model")
+    for model in options["models"]:
+        check_source(model, "--model")
+    if options["weights"] is not None and len(options["models"]) > 1:
+        message = "--weights goes with one --model; let each --model name a function that loads its own weights"
+        raise InputError(message)
     if options["weights"] is not None and not options["weights"].exists():
         message = f"--weights {options['weights']}: there is no such file in {Path.cwd()}"
         raise InputError(message)
 
 
 def _generator(options: dict[str, Any]) -> FirstOrderDataGenerator:
-    model, weights, temperature = options["model"], options["weights"], options["temperature"]
-    named_by = [Path(text).name if Path(text).exists() else text for text in filter(None, (model, weights))]
+    models, weights, temperature = options["models"], options["weights"], options["temperature"]
+    names = [Path(text).name if Path(text).exists() else text for text in models]
+    whole = ", ".join(names) + ("" if weights is None else f" with {weights.name}")
     transform = None if temperature is None else Temperature(temperature, options["output_mode"].lower())
     getters = {name: import_model(options[name]) for name in GETTERS if options[name] is not None}
     try:
         return FirstOrderDataGenerator(
-            model if weights is None else (model, str(weights)),
+            list(models) if len(models) > 1 else models[0] if weights is None else (models[0], str(weights)),
             options["device"],
             options["batch_size"],
             options["output_mode"],
             transform,
-            model_name=options["model_name"] or " with ".join(map(str, named_by)),
+            model_name=options["model_name"] or whole,
             backend=options["backend"],
             options=key_values(options["option"]) | ({TRUST: True} if options["trust_model"] else {}),
             wrappers=options["wrapper"],
             batched=options["batched"],
             input_dtype=options["input_dtype"],
+            passes=options["passes"],
+            seed=options["seed"],
+            members=options["members"],
             **getters,
         )
     except TypeError as error:
-        error.add_note(f"raised while --model {model} was loaded")
+        error.add_note(f"raised while --model {' --model '.join(models)} was loaded")
         if weights is not None:
             error.add_note(
                 "if this backend takes no --weights, let --model name a function that loads them, or a file with both"
@@ -185,6 +195,7 @@ def _run(
             keys=data.keys,
             shard_seconds=options["shard_seconds"],
             probe=options["probe"],
+            keep=options["keep"],
         )
     except ValueError as error:
         if str(error).startswith("class_names:") and generator.class_names is data.class_names:
@@ -268,6 +279,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     resumed = f"{before:,} of the rows were there already" if before else None
     lines = {
         "model": f"{meta['model_name']} (backend {meta['backend']}, {meta['device']})",
+        "members": meta.get("members"),
         "output mode": meta["output_mode"] if found["temperature"] is None else None,
         "temperature": found["temperature"],
         "class names": shortened(found["class_names"] or []),

@@ -12,7 +12,13 @@ MODEL_OPTIONS = (
     click.option(
         "--backend", default="auto", show_default=True, help="Who runs the model; see `first-order backends`."
     ),
-    click.option("--model", required=True, help="MODULE:ATTRIBUTE, or a file that the backend opens."),
+    click.option(
+        "--model",
+        "models",
+        required=True,
+        multiple=True,
+        help="MODULE:ATTRIBUTE, or a file that the backend opens; several make an ensemble.",
+    ),
     click.option(
         "--weights", type=click.Path(path_type=Path), help="The weights, where --model only builds the model."
     ),
@@ -36,6 +42,9 @@ MODEL_OPTIONS = (
     ),
     click.option("--option", multiple=True, metavar="NAME=VALUE", help="What only the backend knows; see its README."),
     click.option("--wrapper", multiple=True, metavar="NAME", help="An installed wrapper; the last one is outermost."),
+    click.option("--passes", type=click.IntRange(1), metavar="N", help="Passes with dropout active; each is a member."),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="What passes draw from."),
+    click.option("--members", is_flag=True, help="The model returns its members, shape (rows, members, classes)."),
 )
 DATA_OPTIONS = (
     click.option("--data", required=True, help="MODULE:ATTRIBUTE, a file or a folder; see above."),
@@ -75,6 +84,9 @@ DATA_OPTIONS = (
 STORE_OPTIONS = (
     click.option(
         "--out", required=True, type=click.Path(path_type=Path), help="The store, a folder ending in .fod; see above."
+    ),
+    click.option(
+        "--keep", multiple=True, metavar="COLUMN", help="Keep logits, or features:LAYER, beside the rows; repeatable."
     ),
     click.option("--top-k", type=click.IntRange(1), metavar="K", help="Keep only the K largest numbers of a row."),
     click.option(
