@@ -21,6 +21,7 @@ from probly.data_generator import (
 )
 from probly.data_generator.metrics import report
 from probly.data_generator.store import open_partial, open_store
+from probly_data_generator_store import fod
 from probly_data_generator_store.writer import Limits, StoreWriter
 from tests.store import stores
 from tests.store.stores import pointer
@@ -289,3 +290,38 @@ def test_a_report_of_a_store_with_gaps(path):
     there = [*range(10), *range(20, 43)]
     rows = stores.EXPECTED.gather(there)
     assert report(open_partial(path)) == report(Distributions(rows, there, stores.LABELS[there]))
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_what_is_left_of_a_store_with_indices_of_its_own_is_right(tmp_path, monkeypatch, gone):
+    monkeypatch.setattr(fod, "NUMBERS_AT_ONCE", 3 * 3)
+    rows = np.random.default_rng(1).dirichlet(np.ones(3), 9).astype(np.float32)
+    whole = Distributions(rows, np.arange(9) * 10 + 5, np.arange(9))
+    fod.write(tmp_path / "a.fod", whole, {}, megabytes=1e-6)
+    stores.shard(tmp_path / "a.fod", gone).unlink()
+    (tmp_path / "a.fod" / "manifest.json").unlink()
+    found = open_partial(tmp_path / "a.fod")
+    left = [index for index in whole if (index - 5) // 30 != gone]
+    assert list(found) == left
+    np.testing.assert_array_equal(found.gather(left[::-1]), whole.gather(left[::-1]))
+    np.testing.assert_array_equal(found.labels, [(index - 5) // 10 for index in left])
+    for index in whole:
+        assert (index in found) == (index in left)
+        if index in left:
+            np.testing.assert_array_equal(found[index], whole[index])
+        else:
+            with pytest.raises(KeyError, match=f"No distribution for index {index}"):
+                found[index]
+    stored = found.stored(whole.indices)
+    assert whole.indices[stored.positions].tolist() == left
+    np.testing.assert_array_equal(stored.rows, whole.gather(left))
+
+
+def test_nothing_of_a_store_with_indices_of_its_own(tmp_path):
+    fod.write(tmp_path / "a.fod", Distributions([[0.25, 0.75]], [7]), {})
+    stores.shard(tmp_path / "a.fod", 0).unlink()
+    (tmp_path / "a.fod" / "manifest.json").unlink()
+    found = open_partial(tmp_path / "a.fod")
+    assert (len(found), list(found), 7 in found, found.first_stored) == (0, [], False, None)
+    with pytest.raises(KeyError, match="No distribution for index 7"):
+        found.gather([7])
