@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -239,6 +240,23 @@ def test_calibrate_to_votes_is_the_function(run, teacher, truth):
     text = run("calibrate demo/teacher.fod --votes counts.npz")
     assert "unbiased squared distance to the votes" in text
     assert "accuracy, which no temperature changes" in text
+
+
+# Documents
+
+
+def test_the_session_of_the_documentation(run):
+    text = (Path(__file__).parents[2] / "docs/evaluation.md").read_text(encoding="utf-8")
+    (session,) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    for line in session.splitlines():
+        assert run(line.removeprefix("first-order "))
+    assert load("calibrated.fod")[1]["rescaled_temperature"] > 0
+    for name in ("calibrate", "evaluate", "rank", "sample"):
+        command = first_order.get_command(click.Context(first_order), name)
+        assert f"| `{name} FILE" in text
+        assert {option.opts[0] for option in command.params if option.name not in ("file", "debug")} <= set(
+            re.findall(r"--[a-z]+", text)
+        )
 
 
 # Refusals

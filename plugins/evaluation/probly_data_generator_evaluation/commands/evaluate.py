@@ -186,8 +186,10 @@ def _coverage_lines(name: str, sets: Scores) -> list[str]:
         limits = f"{number(one['lower'])} - {number(one['upper'])}"
         possible = [number(one["highest_rate"])] if votes else []
         rows.append([title, number(one["rate"]), limits, *possible, number(one["efficiency"])])
-    notes = dict.fromkeys(f"  {title}: {one['note']}" for title, one in sets.items() if one["note"])
-    return [f"coverage of the {'frequencies of the votes' if votes else 'truth'}:", *table(rows), *notes]
+    lines = [f"coverage of the {'frequencies of the votes' if votes else 'truth'}:", *table(rows)]
+    if any(one["note"] for one in sets.values()):
+        lines.append("  possible: of what humans voted from, which so few votes cannot tell; report both")
+    return lines
 
 
 def _nats(value: float | None) -> str:

@@ -28,7 +28,7 @@ file_argument = click.argument("file", type=a_path)
 labels_option = click.option(
     "--labels",
     type=a_path,
-    help="The labels, if FILE has none: .npy, .npz (`labels`, `label` or `y`), or a file of distributions.",
+    help="Labels, in place of FILE's own: .npy, .npz (`labels`, `label` or `y`), or a file of distributions.",
 )
 votes_option = click.option(
     "--votes", type=a_path, help="Human votes: .csv, .npy or .npz of counts, .json of DCIC, .jsonl of ChaosNLI."
