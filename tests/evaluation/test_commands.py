@@ -161,6 +161,16 @@ def test_the_scores_of_labels(run, teacher):
     assert run("evaluate demo/teacher.fod --labels demo/truth.npz --json") == found
 
 
+def test_labels_of_no_classes_are_said_to_be_that(run):
+    save("boxes.npz", Distributions([[0.25, 0.75]] * 2, labels=np.zeros((2, 4))))
+    said = run("evaluate boxes.npz")
+    assert "no scores of labels: labels of the shape (2, 4) are not one-hot" in said
+    assert "(2, 4)" in fails("evaluate boxes.npz --labels boxes.npz")
+    save("partly.npz", Distributions([[0.25, 0.75], [0.5, 0.5], [1, 0]], labels=[1.0, float("nan"), 1.0]))
+    assert run("evaluate partly.npz --json")["labels"]["samples"] == 2
+    assert run("rank partly.npz --json")["samples"][0]["label"] is None
+
+
 def test_members_truth_and_votes(run):
     made = with_members("ensemble.fod")
     true = Distributions(some_members(1, 40, 1, 3)[:, 0] * 0.5 + made.probabilities * 0.5)

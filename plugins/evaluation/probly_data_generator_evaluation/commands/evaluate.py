@@ -83,7 +83,7 @@ def _by_labels(rows: Rows, path: Path | None, distributions: Distributions) -> t
     except ValueError as error:
         if path is not None:
             raise
-        return None, str(error)
+        return None, str(error).removeprefix("labels: ")
 
 
 def _places(rows: Rows, indices: Any, path: Path) -> Indices:
