@@ -5,7 +5,7 @@ Needs Matplotlib, ``pip install "probly-data-generator[report]"``, which is impo
 
 from probly_data_generator_report.class_plots import plot_class_balance, plot_confusion, plot_mean_distribution
 from probly_data_generator_report.comparison import compare, kl_divergences
-from probly_data_generator_report.plots import plot_confidence, plot_entropy, plot_reliability
+from probly_data_generator_report.plots import plot_confidence, plot_entropy, plot_members, plot_reliability
 from probly_data_generator_report.sample_plots import plot_samples
 from probly_data_generator_report.simplex_plot import plot_simplex
 from probly_data_generator_report.summary import Summary, summarise
@@ -21,6 +21,7 @@ __all__ = [
     "plot_confusion",
     "plot_entropy",
     "plot_mean_distribution",
+    "plot_members",
     "plot_reliability",
     "plot_samples",
     "plot_simplex",

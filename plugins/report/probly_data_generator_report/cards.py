@@ -13,8 +13,11 @@ BARS = 5
 
 
 def sample_cards(summary: Summary, pictures: Mapping[int, Picture]) -> Html:
-    """Return the most uncertain samples and, with labels, those whose labels are least expected."""
+    """Return the most uncertain samples, those that members dispute, and those whose labels are least expected."""
     lists = [("The most uncertain samples", "Those with the largest entropies.", "entropy", summary.uncertain)]
+    if summary.members is not None:
+        hint = "Those whose members contradict each other most: where another label would teach the model most."
+        lists.append(("What the members dispute", hint, "mutual information", summary.members.disputed))
     if summary.unexpected:
         hint = "Those whose labels get the least probability: wrong or ambiguous labels, or what the model cannot do."
         lists.append(("The least expected labels", hint, "−log p(label)", summary.unexpected))

@@ -70,6 +70,8 @@ def _measures(found: Mapping[str, Any]) -> Html:
     agreement = found["top1_agreement"]
     share = "–" if agreement is None else f"{agreement:.4%}"
     rows.append(["rows with the same largest class", share, "", ""])
+    if found["coverage"] is not None:
+        rows.append(["rows q within the intervals of p's members", f"{found['coverage']:.4%}", "", ""])
     return table(["between the two", "mean", "largest", "at index"], rows, class_="numbers")
 
 

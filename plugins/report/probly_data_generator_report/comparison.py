@@ -12,6 +12,8 @@ from probly.data_generator.toolkit.samples import Indices
 
 NUMBERS_AT_ONCE = 1 << 20
 """How much of each side is in memory at a time."""
+ROUNDING = 1e-6
+"""What float32 makes of a sum of probabilities."""
 TINY = float(np.finfo(np.float32).tiny)
 
 Floats = npt.NDArray[np.float64]
@@ -28,6 +30,9 @@ def compare(first: Mapping[int, Any], second: Mapping[int, Any]) -> dict[str, An
     - Kullback-Leibler divergence ``sum_c p_c log(p_c / q_c)`` in nats (Cover and Thomas, Elements of Information
       Theory, 2nd ed., equation 2.26), where a q_c of 0 counts as the smallest float32, as in the metrics. The terms
       ``- p_c + q_c``, whose sum is 0 for exact distributions, are added: they take out the rounding of float32 sums;
+    - coverage, where the first has members: the share of rows of the second that lie within the members' probability
+      intervals, ``min_m p_mc <= q_c <= max_m p_mc`` for every column (de Campos, Huete and Moral 1994,
+      https://doi.org/10.1142/S0218488594000146), up to the rounding of float32;
     - top-1 agreement: the share of rows whose largest number is in the same column.
 
     Args:
@@ -37,9 +42,9 @@ def compare(first: Mapping[int, Any], second: Mapping[int, Any]) -> dict[str, An
     Returns:
         JSON-serialisable: ``rows`` ({both, only_first, only_second}), ``classes``, ``identical``, ``difference``
         ({largest, index, class, mean}), ``total_variation`` and ``kl_divergence`` ({mean, largest, index}),
-        ``top1_agreement`` and ``per_class``: per column its name, its mean in both, the mean and the largest
-        difference, how many rows have their largest number there in both, and the share of those of the first that
-        agree. What has no rows to be taken from is None.
+        ``coverage``, ``top1_agreement`` and ``per_class``: per column its name, its mean in both, the mean and the
+        largest difference, how many rows have their largest number there in both, and the share of those of the first
+        that agree. What has no rows to be taken from is None.
 
     Raises:
         ValueError: They have other columns: another number of them, or other names in another order.
@@ -57,12 +62,26 @@ def compare(first: Mapping[int, Any], second: Mapping[int, Any]) -> dict[str, An
     classes = _columns(first, second) if both else max(first.num_classes, second.num_classes)
     sums = _Sums(classes)
     step = max(1, NUMBERS_AT_ONCE // max(1, classes))
+    covered = 0
     for start in range(0, both, step):
         part = indices[start : start + step]
-        sums.add(part, first.gather(part), second.gather(part))
+        rows_of_second = second.gather(part)
+        sums.add(part, first.gather(part), rows_of_second)
+        if first.members is not None:
+            members = np.asarray(first.members[np.searchsorted(first.indices, part)])
+            within = (members.min(axis=1) - ROUNDING <= rows_of_second) & (
+                rows_of_second <= members.max(axis=1) + ROUNDING
+            )
+            covered += int(within.all(axis=1).sum())
     rows = {"both": both, "only_first": len(first) - both, "only_second": len(second) - both}
     identical = sums.largest.value == 0 and rows["only_first"] == rows["only_second"] == 0
-    return {"rows": rows, "classes": classes, "identical": identical, **sums.result(first.class_names)}
+    return {
+        "rows": rows,
+        "classes": classes,
+        "identical": identical,
+        "coverage": covered / both if first.members is not None and both else None,
+        **sums.result(first.class_names),
+    }
 
 
 def _common(first: Indices, second: Indices) -> Indices:

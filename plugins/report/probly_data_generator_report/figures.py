@@ -35,6 +35,8 @@ def draw_all(
         return
     with styled():
         yield from _histograms(summary, other)
+        if summary.members is not None:
+            yield _members(summary)
         if summary.reliability is not None:
             yield _reliability(summary)
         yield from _classes(summary)
@@ -58,6 +60,16 @@ def _histograms(summary: Summary, other: Summary | None) -> Iterator[Drawn]:
         f"standard deviation {confidence.std:.3g}.{outline}"
     )
     yield Drawn("confidence", "Uncertainty", "Confidence", text, plots.plot_confidence(summary, other=other))
+
+
+def _members(summary: Summary) -> Drawn:
+    assert summary.members is not None
+    means = summary.members.means
+    text = (
+        f"The mutual information of label and member for {summary.members.count} members: the part of the entropy that "
+        f"is theirs and not the data's. Mean {means['epistemic']:.3g} of {means['total']:.3g} nats."
+    )
+    return Drawn("members", "Members", "What the members do not agree on", text, plots.plot_members(summary))
 
 
 def _reliability(summary: Summary) -> Drawn:

@@ -7,6 +7,7 @@ import numpy as np
 from probly.data_generator.calibration import Reliability
 from probly_data_generator_report.class_plots import class_balance
 from probly_data_generator_report.counting import Sample, SoftMass
+from probly_data_generator_report.members import MemberCounts
 from probly_data_generator_report.scores import Histogram
 from probly_data_generator_report.summary import Summary
 
@@ -34,6 +35,7 @@ def numbers(summary: Summary) -> dict[str, Any]:
         "entropy": _histogram(summary.entropy),
         "confidence": _histogram(summary.confidence),
         "reliability": None if summary.reliability is None else _reliability(summary.reliability),
+        "members": None if summary.members is None else _members(summary, summary.members),
         "class_balance": _balance(summary),
         "soft_mass": _mass(summary),
         "most_uncertain": [_sample(summary, sample, "entropy") for sample in summary.uncertain],
@@ -56,6 +58,15 @@ def _reliability(bins: Reliability) -> dict[str, Any]:
         "counts": bins.counts.tolist(),
         "accuracy": bins.accuracy.tolist(),
         "confidence": bins.confidence.tolist(),
+    }
+
+
+def _members(summary: Summary, members: MemberCounts) -> dict[str, Any]:
+    return {
+        "count": members.count,
+        **members.means,
+        "mutual_information": _histogram(members.epistemic),
+        "most_disputed": [_sample(summary, sample, "mutual_information") for sample in members.disputed],
     }
 
 

@@ -46,10 +46,10 @@ def page(
         _header(title, summary, [*remarks, *_remarks(summary)]),
         _tiles(summary),
         None if other is None else comparison_section(summary, other, numbers["comparison"]),
-        *(_figure_section(name, summary, drawn) for name in ("Uncertainty", "Calibration", "Classes")),
+        *(_figure_section(name, summary, drawn) for name in ("Uncertainty", "Members", "Calibration", "Classes")),
         sample_cards(summary, pictures),
         _provenance(summary, other),
-        sources_section(compared=other is not None),
+        sources_section(compared=other is not None, members=summary.members is not None),
         element("script", _json(numbers), type="application/json", id="numbers"),
     )
     return printable(
@@ -124,7 +124,7 @@ def _figure_section(section: str, summary: Summary, drawn: Sequence[Drawn]) -> H
     chosen = [figure for figure in drawn if figure.section == section]
     if not chosen:
         return Html("")
-    tables = {"Calibration": _bins_table, "Classes": _confusions_table}
+    tables = {"Members": _members_table, "Calibration": _bins_table, "Classes": _confusions_table}
     beside = tables[section](summary) if section in tables else None
     return element("section", element("h2", section), element("div", *map(_figure, chosen), beside, class_="figures"))
 
@@ -136,6 +136,21 @@ def _figure(figure: Drawn) -> Html:
         inline_svg(figure.ax, figure.name, figure.title),
         element("figcaption", figure.caption),
         id=figure.name,
+    )
+
+
+def _members_table(summary: Summary) -> Html:
+    assert summary.members is not None
+    hints = {
+        "total": "entropy of the mean",
+        "aleatoric": "of the data: mean entropy of the members",
+        "epistemic": "of the model: mutual information of label and member",
+    }
+    means = summary.members.means
+    rows: list[list[Any]] = [[name, hint, written(means[name])] for name, hint in hints.items()]
+    heading = element("h3", f"{summary.members.count} members of each sample")
+    return element(
+        "div", heading, table(["uncertainty", "", "mean, nats"], rows, class_="numbers"), class_="box scroll"
     )
 
 

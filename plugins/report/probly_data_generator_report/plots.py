@@ -55,6 +55,32 @@ def plot_confidence(distributions: Source, *, other: Source | None = None, ax: A
     )
 
 
+def plot_members(distributions: Source, *, ax: Any = None) -> Any:
+    """Draw a histogram of the mutual information of label and member: what the members do not agree on, in nats.
+
+    Args:
+        distributions: A Distributions with members, or a Summary of them.
+        ax: Matplotlib axes to draw on; a new figure by default.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: There are no members.
+
+    Examples:
+        >>> from probly.data_generator import Distributions
+        >>> two = [[[1.0, 0.0], [0.0, 1.0]]]
+        >>> plot_members(Distributions([[0.5, 0.5]], columns={"members": two})).get_xlabel()
+        'mutual information (nats)'
+    """
+    summary = summarise(distributions)
+    if summary.members is None:
+        message = "expected distributions with members; see docs/members.md for how a run keeps some"
+        raise ValueError(message)
+    return _histogram([summary.members.epistemic], [plain(summary.title, 24)], "mutual information (nats)", ax)
+
+
 def titles(summaries: list[Summary]) -> list[str]:
     """Return the names of what is shown, told apart by their order where they are the same."""
     names = [summary.title for summary in summaries]

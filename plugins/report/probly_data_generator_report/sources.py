@@ -31,8 +31,18 @@ COMPARED = (
 )
 
 
-def sources_section(*, compared: bool) -> Html:
-    """Return the section that says how the numbers are made, those of a comparison included if there is one."""
+MEMBERS = (
+    (
+        "mutual information",
+        "entropy of the members' mean − mean of their entropies, natural logarithm",
+        "10.48550/arXiv.1112.5745",
+        "Houlsby et al. 2011",
+    ),
+)
+
+
+def sources_section(*, compared: bool, members: bool) -> Html:
+    """Return the section that says how the numbers are made, those of a comparison and of members if there are any."""
     items = [
         element(
             "li",
@@ -41,7 +51,7 @@ def sources_section(*, compared: bool) -> Html:
             element("a", source, href=f"https://doi.org/{doi}", rel="noreferrer"),
             ").",
         )
-        for name, formula, doi, source in (*FORMULAS, *(COMPARED if compared else ()))
+        for name, formula, doi, source in (*FORMULAS, *(MEMBERS if members else ()), *(COMPARED if compared else ()))
     ]
     return element(
         "footer",

@@ -14,6 +14,7 @@ from probly.data_generator.labels import OTHER, ClassIndices, class_columns
 from probly.data_generator.metrics import brier_scores
 from probly.data_generator.rows import FloatRows
 from probly_data_generator_report.counting import Leaders, Sample, SoftMass
+from probly_data_generator_report.members import MemberCounts
 from probly_data_generator_report.scores import (
     Counts,
     Histogram,
@@ -44,6 +45,7 @@ class Summary:
         uncertain: The samples with the largest entropies, largest first.
         unexpected: The samples with the smallest probabilities of their labels, smallest first.
         triangle: Where the rows of three classes lie on the simplex, or None.
+        members: The uncertainty, taken apart by the members of each row, or None without members.
     """
 
     distributions: Distributions
@@ -56,6 +58,7 @@ class Summary:
     reliability: Reliability | None
     triangle: TriangleCounts | None
     leaders: tuple[Leaders, Leaders]
+    members: MemberCounts | None = None
     _sums: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -181,7 +184,10 @@ def summarise(
     summary = _empty(whole, columns, note, bins, samples)
     indices = whole.indices
     for part, rows in row_blocks(whole, NUMBERS_AT_ONCE):
-        summary._add(indices[part], rows, None if columns is None else columns[part])  # noqa: SLF001  # its own pass
+        given = None if columns is None else columns[part]
+        summary._add(indices[part], rows, given)  # noqa: SLF001  # its own pass
+        if summary.members is not None and whole.members is not None:
+            summary.members.add(indices[part], rows, whole.members[part], given)
     return summary
 
 
@@ -198,6 +204,7 @@ def _empty(whole: Distributions, columns: ClassIndices | None, note: str | None,
         reliability=None if columns is None else Reliability.empty(bins),
         triangle=TriangleCounts() if classes == 3 else None,
         leaders=(Leaders(samples), Leaders(samples)),
+        members=None if whole.members is None else MemberCounts.empty(whole.members.shape[1], classes, samples),
         _sums=dict.fromkeys(("accuracy", "negative_log_likelihood", "brier_score"), 0.0),
     )
 

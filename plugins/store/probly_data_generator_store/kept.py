@@ -191,7 +191,10 @@ class StoredColumn:
     def __getitem__(self, rows: Any) -> Array:
         """Return the entry of a row, or of the rows that a slice or an array selects; further axes are cut as usual."""
         first, *others = rows if isinstance(rows, tuple) else (rows,)
-        positions = np.arange(len(self))[first]
+        if isinstance(first, slice):
+            positions = np.arange(*first.indices(len(self)))
+        else:
+            positions = np.asarray(np.arange(len(self))[first])
         order = np.argsort(positions, axis=None, kind="stable")
         found = np.empty((positions.size, *self.shape[1:]), self.dtype)
         found[order] = self._read(positions.reshape(-1)[order])

@@ -90,6 +90,6 @@ def refuse_without_stochastic_layers(function: Any, *, exported: bool, is_keras:
     if is_keras:
         message = (
             f"passes: the dropout layers of {type(function).__name__}, a Keras model that runs on torch, cannot be "
-            'activated without its other layers; run it with Keras on TensorFlow (KERAS_BACKEND="tensorflow")'
+            'activated without its other layers; run it with Keras on TensorFlow or JAX (KERAS_BACKEND="tensorflow")'
         )
         raise ValueError(message)

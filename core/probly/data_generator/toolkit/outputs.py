@@ -53,7 +53,7 @@ def describe(value: Any) -> str:
     shape = shape_of(value)
     if shape is not None:
         return f"{kind} of shape {shape}"
-    if isinstance(value, list | tuple):
+    if type(value) in (list, tuple):  # not a PackedSequence, whose fields are no parts
         return f"{kind} of {len(value)}"
     return kind
 
