@@ -19,8 +19,9 @@ from probly.data_generator import (
 )
 from probly.data_generator.discovery import listing
 from probly.data_generator.formats import choosing
-from probly.data_generator.formats.choosing import InstalledFormats, load, save
+from probly.data_generator.formats.choosing import load, save
 from probly.data_generator.run.sinks import MemorySink
+from probly_data_generator_store.installed import InstalledFormats
 from tests.formats.common import SMALL, same
 
 

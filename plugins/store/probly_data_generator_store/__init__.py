@@ -3,8 +3,8 @@
 Used by its promised path, ``probly.data_generator.store``; the formats are found by their entry points.
 """
 
-from probly.data_generator.formats.choosing import InstalledFormats
 from probly_data_generator_store import replacing
+from probly_data_generator_store.installed import InstalledFormats
 from probly_data_generator_store.reader import Store, open_partial, open_store
 
 __all__ = ["FORMATS", "Store", "open_partial", "open_store", "replacing"]

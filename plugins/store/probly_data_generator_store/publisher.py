@@ -116,6 +116,8 @@ class Publisher:
         """Return what to tell the user about an error of the disk."""
         message = f"{path}: cannot be written: {error}; "
         if error.errno in FULL:
-            free = shutil.disk_usage(self.store).free if self.store.exists() else 0
+            free = 0
+            with contextlib.suppress(OSError):
+                free = shutil.disk_usage(self.store).free
             message += f"it needs {needed} bytes, {free} are free; the rest of the run needs about {self._to_come()}; "
         return StoreError(f"{message}{self._safe()} rows are safe, and the same call continues from there")

@@ -1,6 +1,6 @@
 """Files of distributions: the path's suffix names the format, whoever provides it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -57,35 +57,6 @@ def _find(path: Path) -> Any:
             message = f"it lacks the function {' and '.join(lacking)}; see probly.data_generator.formats.contract"
             raise TypeError(message)
         return found
-
-
-class InstalledFormats(Mapping[str, Any]):
-    """The installed formats by suffix; each is imported when it is asked for, and all are looked up anew every time.
-
-    Examples:
-        >>> InstalledFormats()[".json"].__name__
-        'probly.data_generator.formats.json'
-        >>> ".docx" in InstalledFormats()
-        False
-    """
-
-    def __getitem__(self, suffix: str) -> Any:
-        """Return the format of a suffix; see ``format_of``.
-
-        Raises:
-            KeyError: There is none.
-        """
-        if suffix not in suffixes():
-            raise KeyError(suffix)
-        return format_of(f"file{suffix}")
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the suffixes."""
-        return iter(suffixes())
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(suffixes())
 
 
 def streaming(path: Path) -> Callable[..., Any]:
