@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from probly.data_generator.formats.shared import check_size
 
-HEADER_BYTES = 1 << 20
+USUAL_BYTES, HEADER_BYTES = 1 << 10, 1 << 20
 SIZES = (1, 4, 8, 12, 4, 8, 8)
 """The bytes of a value in memory by its type: truth, 32, 64, 96 bits, float, double, the place of a text."""
 LEVELS = 4
@@ -61,8 +61,7 @@ def _pages(file: BinaryIO, column: dict[int, Any], file_bytes: int) -> Iterator[
         message = f"the pages of {column.get(PATH)} are not in the file"
         raise ValueError(message)
     while position < stop:
-        file.seek(position)
-        header, length = Compact(file.read(min(HEADER_BYTES, stop - position))).struct()
+        header, length = _header(file, position, stop)
         if min(header[UNCOMPRESSED], header[COMPRESSED]) < 0:
             message = f"expected the header of a page at byte {position}"
             raise ValueError(message)
@@ -77,6 +76,15 @@ def _pages(file: BinaryIO, column: dict[int, Any], file_bytes: int) -> Iterator[
                 if kind != 7:  # a dictionary's values are counted where they are used
                     yield details[VALUES]
         position += length + header[COMPRESSED]
+
+
+def _header(file: BinaryIO, position: int, stop: int) -> tuple[dict[int, Any], int]:
+    file.seek(position)
+    data = file.read(min(USUAL_BYTES, stop - position))
+    try:
+        return Compact(data).struct()
+    except ValueError:  # texts may stand in it, the least and the largest of the page
+        return Compact(data + file.read(min(HEADER_BYTES, stop - position - len(data)))).struct()
 
 
 SHORT = "its footer, or the header of a page, ends early"
