@@ -16,8 +16,8 @@ from probly.data_generator import Distributions, FirstOrderDataGenerator, StoreE
 from probly.data_generator.label_values import key_array
 from probly.data_generator.store import load, open_store, save
 from probly_data_generator_store import fod, layout
-from probly_data_generator_store.encodings import encoding_of
 from probly_data_generator_store.columns import packed
+from probly_data_generator_store.encodings import encoding_of
 from probly_data_generator_store.writer import Limits, StoreWriter
 from tests.store import stores
 

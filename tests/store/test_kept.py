@@ -209,3 +209,9 @@ def test_columns_of_text_fit_no_store(tmp_path):
     with pytest.raises(TypeError, match="columns: 'name': expected numbers"):
         save(tmp_path / "a.fod", whole)
     assert not (tmp_path / "a.fod").exists()
+
+
+@pytest.mark.parametrize("suffix", [".fod", ".npz", ".safetensors", ".parquet", ".json", ".pt"])
+def test_no_rows_of_some_classes_are_kept_by_every_format(tmp_path, suffix):
+    save(tmp_path / f"a{suffix}", Distributions(np.zeros((0, 3), np.float32)))
+    assert len(load(tmp_path / f"a{suffix}")[0]) == 0
