@@ -46,7 +46,7 @@ $(VENV)/made:
 	touch $@
 
 $(VENV)/demo.done: $(VENV)/made $(SOURCES)
-	$(INSTALL) . ./plugins/store ./plugins/report scikit-learn
+	$(INSTALL) . ./plugins/store ./plugins/report ./plugins/evaluation scikit-learn
 	touch $@
 
 $(VENV)/torch.done: $(VENV)/demo.done

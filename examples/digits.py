@@ -1,4 +1,4 @@
-"""From a classifier to first-order data to a report and a student, on scikit-learn's handwritten digits.
+"""From classifiers to first-order data to a report and a student, on scikit-learn's handwritten digits.
 
 python examples/digits.py [--backends "torch jax tensorflow"] [--output demo_output]
 """
@@ -16,15 +16,16 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 from student import train
 
-from probly.data_generator import FirstOrderDataGenerator, output_dataloader
+from probly.data_generator import Distributions, FirstOrderDataGenerator, output_dataloader
 from probly.data_generator.labels import class_columns
 from probly.data_generator.metrics import mean_entropy
 from probly.data_generator.report import write_report
+from probly_data_generator_evaluation import calibration_errors, decompose, fit_temperature, rank, rescale
 
 
-def train_teacher(inputs, labels):
+def train_teacher(inputs, labels, seed=0):
     """Return the layers of a trained classifier as (weight, bias) pairs in float32."""
-    classifier = MLPClassifier((64,), max_iter=100, random_state=0)
+    classifier = MLPClassifier((64,), max_iter=100, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # stopped early, so that it stays unsure of some digits
         classifier.fit(inputs, labels)
@@ -96,6 +97,36 @@ def compare_students(held_out, distributions):
         )
 
 
+def ensemble(train_set, held_out, path):
+    """Return first-order data of five classifiers, each of its own part of the digits: their mean, and its members."""
+    random, models = np.random.default_rng(0), []
+    for seed in range(5):
+        part = random.choice(len(train_set[0]), 300)
+        models.append(MODELS["numpy"](train_teacher(train_set[0][part], train_set[1][part], seed)))
+    generator = FirstOrderDataGenerator(models, backend="numpy", output_mode="logits", model_name="digits-ensemble")
+    keys = [f"digit-{number}" for number in range(len(held_out[0]))]
+    return generator.generate_distributions(held_out, out=path, keys=keys, progress=False)
+
+
+def evaluate(distributions, path):
+    """Calibrate the ensemble, take its uncertainty apart, rank what to look at, and print all of it."""
+    half = len(distributions) // 2
+    fitted = fit_temperature(distributions.head(half))
+    rest = Distributions(distributions.probabilities[half:], labels=distributions.labels[half:])
+    before, after = (calibration_errors(rows).expected for rows in (rest, rescale(rest, fitted.temperature)))
+    parts = decompose(distributions).means()
+    disputed = rank(distributions, "mutual_information", count=20)
+    disputed.save(path)
+    print(f"\nFive classifiers: their mean, and its members, of {len(distributions)} digits:")
+    print(f"  temperature {fitted.temperature:.3f}, of one half of the digits")
+    print(f"  calibration error of the other {before:.4f} -> {after:.4f}")
+    print(
+        f"  uncertainty {parts['total']:.4f} nats = {parts['aleatoric']:.4f} of the data + {parts['epistemic']:.4f} of "
+        "the models"
+    )
+    print(f"  label next: {', '.join(disputed.keys[:5].tolist())}, ...")
+
+
 def main():
     """Run the demo."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -122,10 +153,14 @@ def main():
         exchange(results, layers, arguments.output)
     distributions = results["numpy"][0]
     compare_students(held_out, distributions)
+    store, ranking = arguments.output / "ensemble.fod", arguments.output / "label_next.csv"
+    members = ensemble((train_inputs, train_labels), held_out, store)
+    evaluate(members, ranking)
     page, figures = arguments.output / "report.html", arguments.output / "figures"
+    pictures = held_inputs.reshape(-1, 8, 8)
     title = f"First-order data of {len(distributions)} handwritten digits"
-    write_report(page, distributions, inputs=held_inputs.reshape(-1, 8, 8), title=title, figures=figures)
-    files = [arguments.output / f"{backend}.json" for backend in results]
+    write_report(page, members, distributions, inputs=pictures, title=title, figures=figures)
+    files = [*(arguments.output / f"{backend}.json" for backend in results), store, ranking]
     print("\nWritten:", *map(str, files), f"{page} (open it in a browser)", str(figures), sep="\n  ")
 
 

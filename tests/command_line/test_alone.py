@@ -79,3 +79,8 @@ def test_without_the_command_line_the_module_says_what_to_install(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == 'the command line is not installed; run: pip install "probly-data-generator[cli]"\n'
+
+
+def test_commands_of_the_evaluation_name_what_brings_them(folder):
+    done = without(folder, ["probly-data-generator-evaluation"], "rank", "a.json", code=2)
+    assert 'rank is not installed; run: pip install "probly-data-generator[evaluation,cli]"' in done.stderr

@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
+from probly.data_generator.report import summarise
 from probly.data_generator.store import load
 from tests.conftest import BACKENDS
 
@@ -32,7 +35,19 @@ def test_the_demo(tmp_path):
     assert str(page) in done.stdout
     text = page.read_text(encoding="utf-8")
     assert "899 samples" in text
-    assert text.count('src="data:image/png;base64,') == 24, "twelve uncertain digits, twelve with unexpected labels"
+    assert text.count('src="data:image/png;base64,') == 36, (
+        "twelve uncertain, twelve disputed, twelve unexpected digits"
+    )
+    members = load(tmp_path / "ensemble.fod")[0]
+    assert members.members.shape == (899, 5, 10)
+    np.testing.assert_allclose(members.probabilities, np.asarray(members.members).mean(axis=1), atol=1e-6)
+    before, after = map(float, re.search(r"calibration error of the other ([\d.]+) -> ([\d.]+)", done.stdout).groups())
+    assert after < before / 2
+    ranked = (tmp_path / "label_next.csv").read_text(encoding="utf-8").splitlines()
+    disputed = summarise(members).members.disputed
+    assert [int(line.split(",")[0]) for line in ranked[1:13]] == [sample.dataset_index for sample in disputed]
+    assert "What the members dispute" in text
+    assert f">digit-{disputed[0].dataset_index}<" in text, "cards show the keys of the samples"
     assert samples.read_bytes().startswith(b"\x89PNG")
 
 

@@ -24,6 +24,8 @@ OURS = {
     "demo": "Make a small model, its data and a store to try the other commands on.",
 }
 """Our commands in the order of a session, with the first line of each, which the list shows without importing it."""
+OF_THE_EVALUATION = ("rank", "sample", "calibrate", "evaluate")
+"""Commands of another distribution of ours; one that is missed is named."""
 
 
 class CommandGroup(click.Group):
@@ -69,6 +71,8 @@ class CommandGroup(click.Group):
         names = self.list_commands(ctx)
         if args and args[0] not in names and not args[0].startswith("-") and not ctx.resilient_parsing:
             message = f"there is no command {args[0]!r}; there are {', '.join(names)}"
+            if args[0] in OF_THE_EVALUATION:
+                message = f'{args[0]} is not installed; run: pip install "probly-data-generator[evaluation,cli]"'
             raise click.UsageError(message, ctx)
         return super().resolve_command(ctx, args)
 

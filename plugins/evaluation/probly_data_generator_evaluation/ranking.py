@@ -98,7 +98,7 @@ class Ranking:
         columns = {name: values.tolist() for name, values in self.columns().items()}
         if place.suffix == ".csv":
             text = io.StringIO(newline="")
-            writer = csv.writer(text, lineterminator="\n")
+            writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
             writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=True))
             with replacing(place) as file:

@@ -45,13 +45,14 @@ def _marking(summary: Summary) -> str:
 def _card(summary: Summary, sample: Sample, score: str, pictures: Mapping[int, Picture]) -> Html:
     names = summary.names()
     label = None if sample.label is None else element("span", "label ", element("b", names[sample.label]), " · ")
-    picture = pictures.get(sample.dataset_index)
+    picture, key = pictures.get(sample.dataset_index), summary.keys.get(sample.dataset_index)
     return element(
         "article",
         None
         if picture is None
         else element("img", src=data_uri(picture), alt=f"the sample with the index {sample.dataset_index}"),
         element("p", label, f"index {sample.dataset_index}"),
+        None if key is None else element("p", key, class_="hint"),
         element("p", f"{score} {sample.score:.4g} nats", class_="hint"),
         _bars(names, sample),
         class_="card",

@@ -127,6 +127,7 @@ def _sample(summary: Summary, sample: Sample, score: str) -> dict[str, Any]:
     repeated = len(set(names)) < len(names)
     return {
         "index": sample.dataset_index,
+        **({"key": summary.keys[sample.dataset_index]} if sample.dataset_index in summary.keys else {}),
         "label": None if sample.label is None else names[sample.label],
         score: sample.score,
         "probabilities": {

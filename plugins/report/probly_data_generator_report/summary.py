@@ -1,5 +1,6 @@
 """Everything that a report shows, from one pass over the rows with memory that does not grow with their number."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,6 +92,21 @@ class Summary:
     def unexpected(self) -> list[Sample]:
         """The samples with the least probable labels."""
         return self.leaders[1].samples
+
+    @property
+    def listed(self) -> list[Sample]:
+        """All samples that the page lists."""
+        return [*self.uncertain, *([] if self.members is None else self.members.disputed), *self.unexpected]
+
+    @functools.cached_property
+    def keys(self) -> dict[int, str]:
+        """The keys of the samples that are listed, by index, where a store has some."""
+        kept = getattr(self.distributions, "sample_keys", None)
+        if kept is None:
+            return {}
+        listed = sorted({sample.dataset_index for sample in self.listed})
+        places = np.searchsorted(self.distributions.indices, listed)
+        return {index: str(kept[place]) for index, place in zip(listed, places.tolist(), strict=True)}
 
     @property
     def scores(self) -> dict[str, float | None]:

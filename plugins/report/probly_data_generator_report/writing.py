@@ -74,7 +74,7 @@ def write_report(
     found = numbers_of(summary) | {"provenance": facts(summary.distributions)}
     if second is not None:
         found |= {"comparison": compared, "other": numbers_of(second) | {"provenance": facts(second.distributions)}}
-    listed = [sample.dataset_index for sample in (*summary.uncertain, *summary.unexpected)]
+    listed = [sample.dataset_index for sample in summary.listed]
     shown = {} if inputs is None else pictures(inputs, dict.fromkeys(listed), input_getter)
     drawn = list(draw_all(summary, second, inputs, input_getter))
     remarks = ["The inputs that were given are no pictures."] if inputs is not None and listed and not shown else []

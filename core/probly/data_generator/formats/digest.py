@@ -110,7 +110,7 @@ def content_digest(
     whole = hashlib.sha256(json.dumps([meta.get("class_names"), meta.get("classes")]).encode())
     width = 0
     for block in rows:
-        width = block.shape[1]
+        width = block.shape[1] if len(block) else width  # of no rows, some formats know the classes and others do not
         whole.update(np.ascontiguousarray(block, "<f4").data)
     whole.update(f"{len(indices)},{width};".encode())
     whole.update(np.ascontiguousarray(indices, "<i8").data)
