@@ -57,8 +57,9 @@ def test_every_plot_leaves_matplotlib_as_it_was(plot):
 def test_no_plot_opens_a_window_or_tells_pyplot(tmp_path):
     code = (
         "import sys\n"
-        "from probly.data_generator import report\n"
-        "rows = {0: [0.5, 0.25, 0.25], 1: [0.1, 0.1, 0.8]}\n"
+        "from probly.data_generator import Distributions, report\n"
+        "rows = [[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]]\n"
+        "rows = Distributions(rows, columns={'members': [[row, row] for row in rows]})\n"
         "for name in report.__all__:\n"
         "    if name.startswith('plot_'):\n"
         "        getattr(report, name)(report.summarise(rows, [0, 1])).figure.savefig(name + '.png')\n"
@@ -66,7 +67,7 @@ def test_no_plot_opens_a_window_or_tells_pyplot(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout.strip() == "False", done.stderr
-    assert len(list(tmp_path.iterdir())) == len(PLOTS)
+    assert len(list(tmp_path.iterdir())) == len(PLOTS) + 1  # and plot_members, which wants members
 
 
 def test_the_histograms_show_the_counts():
