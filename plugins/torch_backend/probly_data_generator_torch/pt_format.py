@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from probly.data_generator.distributions import Distributions
+from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.atomic import replacing
 from probly.data_generator.formats.digest import compared, encode_with_digest
 from probly.data_generator.formats.shared import check_size, checked_meta, decode_meta, label_array, simple_labels
 
+NUMBERS_AT_ONCE = 2**20
 SUFFIXES = (".pt", ".pth")
 KEEPS_COLUMNS = True
 CHECKED = ()
@@ -30,11 +31,14 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
     import torch
 
     labels = simple_labels(path, distributions.labels)
+    rows = torch.empty((len(distributions), distributions.num_classes))
+    for part, block in row_blocks(distributions, NUMBERS_AT_ONCE):  # once in memory, also those of a store
+        rows[part] = torch.from_numpy(block)
     content = {
         # Read back, it has only types that the reader of tensors knows.
         "meta": decode_meta(encode_with_digest(path, distributions, meta)),
         "indices": torch.tensor(distributions.indices),
-        "distributions": torch.tensor(distributions.probabilities),
+        "distributions": rows,
         # Text has no tensor.
         "labels": None if labels is None else labels.tolist() if labels.dtype.kind in "UO" else torch.tensor(labels),
     }
