@@ -144,6 +144,7 @@ class FirstOrderDataGenerator:
         if self._ensemble:
             self.framework = self._ensemble[0].framework
             self.backend, self._loaded = self._ensemble[0].backend, self._ensemble[0].loaded_model
+            self._check_seen()
         else:
             info = choose_backend(model) if self.framework == "auto" else find_backend(self.framework)
             self.framework = info.name if self.framework == "auto" else self.framework
@@ -175,19 +176,20 @@ class FirstOrderDataGenerator:
         return tuple(made)
 
     def _check_seen(self) -> None:
-        """Refuse options and a label_getter that no implementation of the backend's hooks would see."""
+        """Refuse options and getters that no implementation of the backend's hooks would see."""
         name = self.backend.info.name
         if self.options and not self.backend.takes("load_model", "options"):
             if TRUST in self.options:
                 raise needless(name)
             message = f"backend {name!r} takes no options, got {', '.join(sorted(self.options))}"
             raise ValueError(message)
-        if self.label_getter is not None and not self.backend.takes("iterate_batches", "label_getter"):
-            message = (
-                f"backend {name!r} takes no label_getter: its hook iterate_batches leaves the argument out; let the "
-                "samples be pairs (input, label)"
-            )
-            raise ValueError(message)
+        for argument in ("input_getter", "index_getter", "label_getter", "batched"):
+            if getattr(self, argument) is not None and not self.backend.takes("iterate_batches", argument):
+                message = (
+                    f"backend {name!r} takes no {argument}: its hook iterate_batches leaves the argument out; pass "
+                    "samples that need none, such as pairs (input, label) in the order of the dataset"
+                )
+                raise ValueError(message)
 
     def _load_model(self) -> Any:
         try:
