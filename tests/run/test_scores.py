@@ -213,9 +213,25 @@ def test_the_ways_out_of_whole_scores_work():
     np.testing.assert_allclose(read(votes, "logits")[0], reference.softmax(votes), rtol=0, atol=1e-6)
     np.testing.assert_array_equal(read(np.float32([0, 1]), "probs")[0], [[1, 0], [0, 1]])
     np.testing.assert_array_equal(read(np.eye(3, dtype=int))[0], np.eye(3))  # whole, and distributions
-    assert read(np.float32([[3, 7], [10, 0]]))[1] == "logits"
+    assert read(np.float32([[3, 7], [10, 1]]))[1] == "logits"
     np.testing.assert_array_equal(read(np.zeros((2, 4), np.float32))[0], np.full((2, 4), 0.25))  # not trained yet
     assert read(np.float32([[1024, 1025]]), half=True)[1] == "logits"  # of 16 bits, all large numbers are whole
+
+
+@pytest.mark.parametrize("total", [5, 10.0, 100, 255.0])
+def test_shares_of_a_common_sum_are_refused_with_ways_out_that_work(total):
+    shares = np.float32([[0.5, 0.3, 0.2], [0.1, 0.9, 0], [0.25, 0.25, 0.5]])
+    scores = np.float32(shares * total)
+    with pytest.raises(InvalidOutputError, match=rf"every row sums to {total:g},.*output_transform.*output_mode"):
+        read(scores)
+    advised = scores / scores.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(read(advised)[0], shares, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(read(scores, "logits")[0], reference.softmax(scores), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("scores", [[[2, 1], [0, 5]], [[2, 1], [2, 1]], [[-1, 4], [2, 1]], [[4, 5]]])
+def test_scores_that_only_look_like_shares_are_logits(scores):
+    assert read(np.float32(scores))[1] == "logits"
 
 
 INDEPENDENT = np.float32([[0.9, 0.8, 0.1], [0.2, 0.1, 0.05]])

@@ -111,6 +111,22 @@ def generated(stream):
     yield from stream
 
 
+def of_the_script():
+    yield from OF_THE_SCRIPT
+
+
+class OfTheScript:
+    def __iter__(self):
+        return map(keep, OF_THE_SCRIPT)
+
+
+def closes_over(stream):
+    def samples():
+        yield from stream
+
+    return samples()
+
+
 def with_slots(source):
     class Slots:
         __slots__ = ("inner",)
@@ -127,6 +143,7 @@ def keep(sample):
     return sample
 
 
+OF_THE_SCRIPT = IterableDataset(Stream()).shuffle()
 SHUFFLED = {
     "by its setting": lambda: Stream(RandomSampler(), shuffle=True),
     "by the size of its buffer": lambda: Stream(RandomSampler(), shuffle=1000),
@@ -150,6 +167,10 @@ SHUFFLED = {
         for rows, labels in SimpleDataLoader((LOGITS, np.arange(ROWS)), 6, shuffle=True)
         for row, index in zip(rows, labels, strict=True)
     ),
+    "a generator of a loader of the script": of_the_script,
+    "a stream of a loader of the script": OfTheScript,
+    "a generator that closes over it": lambda: closes_over(IterableDataset(Stream()).shuffle()),
+    "one of two that share it": lambda: itertools.tee(IterableDataset(Stream()).shuffle())[0],
     "a set": lambda: ((LOGITS[index], index) for index in set(range(ROWS))),
 }
 

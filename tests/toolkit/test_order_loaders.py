@@ -214,3 +214,33 @@ def test_an_iterable_dataset_that_shuffles_in_a_loader():
     with pytest.raises(AlignmentError, match=r"Shuffles with shuffle=True.*index_getter"):
         run(Counts([[None] * 10, [None] * 10], Shuffles()))
     check(run(Counts([[None] * 10], MapStyle(10))), np.arange(10))
+
+
+def batches_of(loader):
+    yield from map(tuple, loader)
+
+
+def test_a_loader_that_a_generator_reads_takes_all_rows_in_order():
+    check(run(batches_of(Sized([range(9), range(9, ROWS)])), batched=True))
+    for batches in (ORDER, [list(range(ROWS))[::-1]], [range(10, ROWS), range(10)], [range(0, ROWS, 2)]):
+        with pytest.raises(
+            AlignmentError, match=r"no defined order \(Sized takes its rows in another order, or leaves"
+        ):
+            run(batches_of(Sized(batches)), batched=True)
+        check(
+            run(batches_of(Sized(batches)), batched=True, index_getter=lambda batch: batch[1]),
+            np.sort(np.concatenate([list(part) for part in batches])),
+        )
+
+
+def test_workers_that_each_read_an_iterable_dataset_in_a_generator():
+    loader = Sized([[None] * 10, [None] * 10], dataset=iter(()))
+    loader.collate = lambda chosen: [LOGITS[: len(chosen)], np.arange(len(chosen))]
+    loader.num_workers = 2
+    with pytest.raises(AlignmentError, match="Sized with 2 workers that each read an iterable dataset"):
+        run(batches_of(loader), batched=True)
+
+
+def test_a_sampler_that_is_used_up_by_a_look_is_not_asked():
+    sampler = iter([range(9), range(9, ROWS)])
+    check(run(batches_of(Loader(sampler)), batched=True))

@@ -26,6 +26,10 @@ EMPTY_ROW = (
     "no class got any probability; set output_transform to say what such a row is, e.g. uniform: "
     "lambda p: np.where(p.sum(axis=1, keepdims=True) > 0, p, 1 / p.shape[1]), or leave such samples out"
 )
+SHARES = (
+    "no score of the first batch is negative and every row sums to {total:g}, so these look like percentages, votes or "
+    "counts; set output_transform=lambda p: p / p.sum(axis=1, keepdims=True)"
+)
 NEARLY = "set output_transform=lambda p: p.clip(0) / p.clip(0).sum(axis=1, keepdims=True) if that is rounding"
 
 
@@ -48,6 +52,23 @@ def whole_numbers(scores: Scores) -> bool:
 def within_bounds(rows: Scores) -> bool:
     """Return whether all entries are within [0, 1], up to rounding."""
     return bool(rows.size and (rows >= -ENTRY_TOLERANCE).all() and (rows <= 1 + ENTRY_TOLERANCE).all())
+
+
+def common_sum(rows: Scores, tolerance: float) -> float | None:
+    """Return the sum that several rows without negative entries share, as logits do not; None where there is none.
+
+    Examples:
+        >>> common_sum(np.array([[70.0, 30.0], [45.0, 55.0]]), 1e-4)
+        100.0
+        >>> common_sum(np.array([[2.0, 1.0], [0.0, 5.0]]), 1e-4) is None
+        True
+    """
+    # Rows that are all alike share their sum whatever they are, as those of a model of zero weights and a bias do.
+    if len(rows) < 2 or not np.isfinite(rows).all() or rows.min() < 0 or (rows == rows[0]).all():
+        return None
+    sums = rows.sum(axis=1, dtype=np.float64)
+    total = float(np.median(sums))
+    return total if total > 0 and (np.abs(sums - total) <= tolerance * total).all() else None
 
 
 def mostly_probabilities(rows: Scores) -> bool:

@@ -19,6 +19,8 @@ from probly.data_generator.run.remedies import (
     INDEPENDENT,
     LABELS,
     SAY,
+    SHARES,
+    common_sum,
     mostly_probabilities,
     or_say,
     remedy_for,
@@ -240,6 +242,10 @@ class ScoreReader:
                 f"{where}: all scores of the first batch lie within [0, 1], but {bad.reason}; {INDEPENDENT}"
                 f"{or_say(self.known)}"
             )
+            raise InvalidOutputError(message)
+        total = common_sum(rows, self.tolerance)
+        if total is not None:
+            message = f"{where}: {SHARES.format(total=total)}{or_say(self.known)}"
             raise InvalidOutputError(message)
 
     def _warn_of_a_double_softmax(self, scores: Scores, where: str, *, single: bool) -> None:

@@ -10,14 +10,16 @@ import gc
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from types import FunctionType, GeneratorType, MethodType
+from types import CodeType, FunctionType, GeneratorType, MethodType
 from typing import Any, Final
 
 import numpy as np
 
 from probly.data_generator.errors import AlignmentError
+from probly.data_generator.toolkit.functions import is_installed
 from probly.data_generator.toolkit.nests import is_array, shape_of
 from probly.data_generator.toolkit.pipelines import fault_of_graph, inputs_of, is_graph
+from probly.data_generator.toolkit.sampled import fault_of_loader
 
 _SHUFFLES: Final = re.compile(
     r"shuffl|random\w*sampler|sampler\w*random|randomly|samplemultiplexer|resampledshard|unordered|as_completed|"
@@ -90,7 +92,7 @@ def unordered_step(dataset: Any) -> str | None:
             if id(source) not in seen and len(known) < _MOST_OBJECTS:
                 seen.add(id(source))
                 known.append(source)
-    return None
+    return next(filter(None, map(fault_of_loader, known)), None)  # last, because samplers are asked by it
 
 
 def endless_step(dataset: Any) -> str | None:
@@ -179,30 +181,58 @@ def _sources(step: Any) -> Iterator[Any]:
         yield from filter(_is_source, _few(parts))
     elif isinstance(step, GeneratorType):
         yield from _sources_of_generator(step)
-    elif hasattr(type(step), "__next__") and type(step).__module__ in ("builtins", "itertools"):
+    elif _is_of_python(step):
         # map, zip, islice and the iterators of containers do not tell what they read, but the garbage collector does.
         for part in gc.get_referents(step):
             if isinstance(part, set | frozenset):
                 yield part
-            yield from filter(_is_source, _few(part) if type(part) is tuple else (part,))
+            yield from filter(_may_be_read, _few(part) if type(part) is tuple else (part,))
     elif is_graph(step):
         yield from inputs_of(step)
     else:
-        for name, value in _attributes(step):
-            if name in _STEPS:
-                yield from _few(value) if type(value) in (list, tuple) else (value,)
-            elif _is_source(value):
-                yield value
+        yield from _sources_of_object(step)
+
+
+def _sources_of_object(step: Any) -> Iterator[Any]:
+    """Yield what its attributes hold, and the globals that its ``__iter__`` names."""
+    own = getattr(type(step), "__iter__", None)
+    if isinstance(own, FunctionType):
+        yield from _globals_read(own.__code__, own.__globals__)
+    for name, value in _attributes(step):
+        if name in _STEPS:
+            yield from _few(value) if type(value) in (list, tuple) else (value,)
+        elif _is_source(value):
+            yield value
 
 
 def _sources_of_generator(generator: "GeneratorType[Any, Any, Any]") -> Iterator[Any]:
-    """Yield the arguments of a generator: of an expression in brackets, that is the iterator it goes over."""
+    """Yield the arguments of a generator, what it closes over, and of the user's own also the globals that it names.
+
+    Of an expression in brackets, the iterator that it goes over is its argument.
+    """
     if generator.gi_yieldfrom is not None:
         yield generator.gi_yieldfrom
     if generator.gi_frame is not None:  # else it has ended
         code, values = generator.gi_code, generator.gi_frame.f_locals
-        arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        yield from filter(_is_source, (values[name] for name in arguments if name in values))
+        names = (*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], *code.co_freevars)
+        yield from filter(_is_source, (values[name] for name in names if name in values))
+        yield from _globals_read(code, generator.gi_frame.f_globals)
+
+
+def _globals_read(code: CodeType, names: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the globals that code of the user's own goes over, such as a loader of the script."""
+    if not is_installed(names.get("__name__")):
+        yield from filter(_is_source, (names[name] for name in code.co_names if name in names))
+
+
+def _is_of_python(step: Any) -> bool:
+    """Return whether an object is an iterator of Python's, or what several of ``tee`` share."""
+    kind = type(step)
+    return kind.__module__ == "itertools" or (kind.__module__ == "builtins" and hasattr(kind, "__next__"))
+
+
+def _may_be_read(value: Any) -> bool:
+    return type(value).__module__ == "itertools" or _is_source(value)
 
 
 def _few(parts: Any) -> Iterable[Any]:
