@@ -173,8 +173,11 @@ class Drawing(Switched):
                 f"keras.random and a keras.random.SeedGenerator that the layer has as an attribute, or {MEMBERS}"
             )
             raise RefusedError(message)
-        for variable in graph.variables:
-            if SEED in variable.name:
+        # In the order in which they are used: that of graph.variables is another one in each process.
+        variables = {id(variable.handle): variable for variable in graph.variables if SEED in variable.name}
+        for captured, _ in graph.captures:
+            variable = variables.get(id(captured))
+            if variable is not None:
                 self._seeds.setdefault(id(variable), variable)
 
     def _compute(self, inputs: Any) -> Any:
