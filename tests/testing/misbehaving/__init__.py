@@ -18,6 +18,8 @@ INSTEAD = {
     "digests-the-address": "tells-weights",
     "digests-the-kind": "tells-weights",
     "digests-nothing": "tells-weights",
+    "draws-from-anywhere": "draws-from-its-seed",
+    "draws-nothing": "draws-from-its-seed",
     "digests-any-data": "tells-data",
     "digests-the-length": "tells-data",
     "pads": "pads-well",

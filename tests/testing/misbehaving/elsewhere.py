@@ -238,6 +238,35 @@ class DigestsTheLength(Honest):
         return str(len(dataset)) if hasattr(dataset, "inputs") else None
 
 
+class RunsTheLastModel(Honest):
+    @hookimpl
+    def load_model(self, source, device):
+        self.last = honest.load_model(source, device)
+        return self.last
+
+    @hookimpl
+    def forward(self, model, inputs, batch_size):
+        return honest.forward(self.last, inputs, batch_size)
+
+
+class DrawsFromAnywhere(Honest):
+    @hookimpl
+    def stochastic_forward(self, model, inputs, batch_size, seed):
+        return honest.forward(model, inputs + np.random.default_rng().normal(size=inputs.shape), batch_size)
+
+
+class DrawsNothing(Honest):
+    @hookimpl
+    def stochastic_forward(self, model, inputs, batch_size, seed):
+        return honest.forward(model, inputs, batch_size)
+
+
+class KeepsAnything(Honest):
+    @hookimpl
+    def keep_layers(self, model, layers):
+        return model
+
+
 BACKENDS = {
     "loses-bfloat16": (LosesBfloat16(), "test_bfloat16_is_upcast", ()),
     "nests": (BreaksNests(), "test_to_device_keeps_nests", ()),
@@ -270,5 +299,9 @@ BACKENDS = {
     "digests-the-kind": (DigestsTheKind(), "test_a_digest_tells_weights_from_others", ()),
     "digests-nothing": (DigestsNothing(), "test_a_digest_tells_weights_from_others", ()),
     "digests-any-data": (DigestsAnyData(), "test_a_digest_tells_data_from_others", ()),
+    "runs-the-last-model": (RunsTheLastModel(), "test_each_member_of_a_list_is_what_its_model_gives_alone", ()),
+    "draws-from-anywhere": (DrawsFromAnywhere(), "test_passes_follow_from_their_seed", ()),
+    "draws-nothing": (DrawsNothing(), "test_passes_follow_from_their_seed", ()),
+    "keeps-anything": (KeepsAnything(), "test_unknown_layers_are_refused", ()),
     "digests-the-length": (DigestsTheLength(), "test_a_digest_tells_data_from_others", ()),
 }

@@ -80,6 +80,13 @@ class TellsData(Honest):
         return repr(dataset.inputs.tolist()) if hasattr(dataset, "inputs") else None
 
 
+class DrawsFromItsSeed(Honest):
+    @hookimpl
+    def stochastic_forward(self, model, inputs, batch_size, seed):
+        noise = np.random.default_rng(seed).normal(size=np.shape(inputs))
+        return honest.forward(model, inputs + noise, batch_size)
+
+
 class Pads(Honest):
     """Compiles per shape, as it were."""
 
@@ -153,6 +160,7 @@ HONEST = {
     "claims-its-own": ClaimsItsOwn(),
     "tells-weights": TellsWeights(),
     "tells-data": TellsData(),
+    "draws-from-its-seed": DrawsFromItsSeed(),
     "pads-well": Pads(),
     "files-only": FilesOnly(),
 }

@@ -3,7 +3,18 @@
 import pytest
 
 # Before the checks are imported, so that a failing assert shows its values, as in a test file.
-for _subject in ("suite", "capabilities", "parity", "forward", "alignment", "devices", "state", "isolation", "misuse"):
+for _subject in (
+    "suite",
+    "capabilities",
+    "parity",
+    "forward",
+    "alignment",
+    "devices",
+    "state",
+    "members",
+    "isolation",
+    "misuse",
+):
     pytest.register_assert_rewrite(f"{__name__}.{_subject}")
 
 from probly.data_generator.testing.conformance import BackendConformance  # noqa: E402

@@ -4,13 +4,14 @@ from probly.data_generator.testing.alignment import AlignmentChecks
 from probly.data_generator.testing.devices import DeviceChecks
 from probly.data_generator.testing.forward import ForwardChecks
 from probly.data_generator.testing.isolation import IsolationChecks
+from probly.data_generator.testing.members import MemberChecks
 from probly.data_generator.testing.misuse import MisuseChecks
 from probly.data_generator.testing.parity import ParityChecks
 from probly.data_generator.testing.state import StateChecks
 
 
 class BackendConformance(
-    ParityChecks, ForwardChecks, AlignmentChecks, DeviceChecks, StateChecks, IsolationChecks, MisuseChecks
+    ParityChecks, ForwardChecks, AlignmentChecks, DeviceChecks, StateChecks, MemberChecks, IsolationChecks, MisuseChecks
 ):
     """Subclass it, say which backend and how its models are built, and run pytest.
 
