@@ -1,4 +1,4 @@
-"""Runs with passes that are killed: in a process of its own, with SIGKILL after some batches, and then continued here."""
+"""Runs with passes that are killed with SIGKILL after some batches, in a process of their own, and continued here."""
 
 import importlib
 import os
