@@ -227,3 +227,48 @@ def test_the_batches_of_one_backend_reach_the_model_of_another():
     np.testing.assert_allclose(found.members, EXPECTED[:, [1, 0]], atol=1e-5)
     again = run([MODELS[0], FirstOrderDataGenerator(layer, output_mode="logits")], data=X.astype(np.float32))
     np.testing.assert_allclose(again.members, EXPECTED[:, [0, 1]], atol=1e-5)
+
+
+# Lists and tuples that ask for what cannot be
+
+
+def test_a_tuple_is_no_ensemble_and_says_so():
+    with pytest.raises(TypeError, match="got tuple; an ensemble is a list of models"):
+        run(tuple(MODELS))
+
+
+def test_what_generators_in_a_list_would_not_hear_is_refused():
+    made = [FirstOrderDataGenerator(model, backend="numpy", output_mode="logits") for model in MODELS]
+    assert run(made, output_mode="auto").members.shape == (23, 3, 3)
+    with pytest.raises(ValueError, match="passes: the generators in the list have their own; set it there"):
+        run(made, output_mode="auto", passes=3)
+    with pytest.raises(ValueError, match="output_mode, members: the generators"):
+        run(made, members=True)
+    assert run([made[0], MODELS[1]]).members.shape == (23, 2, 3)  # which is for the other one
+
+
+def test_the_seed_is_checked_without_passes_too():
+    with pytest.raises(ValueError, match="seed: expected a whole number of at least 0, got 'x'"):
+        run(MODELS[0], seed="x")
+
+
+def test_numbers_of_numpy_are_numbers_of_passes():
+    found = run(MODELS[0], passes=np.int64(2), seed=np.int32(3), wrappers=[Noise])
+    np.testing.assert_array_equal(found.members, run(MODELS[0], passes=2, seed=3, wrappers=[Noise]).members)
+    assert type(found.meta["passes"]) is type(found.meta["seed"]) is int
+
+
+def test_outputs_with_members_become_probabilities():
+    logits = np.einsum("nf,mfk->nmk", X, WEIGHTS)
+    alone = FirstOrderDataGenerator(MODELS[0], backend="numpy", output_mode="logits", members=True)
+    np.testing.assert_allclose(alone.to_probs(logits), EXPECTED, atol=1e-6)
+    own = [FirstOrderDataGenerator(model, backend="numpy", output_mode="logits") for model in MODELS]
+    small = logits[:, 0] / 1e3  # which auto might take for anything
+    np.testing.assert_allclose(FirstOrderDataGenerator(own).to_probs(small), softmax(small), atol=1e-6)
+
+
+def test_a_list_has_no_posterior_of_its_own():
+    generator = FirstOrderDataGenerator(MODELS, backend="numpy")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="a list of models has no posterior of its own"):
+            generator.get_posterior_distributions()

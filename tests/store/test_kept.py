@@ -8,6 +8,7 @@ import pytest
 from probly.data_generator import Distributions, FirstOrderDataGenerator, InvalidOutputError, StoreError
 from probly.data_generator.hookspecs import hookimpl
 from probly.data_generator.store import load, open_partial, open_store, save
+from probly.data_generator.toolkit.loaders import SimpleDataLoader
 from probly_data_generator_store import layout
 from probly_data_generator_store.encodings import encoding_of
 from probly_data_generator_store.kept import Kept
@@ -123,6 +124,22 @@ def test_a_store_of_other_columns_or_passes_is_refused(tmp_path):
             run(tmp_path / "b.fod", MODELS[0], keep=(), **{"passes": 3, "wrappers": [Noise], **options})
     with pytest.raises(StoreError, match="models: the store has"):
         run(tmp_path / "a.fod", MODELS[:2])
+
+
+def test_the_size_of_the_batches_belongs_to_passes_of_any_model_and_is_the_loaders(tmp_path):
+    def of_list():
+        own = {"backend": "numpy", "output_mode": "logits"}
+        drawing = FirstOrderDataGenerator(MODELS[1], passes=2, wrappers=[Noise], **own)
+        return [FirstOrderDataGenerator(MODELS[0], **own), drawing]
+
+    run(tmp_path / "a.fod", of_list(), output_mode="auto")
+    with pytest.raises(StoreError, match="batch_size: the store has 5, this run has 4"):
+        run(tmp_path / "a.fod", of_list(), output_mode="auto", batch_size=4)
+    options = {"model": MODELS[0], "passes": 2, "wrappers": [Noise]}
+    run(tmp_path / "b.fod", data=SimpleDataLoader(X, 8), **options)
+    with pytest.raises(StoreError, match="batch_size: the store has 8, this run has 4"):
+        run(tmp_path / "b.fod", data=SimpleDataLoader(X, 4), **options)
+    run(tmp_path / "b.fod", data=SimpleDataLoader(X, 8), batch_size=7, **options)  # which no loader listens to
 
 
 def test_another_model_of_the_list_is_refused(tmp_path):

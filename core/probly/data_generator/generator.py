@@ -134,7 +134,8 @@ class FirstOrderDataGenerator:
         if augment is not None and passes is None:
             message = "augment makes a view of each sample per pass; set passes to the number of views"
             raise ValueError(message)
-        self.passes = None if passes is None else Passes(passes, seed, augment)
+        asked = Passes(1 if passes is None else passes, seed, augment)  # which checks the seed in any case
+        self.passes = None if passes is None else asked
         self.members = members
         self.framework = self.backend_name if backend == "auto" else backend
         self.backend: Backend
@@ -173,6 +174,11 @@ class FirstOrderDataGenerator:
                 if given
                 else FirstOrderDataGenerator(model, backend=self.framework, wrappers=wrappers, **arguments)
             )
+        unused = ("device", "output_mode", "output_transform", "input_dtype", "options", "passes", "members")
+        given = [name for name in unused if getattr(self, name) not in (None, "auto", {}, False)]
+        if given and all(one in self.model for one in made):
+            message = f"{', '.join(given)}: the generators in the list have their own; set it there, and not here"
+            raise ValueError(message)
         return tuple(made)
 
     def _check_seen(self) -> None:
@@ -324,13 +330,21 @@ class FirstOrderDataGenerator:
         return self.backend.hook.to_device(data=data, device=self._loaded.device)
 
     def to_probs(self, outputs: Any) -> Any:
-        """Return the probabilities of a batch of model outputs, as the framework's array on this generator's device."""
+        """Return the probabilities of a batch of model outputs, as the framework's array on this generator's device.
+
+        Those with an axis of members keep it. Of a list of models, the outputs are those of the first.
+        """
+        if self._ensemble:
+            return self._ensemble[0].to_probs(outputs)
         if self.output_transform and not isinstance(self.output_transform, Temperature):
             return self.output_transform(outputs)
         found = pick_scores(outputs)
         hosted = self.backend.hook.to_device(data=found, device=HOST)
-        reader = score_reader(self._asked(self._loaded))
-        return self.to_device(reader.rows_of(hosted, "to_probs", half=is_half(found.dtype)))
+        asked = self._asked(self._loaded)
+        shape = hosted.shape if asked.returns_members and hosted.ndim == 3 else hosted.shape[:1]
+        flat = hosted.reshape(-1, shape[-1]) if len(shape) == 3 else hosted
+        rows = score_reader(asked).rows_of(flat, "to_probs", half=is_half(found.dtype))
+        return self.to_device(rows.reshape(*shape[:2], rows.shape[-1]))
 
     def prepares_batch_inp(self, sample: Any) -> Any:
         """Return the model's input of a sample or a batch."""
@@ -338,6 +352,9 @@ class FirstOrderDataGenerator:
 
     def get_posterior_distributions(self) -> Mapping[str, Mapping[str, Any]]:
         """Return ``{layer: {"mu": ..., "rho": ...}}`` of the model's Bayesian layers as the framework's tensors."""
+        if self._ensemble:
+            message = "a list of models has no posterior of its own; ask a generator of one of them"
+            raise ValueError(message)
         posterior: Mapping[str, Mapping[str, Any]] = self.backend.answer(
             "posterior_params", model=self._current_model()
         )

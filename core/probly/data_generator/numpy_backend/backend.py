@@ -66,6 +66,8 @@ def load_model(source: Any, device: str | None) -> NumpyModel:
     function = getattr(source, "predict_proba", source)
     if not callable(function):
         message = f"expected a callable or an object with predict_proba as model, got {type(source).__name__}"
+        if isinstance(source, tuple):
+            message += "; an ensemble is a list of models"
         raise TypeError(message)
     return NumpyModel(function, source, _class_names(source, function))
 

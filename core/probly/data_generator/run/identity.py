@@ -52,7 +52,9 @@ def run_identity(
         keep: What it keeps beyond that.
     """
     first, request = loaded[0], loaded[0].request
-    passes, labels = request.passes, request.label_getter
+    labels, draws = request.label_getter, any(one.request.passes is not None for one in loaded)
+    # A loader keeps its own.
+    batch_size = getattr(dataset, "batch_size", None) if is_loader(dataset) else request.batch_size
     further = [_model_identity(one) for one in loaded[1:]]
     return {
         **_model_identity(first),
@@ -61,7 +63,7 @@ def run_identity(
         "class_names": None if class_names is None else [str(name) for name in class_names],
         "input_getter": describe_function(request.input_getter),
         **({} if labels is None else {"label_getter": describe_function(labels)}),
-        **({"batch_size": request.batch_size} if passes is not None else {}),
+        **({"batch_size": batch_size} if draws else {}),
         **({"keep": sorted(keep)} if keep else {}),
         "keys": None if keys is None else f"{len(keys)} {digest([('', _bytes_of(keys))])}",
     }

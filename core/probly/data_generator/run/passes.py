@@ -34,9 +34,12 @@ class Passes:
     def __post_init__(self) -> None:
         """Check the arguments."""
         for name, value, least in (("passes", self.count, 1), ("seed", self.seed, 0)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
                 message = f"{name}: expected a whole number of at least {least}, got {value!r}"
                 raise ValueError(message)
+        # As Python's own, which JSON knows.
+        object.__setattr__(self, "count", int(self.count))
+        object.__setattr__(self, "seed", int(self.seed))
         if self.augment is not None and not callable(self.augment):
             message = f"augment: expected a function of the inputs of a batch and a seed, got {self.augment!r}"
             raise TypeError(message)
