@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from probly.data_generator import FirstOrderDataGenerator
@@ -127,3 +128,18 @@ def test_another_dictionary_is_refused(names):
     ):
         run(itself, ROWS, class_names=names)
     assert sorted({"dog": 1, "cat": 0}, key={"dog": 1, "cat": 0}.get) == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("wrap", [np.array, lambda names: dict.fromkeys(names).keys(), pd.Index, pd.Series])
+def test_class_names_in_any_sequence(wrap):
+    found = run(itself, (ROWS, np.array(["dog", "cat"])[BEST]), class_names=wrap(["dog", "cat"]))
+    assert found.class_names == ["dog", "cat"]
+    assert report(found)["metrics"]["accuracy"] == 1.0
+    numbered = run(itself, (ROWS, np.array([7, 3])[BEST]), class_names=np.array([7, 3]))
+    assert report(numbered)["metrics"]["accuracy"] == 1.0, "numbers of NumPy are numbers"
+
+
+@pytest.mark.parametrize("classes", [[0, 1], [3, 7], [False, True]])
+def test_numbers_are_not_given_each_others_names(classes):
+    with pytest.raises(ValueError, match=f"column 0 is '{classes[0]}' to the model, but class 0 is '{classes[1]}' to"):
+        run(Model(classes), (ROWS, np.array(classes)[BEST]), class_names=[str(one) for one in classes[::-1]])

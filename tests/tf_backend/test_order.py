@@ -25,6 +25,7 @@ UNORDERED = {
     "options": lambda: deterministic_off(samples()).batch(8),
     "parallel map": lambda: samples().map(lambda *pair: pair, num_parallel_calls=2, deterministic=False),
     "shuffle inside": lambda: tf.data.Dataset.range(2).interleave(lambda _: samples().take(25).shuffle(5)),
+    "groups": lambda: samples().group_by_window(lambda _, label: label, lambda _, group: group.batch(8), window_size=8),
     "sampling": lambda: tf.data.Dataset.sample_from_datasets([samples().take(25), samples().skip(25)], [0.5, 0.5]),
 }
 

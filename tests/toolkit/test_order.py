@@ -38,6 +38,14 @@ class BufferShuffledExamples:
         yield from list(self.ex_iterable)[::-1]
 
 
+class BucketBatcherIterDataPipe(BufferShuffledExamples):
+    pass
+
+
+class GrouperIterDataPipe(BufferShuffledExamples):
+    pass
+
+
 class Mapped:
     def __init__(self, ex_iterable, function):
         self.ex_iterable, self.function = ex_iterable, function
@@ -158,6 +166,8 @@ SHUFFLED = {
     "map, islice and zip": lambda: map(keep, itertools.islice(IterableDataset(Stream()).shuffle(), ROWS)),
     "one of a chain": lambda: itertools.chain(Stream(range(3)), IterableDataset(Stream()).shuffle()),
     "a datapipe": lambda: Shuffler(range(ROWS), enabled=True),
+    "buckets": lambda: Mapped(BucketBatcherIterDataPipe(Stream()), keep),
+    "groups": lambda: Mapped(GrouperIterDataPipe(Stream()), keep),
     "stages": lambda: DataPipeline(Stream(), Stage(keep), Stage(_shuffle)),
     "a partial": lambda: DataPipeline(Stream(), functools.partial(_shuffle)),
     "slots": lambda: with_slots(Stream(RandomSampler())),

@@ -199,6 +199,8 @@ def ordered_names(names: Sequence[Any] | Mapping[Any, Any] | None) -> Sequence[A
     Examples:
         >>> ordered_names({1: "dog", 0: "cat"})
         ['cat', 'dog']
+        >>> ordered_names(np.array([3, 7]))
+        [3, 7]
     """
     if isinstance(names, Mapping):
         keys = {str(key): key for key in names}
@@ -210,8 +212,8 @@ def ordered_names(names: Sequence[Any] | Mapping[Any, Any] | None) -> Sequence[A
             f"keys {list(names)[:5]}; of a dictionary from name to column, pass sorted(names, key=names.get)"
         )
         raise TypeError(message)
-    if names is None or (not isinstance(names, str | set | frozenset) and hasattr(names, "__len__")):
-        return names
+    if names is None or (not isinstance(names, str | bytes | set | frozenset) and hasattr(names, "__len__")):
+        return names if names is None or isinstance(names, list | tuple) else plain_classes(names)
     message = f"class_names: expected a list of names in the order of the columns, got {names!r}"
     raise TypeError(message)
 

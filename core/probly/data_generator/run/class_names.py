@@ -63,7 +63,9 @@ def known_columns(
             )
             raise ValueError(message)
         own = None  # those of an earlier head
-    if given is not None and own is not None and given != own and _are_names(own, classes):
+    # Numbers may be given names, but not each other's.
+    as_named = given is not None and own is not None and (_are_names(own, classes) or sorted(given) == sorted(own))
+    if given is not None and own is not None and given != own and as_named:
         _contradict(("the model", own), ("the user", given), "leave class_names out, or give the model's")
     values = list(user or ()) if are_numbers(user) else None if classes is None else list(classes)
     if values is not None and (len(values) != num_classes or values == list(range(num_classes))):

@@ -23,10 +23,10 @@ from probly.data_generator.toolkit.sampled import fault_of_loader
 
 _SHUFFLES: Final = re.compile(
     r"shuffl|random\w*sampler|sampler\w*random|randomly|samplemultiplexer|resampledshard|unordered|as_completed|"
-    r"dataservice",
+    r"dataservice|bucket_?(?:by|batch|iterator)|grouper",
     re.IGNORECASE,
 )
-"""What classes and functions are called that hand on their samples in another order each time."""
+"""What classes and functions are called that hand on their samples in another order, mostly in a new one each time."""
 _KEEPS: Final = re.compile(r"[Uu]nshuffl|[Ss]huffle_?[Nn]et|(?:No|Non|Not|Without)Shuffl|(?:no|non|not|without)_shuffl")
 _SETTINGS: Final = ("shuffle", "_shuffle", "shuffled", "shuffle_shards", "shuffle_files", "shardshuffle", "_shuffling")
 """Attributes that say so."""

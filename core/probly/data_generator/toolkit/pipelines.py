@@ -29,8 +29,8 @@ def fault_of_graph(step: Any) -> str | None:
     if not is_graph(step):
         return None
     kind = _kind(step)
-    if getattr(step, "_deterministic", None) == "false":
-        return f"{kind} with deterministic=False"
+    if kind == "GroupByWindow" or getattr(step, "_deterministic", None) == "false":  # groups: those of buckets, too
+        return kind if kind == "GroupByWindow" else f"{kind} with deterministic=False"
     if step.options().deterministic is False:
         return "its options set deterministic=False"
     if kind == "DirectedInterleave" and any(_kind(node) == "Random" for node in _nodes(inputs_of(step)[0])):
