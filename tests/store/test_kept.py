@@ -82,7 +82,18 @@ def test_a_column_is_read_by_rows(tmp_path):
         slice(9, 9),
     ):
         np.testing.assert_allclose(logits[rows], whole[rows], rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(logits[5:9, 1], whole[5:9, 1], rtol=1e-5, atol=1e-6)
+    for rows in (
+        (slice(5, 9), 1),
+        (slice(9, 2, -2), [0, 2]),
+        (7, 1),
+        (-1, slice(1, 3), 0),
+        ([4, 9, 4], [0, 2, 1]),
+        (np.array([3, 8]), slice(None), [0, 5]),
+        (X[:, 0] > 0, 2),
+        (..., 0),
+        (None, 2),
+    ):
+        np.testing.assert_allclose(logits[rows], whole[rows], rtol=1e-5, atol=1e-6)
     with pytest.raises(IndexError):
         logits[43]
     assert (len(logits), logits.ndim, logits.dtype) == (43, 3, np.float32)

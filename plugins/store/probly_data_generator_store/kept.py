@@ -189,8 +189,11 @@ class StoredColumn:
         return self.shape[0]
 
     def __getitem__(self, rows: Any) -> Array:
-        """Return the entry of a row, or of the rows that a slice or an array selects; further axes are cut as usual."""
+        """Return what NumPy would: the entry of a row, or of those that a slice or an array selects, or a cut of it."""
         first, *others = rows if isinstance(rows, tuple) else (rows,)
+        if first is None or first is Ellipsis:  # of all rows
+            whole: Array = self[:][rows]
+            return whole
         if isinstance(first, slice):
             positions = np.arange(*first.indices(len(self)))
         else:
@@ -198,8 +201,12 @@ class StoredColumn:
         order = np.argsort(positions, axis=None, kind="stable")
         found = np.empty((positions.size, *self.shape[1:]), self.dtype)
         found[order] = self._read(positions.reshape(-1)[order])
-        found = found.reshape(*positions.shape, *self.shape[1:])
-        return found[(slice(None),) * positions.ndim + tuple(others)] if others else found
+        if not others:
+            return found.reshape(*positions.shape, *self.shape[1:])
+        # Slices and arrays do not mix with other axes in the same way.
+        chosen = slice(None) if isinstance(first, slice) else np.arange(positions.size).reshape(positions.shape)
+        cut: Array = found[(chosen, *others)]
+        return cut
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         """Return all of it as one new array."""
