@@ -175,9 +175,9 @@ class FirstOrderDataGenerator:
                 else FirstOrderDataGenerator(model, backend=self.framework, wrappers=wrappers, **arguments)
             )
         unused = ("device", "output_mode", "output_transform", "input_dtype", "options", "passes", "members")
-        given = [name for name in unused if getattr(self, name) not in (None, "auto", {}, False)]
-        if given and all(one in self.model for one in made):
-            message = f"{', '.join(given)}: the generators in the list have their own; set it there, and not here"
+        unheard = [name for name in unused if getattr(self, name) not in (None, "auto", {}, False)]
+        if unheard and all(isinstance(model, FirstOrderDataGenerator) for model in self.model):
+            message = f"{', '.join(unheard)}: the generators in the list have their own; set it there, and not here"
             raise ValueError(message)
         return tuple(made)
 
