@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+from probly.data_generator import Distributions
 from probly.data_generator.discovery.listing import known_backends, list_backends
-from probly.data_generator.store import FORMATS, load, open_store
+from probly.data_generator.store import FORMATS, load, open_store, save
 from probly_data_generator_command_line.group import OURS
 from tests.command_line.commands import without
 
@@ -266,3 +267,14 @@ def test_completion_and_version_work_in_the_shell(tmp_path):
         {"_FIRST_ORDER_COMPLETE": "bash_source", "PATH": "/usr/bin:/bin"}
     )
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", printed({}, "--version"))
+
+
+def test_diff_sees_other_members(shell):
+    rows = np.array([[[0.5, 0.5], [0.5, 0.5]], [[0.25, 0.75], [0.75, 0.25]]], np.float32)
+    for name, members in [("a", rows), ("b", rows[:, :1].repeat(2, axis=1) * 0 + 0.5)]:
+        save(f"{name}.npz", Distributions(np.full((2, 2), 0.5), columns={"members": members}))
+    save("c.npz", Distributions(np.full((2, 2), 0.5)))
+    text = shell.run("diff a.npz b.npz", code=1)
+    assert re.search(r"different\n.*\n +column members +largest difference 0.25", text)
+    shell.run("diff a.npz b.npz --tolerance 0.25")
+    assert "column members  not compared: in one of them only" in shell.run("diff a.npz c.npz")

@@ -120,3 +120,22 @@ def test_stores_are_compared_in_bounded_memory(tmp_path, monkeypatch):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < rows.nbytes / 2
+
+
+def test_columns_beside_the_rows_are_compared():
+    rows, members = P[:40], np.stack([P[:40], P[40:80]], axis=1)
+    other = members.copy()
+    other[7, 1] = other[7, 0]
+    logits = np.log(members)
+    logits[3, 0, 0] = -np.inf
+    texts = np.array(["a"] * 40)
+    first = Distributions(rows, columns={"members": members, "logits": logits, "text": texts, "mine": texts})
+    second = Distributions(rows, columns={"members": other, "logits": logits, "text": texts, "fold": np.arange(40)})
+    found = compare(first, second)["columns"]
+    largest = float(np.abs(members.astype(float) - other).max())
+    assert found == {"members": largest, "logits": 0.0, "text": None, "mine": None, "fold": None}
+    finite = Distributions(rows, columns={"logits": np.maximum(logits, -1e3)})
+    assert compare(first, finite)["columns"]["logits"] > 1e300  # and JSON knows the number
+    assert compare(first, Distributions(rows[::-1][:5], np.arange(40)[::-1][:5]))["columns"]["members"] is None
+    part = Distributions(rows[30:], np.arange(30, 40), columns={"members": members[30:]})
+    assert compare(first, part)["columns"]["members"] == 0

@@ -1,5 +1,6 @@
 """How far two sets of distributions of the same samples are apart, e.g. those of two models or of two formats."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +34,8 @@ def compare(first: Mapping[int, Any], second: Mapping[int, Any]) -> dict[str, An
     - coverage, where the first has members: the share of rows of the second that lie within the members' probability
       intervals, ``min_m p_mc <= q_c <= max_m p_mc`` for every column (de Campos, Huete and Moral 1994,
       https://doi.org/10.1142/S0218488594000146), up to the rounding of float32;
+    - columns beside the rows, such as members and logits: the largest difference, and None where only one side has the
+      column, or it has another shape;
     - top-1 agreement: the share of rows whose largest number is in the same column.
 
     Args:
@@ -40,7 +43,8 @@ def compare(first: Mapping[int, Any], second: Mapping[int, Any]) -> dict[str, An
         second: Another one, with the same columns.
 
     Returns:
-        JSON-serialisable: ``rows`` ({both, only_first, only_second}), ``classes``, ``identical``, ``difference``
+        JSON-serialisable: ``rows`` ({both, only_first, only_second}), ``classes``, ``identical`` (the rows),
+        ``columns`` (the difference by name), ``difference``
         ({largest, index, class, mean}), ``total_variation`` and ``kl_divergence`` ({mean, largest, index}),
         ``coverage``, ``top1_agreement`` and ``per_class``: per column its name, its mean in both, the mean and the
         largest difference, how many rows have their largest number there in both, and the share of those of the first
@@ -79,9 +83,31 @@ def compare(first: Mapping[int, Any], second: Mapping[int, Any]) -> dict[str, An
         "rows": rows,
         "classes": classes,
         "identical": identical,
+        "columns": {
+            name: _column_difference(first, second, name, indices) for name in {**first.columns, **second.columns}
+        },
         "coverage": covered / both if first.members is not None and both else None,
         **sums.result(first.class_names),
     }
+
+
+def _column_difference(first: Distributions, second: Distributions, name: str, indices: Indices) -> float | None:
+    """Return the largest difference in a column of numbers; None where only one has it, or in another shape."""
+    mine, theirs = first.columns.get(name), second.columns.get(name)
+    if mine is None or theirs is None or mine.shape[1:] != theirs.shape[1:]:
+        return None
+    if any(column.dtype.kind not in "fiub" for column in (mine, theirs)):
+        return None
+    largest, step = 0.0, max(1, NUMBERS_AT_ONCE // max(1, math.prod(mine.shape[1:])))
+    for start in range(0, len(indices), step):
+        part = indices[start : start + step]
+        one = np.asarray(mine[np.searchsorted(first.indices, part)], np.float64)
+        other = np.asarray(theirs[np.searchsorted(second.indices, part)], np.float64)
+        same = (one == other) | (np.isnan(one) & np.isnan(other))  # infinite ones have no difference
+        differences = np.abs(np.subtract(one, other, out=np.zeros_like(one), where=~same))
+        # JSON has no infinity.
+        largest = max(largest, float(np.nan_to_num(differences, nan=np.finfo(float).max).max(initial=0)))
+    return largest
 
 
 def _common(first: Indices, second: Indices) -> Indices:

@@ -24,13 +24,15 @@ def diff(first: Path, second: Path, tolerance: float, as_json: bool) -> int:
 
     Prints the largest and the mean difference, total variation, Kullback-Leibler divergence (in nats, of SECOND from
     FIRST), the share of rows with the same most probable class, and the classes that differ most; --json has all
-    classes. The exit code is 1 if a number differs by more than --tolerance, or one side lacks rows of the other.
+    classes. The exit code is 1 if a number differs by more than --tolerance, in members and other columns that both
+    have, too, or one side lacks rows of the other.
     """
     from probly.data_generator.comparison import compare  # of the report, which may not be installed
 
     found = compare(open_complete(first), open_complete(second))
     rows, largest = found["rows"], found["difference"]["largest"]
     same = not rows["only_first"] and not rows["only_second"] and (largest is None or largest <= tolerance)
+    same = same and all(one is None or one <= tolerance for one in found["columns"].values())
     result = {"first": str(first), "second": str(second), "same": same, "tolerance": tolerance, **found}
     emit(result, _lines(result), as_json)
     return int(not same)
@@ -44,6 +46,11 @@ def _lines(found: dict[str, Any]) -> list[str]:
         "only in the first": f"{rows['only_first']:,}" if rows["only_first"] else None,
         "only in the second": f"{rows['only_second']:,}" if rows["only_second"] else None,
     }
+    for name, differs in found["columns"].items():
+        if differs is None:
+            counts[f"column {name}"] = "not compared: in one of them only, of other shapes, or no numbers"
+        elif differs:
+            counts[f"column {name}"] = f"largest difference {number(differs)}"
     if not rows["both"] or found["identical"]:
         return [heading, *named(counts)]
     largest, variation, divergence = found["difference"], found["total_variation"], found["kl_divergence"]
