@@ -251,3 +251,13 @@ def test_a_damaged_table_is_named(tmp_path):
             said.append(error.message)
     assert len(said) > 20
     assert [message for message in said if f"{path}: " not in message] == []
+
+
+def test_a_second_column_of_labels_is_no_input(mine):
+    frame = FRAME[["a", "b", "c", "label"]]
+    frame.assign(labels=frame.label.to_numpy()[::-1]).to_parquet("data.parquet")
+    line = "generate --backend numpy --model mine:model --out out.fod --data data.parquet"
+    said = mine.fails(line)
+    assert "data.parquet: has both 'label' and 'labels'; name the labels with --labels-key, and the inputs with" in said
+    generate(mine, "data.parquet --labels-key label --inputs-key a,b,c")
+    check_rows()

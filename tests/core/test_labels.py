@@ -196,3 +196,11 @@ def test_scores_are_those_of_the_rows_with_a_class(labels):
     assert said["labels"]["labelled"] == len(kept)
     expected = [rows[place].argmax() == labels[place] for place in kept]
     assert said["metrics"]["accuracy"] == (pytest.approx(np.mean(expected)) if kept else None)
+
+
+def test_one_long_text_in_one_batch_does_not_widen_the_others():
+    parts = [np.array(["a" * 100_000, "b"]), *[np.array(["c"] * 1000)] * 5]
+    found = join_labels(parts)
+    assert found.dtype == object, "as wide as the longest, they would take 2 GB"
+    assert [len(label) for label in found[:3]] == [100_000, 1, 1]
+    assert len(found) == 5002

@@ -260,13 +260,15 @@ ENDLESS = {
     "iterated already": lambda: iter(IterableDataset(RepeatExamples(Stream(), None))),
     "an expression": lambda: (sample for sample in map(keep, RepeatExamples(Stream(), None))),
     "itertools": lambda: map(keep, itertools.cycle(list(LOGITS))),
+    "a repeat": lambda: itertools.chain.from_iterable(map(list, itertools.repeat(LOGITS))),
+    "a counter": lambda: (LOGITS[number % ROWS] for number in itertools.count()),
 }
 
 
 @pytest.mark.parametrize("kind", ENDLESS)
 def test_streams_without_an_end_are_refused(kind):
     with pytest.raises(
-        ValueError, match=r"the (RepeatExamples|cycle) never ends; leave out repeat\(\), or cut it with"
+        ValueError, match=r"the (RepeatExamples|cycle|repeat|count) never ends; leave out repeat\(\), or cut it with"
     ):
         run(ENDLESS[kind]())
     check(run(itertools.islice(ENDLESS[kind](), ROWS)))
@@ -275,6 +277,9 @@ def test_streams_without_an_end_are_refused(kind):
 ENDING = {
     "once": lambda: RepeatExamples(Stream(), 1),
     "cut": lambda: IterableDataset(TakeExamples(RepeatExamples(Stream(), None), ROWS)),
+    "with a counter": lambda: Stream(range(ROWS), numbers=itertools.count()),
+    "so often": lambda: itertools.chain.from_iterable(itertools.repeat(list(LOGITS), 1)),
+    "beside a counter": lambda: map(lambda row, _: row, iter(list(LOGITS)), itertools.count()),
     "cut by code of one's own": lambda: first_of(RepeatExamples(Stream(), None)),
     "as long as another": lambda: (one for one, _ in zip(RepeatExamples(Stream(), None), range(ROWS), strict=False)),
 }

@@ -139,7 +139,9 @@ def join_labels(parts: Sequence[Labels | int]) -> Labels | None:
         return (
             None if len(given) < len(parts) or {part.dtype.kind for part in given} != {"U"} else np.concatenate(given)
         )
-    if len(given) == len(parts) and all(part.dtype.kind == "U" for part in given):
+    # One long text of one batch would make all of them as wide.
+    wide = sum(map(len, given)) * max(part.itemsize for part in given) > ROOM + 4 * sum(part.nbytes for part in given)
+    if len(given) == len(parts) and all(part.dtype.kind == "U" for part in given) and not wide:
         return np.concatenate(given)
     values: list[Any] = []
     for part in parts:

@@ -10,6 +10,7 @@ import gc
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from operator import length_hint
 from types import CodeType, FunctionType, GeneratorType, MethodType
 from typing import Any, Final
 
@@ -97,7 +98,7 @@ def unordered_step(dataset: Any) -> str | None:
 
 def endless_step(dataset: Any) -> str | None:
     """Return the step that repeats its source without an end, where none after it may cut it; or None."""
-    step, absent = dataset, object()
+    step, read, absent = dataset, True, object()
     for _ in range(_MOST_PARTS):
         name = _name_of(step)
         if is_graph(step):
@@ -106,14 +107,16 @@ def endless_step(dataset: Any) -> str | None:
             return None
         times = [_setting(step, setting, absent) for setting in _TIMES]
         says = None in times and all(value is None or value is absent for value in times)
-        if isinstance(step, itertools.cycle) or (_REPEATS.search(name) and says):
+        # A counter that an object keeps may well number its samples.
+        ticks = isinstance(step, itertools.count | itertools.repeat) and length_hint(step, -1) < 0
+        if (ticks and read) or isinstance(step, itertools.cycle) or (_REPEATS.search(name) and says):
             return name
         # The code of a generator of the user's own may stop when it likes.
         own_code = isinstance(step, GeneratorType) and name not in ("__iter__", "<genexpr>")
         sources = [] if own_code else [one for one in _sources(step) if not isinstance(one, list | tuple | Mapping)]
         if len(sources) != 1:
             return None
-        step = sources[0]
+        step, read = sources[0], _is_of_python(step) or isinstance(step, GeneratorType)
     return None
 
 

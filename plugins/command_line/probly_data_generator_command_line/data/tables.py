@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from probly.data_generator.formats.shared import optional_library
+from probly.data_generator.toolkit.parts import LABEL_KEYS
 from probly.data_generator.toolkit.tables import array_of_column
 from probly_data_generator_command_line.data.frames import frame_of, said_of_frame
 from probly_data_generator_command_line.data.settings import (
@@ -143,6 +144,12 @@ def _label(
     if wanted is not None and wanted in (known or ()):
         message = f"{path}: --labels-key {wanted}: the model takes this column as an input; name another column"
         raise InputError(message)
+    both = [name for name in rest if name.lower() in LABEL_KEYS]
+    if wanted is None and len(both) > 1:  # the other one would be an input
+        message = (
+            f"{path}: has both {both[0]!r} and {both[1]!r}; name the labels with --labels-key, and the inputs with "
+        )
+        raise InputError(message + "--inputs-key")
     return choose(path, rest if wanted is None else names, wanted, LABEL_NAMES, "--labels-key")
 
 
