@@ -231,3 +231,17 @@ def test_astype64_sums_to_1_exactly_in_any_order(classes):
     np.testing.assert_allclose(exact, found.probabilities, rtol=0, atol=1e-6)
     for row in exact:
         random.multinomial(10, row)
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        (np.full((2, 3), 0.5), r"members are no array of the shape \(samples, members, 2\), but \(2, 3\)"),
+        (np.full((2, 2, 3), 0.5), r"but \(2, 2, 3\)"),
+        (np.full((2, 2, 2), np.nan), "index 0 is no distribution: member 0: it has a value that is not finite"),
+        (np.array([[[0.5, 0.5]], [[0.3, 0.3]]]), "index 1 is no distribution: member 0: it sums to 0.6"),
+    ],
+)
+def test_members_that_are_no_distributions_are_refused(members, message):
+    with pytest.raises(InvalidOutputError, match=message):
+        Distributions([[0.5, 0.5]] * 2, columns={"members": members})

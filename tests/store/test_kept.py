@@ -243,3 +243,13 @@ def test_columns_of_text_fit_no_store(tmp_path):
 def test_no_rows_of_some_classes_are_kept_by_every_format(tmp_path, suffix):
     save(tmp_path / f"a{suffix}", Distributions(np.zeros((0, 3), np.float32)))
     assert len(load(tmp_path / f"a{suffix}")[0]) == 0
+
+
+@pytest.mark.parametrize("suffix", ["npz", "fod"])
+def test_members_are_distributions_in_float32_as_the_rows_are(tmp_path, suffix):
+    members = np.array([[[0.5, 0.5], [1.0, -1e-7]], [[0.25, 0.75], [0.1, 0.9]]])
+    made = Distributions(members.mean(axis=1), [7, 3], columns={"members": members})
+    assert made.members.dtype == np.float32
+    np.testing.assert_array_equal(made.members[0], np.float32([[0.25, 0.75], [0.1, 0.9]]))
+    save(tmp_path / f"a.{suffix}", made)
+    np.testing.assert_array_equal(load(tmp_path / f"a.{suffix}")[0].members, made.members)

@@ -10,7 +10,7 @@ from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.indices import check_ascending, check_lengths, index_of, whole_numbers
 from probly.data_generator.label_values import classes_in, label_values, names_in
 from probly.data_generator.notebook_table import distributions_table
-from probly.data_generator.rows import FloatRows, check_rows, exact_rows, tolerance_of
+from probly.data_generator.rows import FloatRows, check_members, check_rows, exact_rows, tolerance_of
 from probly.data_generator.toolkit.samples import Indices
 
 NORMALISED_ROWS = "normalised_rows"
@@ -92,8 +92,12 @@ class Distributions(Mapping[int, FloatRows]):
             beside = {name: column[order] for name, column in beside.items()}
         check_ascending(keys)
         checked = check_rows(rows, tolerance_of(given) if tolerance is None else tolerance)
-        if checked.bad:
-            message = f"the row of index {keys[checked.bad.position]} is no distribution: {checked.bad.reason}"
+        bad = checked.bad
+        if "members" in beside and len(rows):
+            beside["members"], _, of_members = check_members(beside["members"], rows.shape[1], tolerance)
+            bad = bad or of_members
+        if bad:
+            message = f"the row of index {keys[bad.position]} is no distribution: {bad.reason}"
             raise InvalidOutputError(message)
         known = dict(meta or {})
         if checked.divided:

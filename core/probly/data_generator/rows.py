@@ -99,6 +99,31 @@ def _bad_row(rows: FloatRows, good: npt.NDArray[np.bool_]) -> BadRow:
     return BadRow(position, f"it sums to {total:.6g}, not to 1 within {SUM_TOLERANCE:g}")
 
 
+def check_members(members: npt.NDArray[Any], classes: int, tolerance: float | None = None) -> Checked:
+    """Check the distributions that rows are the mean of, in the same way; ``bad`` has the place of the sample.
+
+    Args:
+        members: Shape ``(N, members, classes)``.
+        classes: How many the rows have.
+        tolerance: See ``check_rows``; by default that of their dtype.
+
+    Examples:
+        >>> check_members(np.array([[[1.0, 0.0], [0.5, 0.25]]]), 2).bad
+        BadRow(position=0, reason='member 1: it sums to 0.75, not to 1 within 0.0001')
+    """
+    if members.ndim != 3 or members.shape[2] != classes:
+        reason = f"its members are no array of the shape (samples, members, {classes}), but {members.shape}"
+        return Checked(members, bad=BadRow(0, reason))
+    with np.errstate(over="ignore"):
+        flat = np.asarray(members, np.float32).reshape(len(members) * members.shape[1], classes)
+    checked = check_rows(flat, tolerance_of(members) if tolerance is None else tolerance)
+    bad = checked.bad
+    if bad is not None:
+        row, member = divmod(bad.position, members.shape[1])
+        bad = BadRow(row, f"member {member}: {bad.reason}")
+    return Checked(checked.rows.reshape(members.shape), bad=bad)
+
+
 def find_bad_row(rows: FloatRows) -> BadRow | None:
     """Return the first row that is not finite, has a negative entry or does not sum to 1, each up to rounding.
 
