@@ -214,3 +214,15 @@ def test_pipelines_pick_columns_by_name():
     np.testing.assert_allclose(distributions.probabilities, pipeline.predict_proba(table), atol=1e-6)
     assert distributions.labels.tolist() == labels.tolist()
     assert distributions.class_names == ["down", "up"]
+
+
+@pytest.mark.parametrize("wrap", [lambda row: row, lambda row: (row, 0), lambda row: {"x": row}])
+def test_a_stream_may_fill_the_same_array_for_each_sample(wrap):
+    def samples():
+        row = np.zeros_like(LOGITS[0])
+        for one in LOGITS:
+            row[:] = one
+            yield wrap(row)
+
+    getter = (lambda sample: sample["x"]) if isinstance(wrap(0), dict) else None
+    check(run(samples(), input_getter=getter))

@@ -121,7 +121,7 @@ def _check_iterable(dataset: Any, *, by_number: bool) -> None:
 def _as_they_come(
     iterator: Iterator[Any], batch_size: int, stop: int | None, make: Callable[[Sequence[Any], int], Batch]
 ) -> Iterator[Batch]:
-    samples = itertools.islice(iterator, stop)
+    samples = map(_kept, itertools.islice(iterator, stop))
     start = 0
     try:
         while taken := list(itertools.islice(samples, batch_size)):
@@ -130,6 +130,15 @@ def _as_they_come(
     finally:
         if hasattr(iterator, "close"):  # a generator that is not read to its end
             iterator.close()
+
+
+def _kept(sample: Any) -> Any:
+    """Return a sample with copies of NumPy's arrays: a stream may fill the same one again for the next sample."""
+    if type(sample) is tuple:
+        return tuple(part.copy() if type(part) is np.ndarray else part for part in sample)
+    if type(sample) is dict:
+        return {key: part.copy() if type(part) is np.ndarray else part for key, part in sample.items()}
+    return sample.copy() if type(sample) is np.ndarray else sample
 
 
 class _SampleBatches:
