@@ -247,6 +247,16 @@ def test_what_generators_in_a_list_would_not_hear_is_refused():
     assert run([made[0], MODELS[1]]).members.shape == (23, 2, 3)  # which is for the other one
 
 
+def test_the_passes_of_each_model_are_recorded():
+    drawing = FirstOrderDataGenerator(
+        MODELS[1], backend="numpy", output_mode="logits", passes=2, seed=4, wrappers=[Noise]
+    )
+    meta = run([MODELS[0], drawing]).meta
+    assert [one.get("passes") for one in meta["models"]] == [None, 2]
+    assert meta["models"][1]["seed"] == 4
+    assert "passes" not in meta
+
+
 def test_the_seed_is_checked_without_passes_too():
     with pytest.raises(ValueError, match="seed: expected a whole number of at least 0, got 'x'"):
         run(MODELS[0], seed="x")

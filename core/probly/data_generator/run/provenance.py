@@ -83,7 +83,7 @@ def run_metadata(
         unseen: ``"model"`` and ``"dataset"``, where nothing tells them from others; see ``run.identity``.
         members: How many each row is the mean of, where members were asked for.
     """
-    first, passes = loaded[0], loaded[0].request.passes
+    first = loaded[0]
     found: dict[str, str] = {}
     for one in loaded:
         found |= versions(one.backend.info.distribution)
@@ -91,7 +91,6 @@ def run_metadata(
         **_model_metadata(first, output_mode),
         **({"models": [_model_metadata(one, None) for one in loaded]} if len(loaded) > 1 else {}),
         **({} if members is None else {"members": members}),
-        **({} if passes is None else {"passes": passes.count, "seed": passes.seed}),
         "num_classes": num_classes,
         "class_names": class_names,
         **({"not_seen": list(unseen)} if unseen else {}),
@@ -102,7 +101,7 @@ def run_metadata(
 
 def _model_metadata(loaded: Loaded, output_mode: str | None) -> dict[str, Any]:
     request, transform = loaded.request, loaded.request.output_transform
-    mode = "transform" if transform else output_mode
+    mode, passes = "transform" if transform else output_mode, request.passes
     return {
         "framework": request.framework,
         "backend": loaded.backend.info.name,
@@ -111,6 +110,7 @@ def _model_metadata(loaded: Loaded, output_mode: str | None) -> dict[str, Any]:
         "model_name": request.model_name,
         **({} if mode is None else {"output_mode": mode}),
         **({} if transform is None else {"output_transform": _name(transform)}),
+        **({} if passes is None else {"passes": passes.count, "seed": passes.seed}),
     }
 
 
