@@ -279,3 +279,13 @@ def test_arrays_that_torch_cannot_share():
         np.testing.assert_array_equal(view, INPUTS)
         for dataset in ((view, LABELS), view, [(row, 0) for row in view]):
             check(run(dataset))
+
+
+@pytest.mark.parametrize("wrap", [list, np.array, torch.tensor])
+def test_a_mask_is_no_list_of_positions(wrap):
+    inputs, mask = torch.randn(4, 3), [False, True, False, True]
+    generator = TorchGenerator(torch.nn.Identity(), output_mode="logits")
+    with pytest.raises(TypeError, match=r"got a mask of True and False; pass np.flatnonzero\(mask\)"):
+        generator.generate_distributions(Subset(TensorDataset(inputs), wrap(mask)))
+    found = generator.generate_distributions(Subset(TensorDataset(inputs), np.flatnonzero(wrap(mask))))
+    np.testing.assert_allclose(found.probabilities, inputs[mask].softmax(-1), atol=1e-6)

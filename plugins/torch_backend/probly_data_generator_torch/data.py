@@ -120,7 +120,11 @@ def tensors_behind(dataset: Any) -> tuple[tuple[torch.Tensor, ...], torch.Tensor
 
 
 def _positions(indices: Any) -> torch.Tensor:
-    return torch.as_tensor(plain(indices), dtype=torch.int64)
+    rows = torch.as_tensor(plain(indices))
+    if rows.dtype == torch.bool:  # True and False would be the rows 1 and 0
+        message = "a Subset takes the positions of its rows, got a mask of True and False; pass np.flatnonzero(mask)"
+        raise TypeError(message)
+    return rows.to(torch.int64)
 
 
 def _sliced(
