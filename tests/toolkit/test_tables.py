@@ -5,6 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from probly.data_generator import AlignmentError
 from probly.data_generator.discovery.listing import find_backend
 from probly.data_generator.discovery.loading import load_backend
 from probly.data_generator.generator import FirstOrderDataGenerator
@@ -206,3 +207,21 @@ def test_columns_that_a_model_declares(attributes, found):
 def test_a_model_that_cannot_say_its_columns_declares_none():
     assert declared_columns(Raising()) is None
     assert declared_columns(lambda rows: rows) is None
+
+
+@pytest.mark.parametrize("backend", ["numpy", "sklearn", "torch", "jax"])
+def test_tables_whose_rows_are_named_alike_in_another_order_are_no_pair(backend):
+    frame = pd.DataFrame({"a": [0.1, 0.2, 0.3], "b": [0.9, 0.8, 0.7]}, index=[4, 7, 2])
+    labels = pd.Series([0, 1, 0], index=[7, 2, 4])
+    found = load_backend(find_backend(backend))
+    model = type("Loaded", (), {"num_workers": 0, "parts": []})()
+
+    def batches(dataset):
+        nothing = dict.fromkeys(("input_getter", "index_getter", "label_getter", "batched", "stop"))
+        return list(found.hook.iterate_batches(dataset=dataset, batch_size=2, model=model, start=0, **nothing))
+
+    with pytest.raises(AlignmentError, match=r"same index in another order.*labels\.loc\[inputs\.index\]"):
+        batches((frame, labels))
+    for right in (labels.loc[frame.index], labels.reset_index(drop=True)):
+        [first, second] = batches((frame, right))
+        np.testing.assert_array_equal([*first.columns["labels"], *second.columns["labels"]], right)

@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 
 from probly.data_generator.label_values import label_values
-from probly.data_generator.toolkit.tables import array_of_column, is_column, is_table, take_table_rows
+from probly.data_generator.toolkit.tables import (
+    array_of_column,
+    is_column,
+    is_table,
+    refuse_another_order,
+    take_table_rows,
+)
 
 
 class Samples(list[Any]):
@@ -139,6 +145,7 @@ def columns(dataset: Any) -> Any:
 
     Raises:
         TypeError: A tuple holds something else than columns, or their numbers of rows differ.
+        AlignmentError: Tables in it have the same index in another order.
 
     Examples:
         >>> columns((np.zeros((2, 3)), [0, 1]))[1]
@@ -152,7 +159,9 @@ def columns(dataset: Any) -> Any:
         if is_column(dataset):
             return array_of_column(dataset)
         return dataset if is_array(dataset) else None
-    parts = [_column(part) for part in (dataset.values() if isinstance(dataset, Mapping) else dataset)]
+    given = list(dataset.values() if isinstance(dataset, Mapping) else dataset)
+    refuse_another_order(given)
+    parts = [_column(part) for part in given]
     rows = [common_rows(part) for part in parts]
     if None not in rows and len(set(rows)) == 1:
         return _with_children(dataset, parts)

@@ -5,9 +5,12 @@ No library of tables is imported: those of Arrow's kind export themselves by ``_
 library as it likes.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+
+from probly.data_generator.errors import AlignmentError
 
 
 def is_table(value: Any) -> bool:
@@ -25,6 +28,22 @@ def is_column(value: Any) -> bool:
 
 def _is_of_arrow(value: Any) -> bool:
     return hasattr(value, "__arrow_c_stream__") or hasattr(value, "__arrow_c_array__")
+
+
+def refuse_another_order(parts: Iterable[Any]) -> None:
+    """Refuse tables and columns whose rows have the same names in another order: places or names, one is wrong.
+
+    Raises:
+        AlignmentError: There are some.
+    """
+    found = [part.index for part in parts if hasattr(getattr(part, "index", None), "sort_values")]
+    for other in found[1:]:
+        if not found[0].equals(other) and found[0].sort_values().equals(other.sort_values()):
+            message = (
+                "two tables have the same index in another order, so their rows do not belong together by place: bring "
+                "them into one order, labels.loc[inputs.index], or drop the index of both, reset_index(drop=True)"
+            )
+            raise AlignmentError(message)
 
 
 def take_table_rows(table: Any, rows: Any) -> Any:
