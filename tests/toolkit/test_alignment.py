@@ -207,7 +207,7 @@ def test_pipelines_pick_columns_by_name():
     from sklearn.preprocessing import StandardScaler
 
     table = pd.DataFrame({"x": LOGITS[:, 0], "y": LOGITS[:, 1], "text": ["?"] * ROWS})
-    labels = pd.Series(np.where(LOGITS[:, 0] > 0, "up", "down"), index=np.arange(ROWS)[::-1])
+    labels = pd.Series(np.where(LOGITS[:, 0] > 0, "up", "down"), index=np.arange(ROWS)[::-1] + 1)
     pipeline = make_pipeline(ColumnTransformer([("scale", StandardScaler(), ["x", "y"])]), LogisticRegression())
     pipeline.fit(table, labels.to_numpy())
     distributions = FirstOrderDataGenerator(pipeline, batch_size=6).generate_distributions((table, labels))
