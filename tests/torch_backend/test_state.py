@@ -209,3 +209,18 @@ def test_a_stateful_keras_model_on_torch():
         "left": 0.0,
         "miss": pytest.approx(0, abs=1e-6),
     }
+
+
+def test_what_is_written_by_way_of_data_is_given_back():
+    class Noisy(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("noise", torch.zeros(2))
+
+        def forward(self, inputs):
+            self.noise.data.normal_()  # as the Bayesian layers of blitz do
+            return inputs + 0 * self.noise
+
+    model = Noisy()
+    FirstOrderDataGenerator(model, output_mode="logits").generate_distributions(torch.zeros(4, 2), progress=False)
+    assert model.noise.tolist() == [0, 0]

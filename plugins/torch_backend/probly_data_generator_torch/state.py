@@ -43,10 +43,11 @@ class _Kept:
 
         Numbers and the like only go with it: one that counts calls may well be read after the run.
         """
-        if not self.differs(part):
+        # What is written to by way of .data, as Bayesian layers do with their noise, leaves no trace but its content.
+        written = [one for one in self.tensors if _version(one[0]) != one[1] or not _equal(one[0], one[2])]
+        if not written and not self.differs(part):
             return None
         now = _attributes(part)
-        written = [one for one in self.tensors if _version(one[0]) != one[1]]
         others = {name for name in now.keys() | self.attributes if now.get(name) is not self.attributes.get(name)}
         for name in others:
             if name in self.attributes:
@@ -113,6 +114,10 @@ def _own(part: torch.nn.Module) -> list[torch.Tensor]:
     variables = [*getattr(part, "non_trainable_variables", ()), *(state for nest in states for state in nest or ())]
     values = (getattr(variable, "value", None) for variable in variables)
     return [value for value in values if isinstance(value, torch.Tensor)]
+
+
+def _equal(tensor: torch.Tensor, copied: torch.Tensor | None) -> bool:
+    return copied is None or torch.equal(tensor.detach(), copied)
 
 
 def _version(tensor: torch.Tensor) -> int:
