@@ -64,7 +64,12 @@ class Recording(LogisticRegression):
 
 @pytest.mark.parametrize(
     "labels",
-    [LABELS, LABELS.tolist(), pd.Series(LABELS, index=range(2 * ROWS, ROWS, -1)), pd.Series(LABELS, dtype="category")],
+    [
+        LABELS,
+        LABELS.tolist(),
+        pd.Series(LABELS, index=range(2 * ROWS, ROWS, -1)),
+        pd.Series(LABELS, TABLE.index, "category"),
+    ],
 )
 def test_data_frames_come_with_labels_of_any_kind(labels):
     assert agrees(by_name(), (TABLE, labels), TABLE).labels.tolist() == LABELS.tolist()
