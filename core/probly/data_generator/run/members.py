@@ -5,6 +5,7 @@ ordinary run has one.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ from probly.data_generator.toolkit.samples import Batch
 MEMBERS = "members"
 LOGITS = "logits"
 """The columns that hold the distributions of each member, and the logits before their softmax."""
+FURTHER_PASSES = 64
+"""What is drawn again where all passes over the first batch were the same."""
 
 
 class Asked(NamedTuple):
@@ -105,7 +108,7 @@ class Models:
         for (device, reader), one in zip(self.asked, dispatched, strict=True):
             fetched = device.fetch(one)
             if not self._drawn:
-                _refuse_equal_passes(device, fetched, device.where(number))
+                _refuse_equal_passes(device, fetched, one)
             flat, count = _flat(fetched.scores)
             rows = reader.read(flat, device.where(number), np.repeat(indices, count), half=one.half)
             found.append((rows.reshape(len(indices), count, rows.shape[-1]), fetched))
@@ -179,13 +182,17 @@ def _flat(passes: Sequence[Scores]) -> tuple[Scores, int]:
     return flat, len(flat) // max(len(together), 1)
 
 
-def _refuse_equal_passes(device: Device, fetched: Fetched, where: str) -> None:
-    """Refuse passes that cannot be told apart: nothing in the model is random, or nothing that was activated."""
-    passes = device.passes
-    if passes is None or passes.count == 1:
+def _refuse_equal_passes(device: Device, fetched: Fetched, dispatched: Dispatched) -> None:
+    """Refuse passes that cannot be told apart: nothing in the model is random, or nothing that was activated.
+
+    A few passes over a few rows, such as the last ones of a run that is continued, may be the same by chance, so more
+    of them are drawn before anybody is blamed.
+    """
+    passes, where = device.passes, device.where(dispatched.number)
+    if passes is None or passes.count == 1 or not _are_equal(fetched):
         return
-    first = fetched.scores[0]
-    if not all(np.array_equal(first, other, equal_nan=True) for other in fetched.scores[1:]):
+    more = replace(device, passes=replace(passes, count=passes.count + FURTHER_PASSES))
+    if not _are_equal(more.fetch(more.dispatch(dispatched.number, dispatched.batch))):
         return
     if passes.augment is None:
         message = (
@@ -198,3 +205,8 @@ def _refuse_equal_passes(device: Device, fetched: Fetched, where: str) -> None:
             "for each seed"
         )
     raise InvalidOutputError(message)
+
+
+def _are_equal(fetched: Fetched) -> bool:
+    first = fetched.scores[0]
+    return all(np.array_equal(first, other, equal_nan=True) for other in fetched.scores[1:])
