@@ -136,6 +136,16 @@ def test_passes_differ_and_depend_on_the_seed_the_pass_and_the_first_row_alone()
     assert (first.meta["passes"], first.meta["seed"], first.meta["members"]) == (4, 9, 4)
 
 
+def test_seed_pass_and_first_row_all_tell_seeds_apart_and_those_of_a_store_stay():
+    found = {Passes(9, seed).seed_of(number, row) for seed in range(9) for number in range(9) for row in range(9)}
+    assert len(found) == 9**3
+    # A store that was begun with an earlier version is continued with the same draws.
+    assert [Passes(3, seed).seed_of(number, row) for seed, number, row in ((0, 0, 0), (7, 1, 64))] == [
+        821328062,
+        1082341434,
+    ]
+
+
 def test_a_pass_computes_what_its_seed_says():
     found = run(MODELS[0], passes=3, seed=2, wrappers=[Noise])
     passes = Passes(3, 2)
