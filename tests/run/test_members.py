@@ -194,6 +194,8 @@ def test_views_of_a_sample_are_members():
         np.testing.assert_allclose(found.members[5:10, number], expected, atol=1e-6)
     with pytest.raises(InvalidOutputError, match="all 2 views gave the same scores"):
         run(MODELS[0], passes=2, augment=lambda inputs, seed: inputs)
+    with pytest.raises(InvalidOutputError, match="augment returned None; let it return another view of all inputs"):
+        run(MODELS[0], passes=2, augment=lambda inputs, seed: None)
     with pytest.raises(ValueError, match="set passes to the number of views"):
         run(MODELS[0], augment=augment)
 

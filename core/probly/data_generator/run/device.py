@@ -118,7 +118,14 @@ class Device:
         seeds = [self.passes.seed_of(number, first_row) for number in range(self.passes.count)]
         if self.passes.augment is None:
             return [self._answer(inputs, seed) for seed in seeds]
-        return [self._answer(self.passes.augment(inputs, seed), None) for seed in seeds]
+        answers = []
+        for seed in seeds:
+            view = self.passes.augment(inputs, seed)
+            if view is None:
+                message = "augment returned None; let it return another view of all inputs of the batch"
+                raise InvalidOutputError(message)
+            answers.append(self._answer(view, None))
+        return answers
 
     def _answer(self, inputs: Any, seed: int | None) -> Answer:
         """Return one answer, in memory that nothing else writes to."""
