@@ -2,23 +2,21 @@
 
 import ctypes
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from probly.data_generator.toolkit.outputs import Kept, cut_rows
+from probly.data_generator.toolkit.feeds import Feeds, feeds_of, run_in_parts
+from probly.data_generator.toolkit.outputs import Kept
 from probly_data_generator_onnx.arrays import BFLOAT16, BFLOAT16_TYPE
 from probly_data_generator_onnx.classes import map_columns
-from probly_data_generator_onnx.inputs import feeds
 
 if TYPE_CHECKING:
     from probly_data_generator_onnx.models import OnnxModel
 
-Feeds = Mapping[str, Any]
 MAPS = "seq(map("
 SCORES = ("tensor(float", "tensor(double", BFLOAT16_TYPE, MAPS)
 BFLOAT16_CODE = 16
@@ -42,7 +40,7 @@ def outputs_of(model: "OnnxModel", inputs: Any, batch_size: int | None) -> Any:
     names = _wanted(model, batch_size)
     fetched = list(dict.fromkeys([*names, *model.layers]))
     run = functools.partial(run_session, model.session, fetched, bfloat16=model.bfloat16)
-    arrays = feeds(inputs, model.inputs)
+    arrays = feeds_of(inputs, model.inputs)
     size = model.rows or (batch_size if model.on.compiles else None)
     found = dict(zip(fetched, run(arrays) if size is None else run_in_parts(run, arrays, size), strict=True))
     outputs = _outputs(model, {name: found[name] for name in names}, batch_size)
@@ -108,50 +106,6 @@ def scores_output(outputs: Sequence[Any]) -> str:
         f"options={{'output': {(scores or outputs)[0].name!r}}}, or set output_transform, which gets a dict by name"
     )
     raise ValueError(message)
-
-
-def run_in_parts(run: Callable[[Feeds], list[Any]], feeds: Feeds, size: int) -> list[Any]:
-    """Return the outputs of a model that takes ``size`` rows at once; the last part is filled up and cut back.
-
-    Args:
-        run: Returns the outputs for ``size`` rows.
-        feeds: Arrays with any number of rows.
-        size: The number of rows.
-
-    Raises:
-        InvalidOutputError: An output does not have one row per input.
-
-    Examples:
-        >>> (doubled,) = run_in_parts(lambda feeds: [2 * feeds["x"]], {"x": np.arange(5)}, size=3)
-        >>> doubled
-        array([0, 2, 4, 6, 8])
-    """
-    rows = len(next(iter(feeds.values())))
-    parts = []
-    for start in range(0, rows, size):
-        wanted = min(size, rows - start)
-        part = {name: _filled(array[start : start + wanted], size) for name, array in feeds.items()}
-        parts.append([_cut(output, size, wanted) for output in run(part)])
-    return [_joined(outputs) for outputs in zip(*parts, strict=True)]
-
-
-def _filled(array: Any, size: int) -> Any:
-    """Repeat the last row, whose values the model surely takes."""
-    return array if len(array) == size else np.concatenate([array, np.repeat(array[-1:], size - len(array), axis=0)])
-
-
-def _cut(output: Any, size: int, wanted: int) -> Any:
-    if isinstance(output, list):  # of maps
-        maps = np.empty(len(output), object)
-        maps[:] = output
-        return cut_rows(maps, size, wanted).tolist()
-    return cut_rows(output, size, wanted)
-
-
-def _joined(parts: tuple[Any, ...]) -> Any:
-    if len(parts) == 1:
-        return parts[0]
-    return list(chain.from_iterable(parts)) if isinstance(parts[0], list) else np.concatenate(parts)
 
 
 def run_session(session: Any, names: Sequence[str], feeds: Feeds, *, bfloat16: bool) -> list[Any]:

@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 
 from probly.data_generator.label_values import class_name
+from probly.data_generator.toolkit.feeds import Input, channels_of, columns_of, fixed_rows
 from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly.data_generator.toolkit.options import checked_options
 from probly_data_generator_onnx.arrays import BFLOAT16_TYPE
@@ -26,7 +27,7 @@ from probly_data_generator_onnx.devices import (
 )
 from probly_data_generator_onnx.files import Stored, stored
 from probly_data_generator_onnx.forward import MAPS
-from probly_data_generator_onnx.inputs import Input, fixed_rows, inputs_of
+from probly_data_generator_onnx.inputs import inputs_of
 
 MOST_THREADS = 1024
 QUIET = 4  # errors are raised; printing them as well would only show them twice
@@ -97,15 +98,12 @@ class OnnxModel:
     @property
     def channels(self) -> str | None:
         """The order of a picture's axes, for the command line, where the input's shape tells."""
-        shape = self.inputs[0].shape if len(self.inputs) == 1 else ()
-        axes = [axis for axis in (1, 3) if len(shape) == 4 and shape[axis] in (1, 3)]
-        return {1: "first", 3: "last"}[axes[0]] if len(axes) == 1 else None
+        return channels_of(self.inputs)
 
     @property
     def feature_names(self) -> list[str] | None:
-        """The columns of a table that the model knows by name: exporters of pipelines make each an input ``(N, 1)``."""
-        columns = [value.name for value in self.inputs if len(value.shape) == 2 and value.shape[1] == 1]
-        return columns if len(columns) == len(self.inputs) > 1 else None
+        """The columns of a table that the model knows by name, where it has an input for each."""
+        return columns_of(self.inputs)
 
     @property
     def options(self) -> dict[str, Any]:
