@@ -73,7 +73,7 @@ def agrees(store):
     return same and store.indices.tolist() == list(range(ROWS)) and store.labels.tobytes() == LABELS.tobytes()
 
 
-PRIMITIVES = ("create", "write", "sync", "rename", "remove", "make_directory", "sync_directory")
+PRIMITIVES = ("create", "write", "sync", "give_name", "rename", "remove", "make_directory", "sync_directory")
 
 
 @contextlib.contextmanager

@@ -228,7 +228,7 @@ def test_a_shard_truncated_while_it_is_mapped_ends_the_reader_and_is_noticed_aft
     command = [sys.executable, "-c", textwrap.dedent(TRUNCATING), path]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("truncated\n", -signal.SIGBUS)
-    with pytest.raises(StoreError, match=r"expected [0-9]+ bytes, got 0"):
+    with pytest.raises(StoreError, match=r"in a file of 0 bytes"):
         opened.verify()
-    with pytest.raises(StoreError, match=r"expected [0-9]+ bytes, got 0"):
-        open_store(path)
+    with pytest.raises(StoreError, match=r"in a file of 0 bytes"):
+        open_store(path)[0]

@@ -1,4 +1,4 @@
-"""The real system calls: what is renamed has been fsynced before, and its folder is fsynced after.
+"""The real system calls: what gets its final name has been fsynced before, and its folder is fsynced after.
 
 The simulator of power loss stands in for the primitives; this looks at what they ask of the operating system.
 """
@@ -17,32 +17,36 @@ from tests.store import stores
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Record fsync and rename in order: (kind, inode or paths)."""
+    """Record fsync and what gives a name in order: (kind, inode or paths)."""
     recorded = []
-    fsync, replace = os.fsync, os.replace
+    fsync = os.fsync
 
     def recording_fsync(handle):
         status = os.fstat(handle)
         recorded.append(("folder" if stat.S_ISDIR(status.st_mode) else "file", status.st_ino))
         fsync(handle)
 
-    def recording_replace(source, target, **options):
-        recorded.append(("rename", Path(source).stat().st_ino, Path(target).parent.stat().st_ino, Path(target).name))
-        replace(source, target, **options)
+    def recording(original):
+        def give(source, target, **options):
+            recorded.append(("name", Path(source).stat().st_ino, Path(target).parent.stat().st_ino, Path(target).name))
+            original(source, target, **options)
+
+        return give
 
     monkeypatch.setattr(os, "fsync", recording_fsync)
-    monkeypatch.setattr(os, "replace", recording_replace)
+    monkeypatch.setattr(os, "replace", recording(os.replace))
+    monkeypatch.setattr(os, "link", recording(os.link))
     return recorded
 
 
 def check(recorded):
-    """Compare each rename with the calls around it; return the names that were given."""
+    """Compare each name that is given with the calls around it; return them."""
     names = []
     for place, call in enumerate(recorded):
-        if call[0] == "rename":
+        if call[0] == "name":
             _, inode, folder, name = call
             names.append(name)
-            assert ("file", inode) in recorded[:place], f"{name}: renamed before its bytes were on the disk"
+            assert ("file", inode) in recorded[:place], f"{name}: given before its bytes were on the disk"
             assert ("folder", folder) in recorded[place + 1 :], f"{name}: its name was never brought to the disk"
     return names
 

@@ -35,3 +35,7 @@ class AlignmentError(ValueError):
 
 class StoreError(ValueError):
     """A file of distributions is damaged or is not one."""
+
+
+class WorkerError(RuntimeError):
+    """The workers of a shared run die, or cannot be started."""

@@ -1,7 +1,9 @@
 """FirstOrderDataGenerator: from a model and a dataset to distributions."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import fields, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +13,8 @@ from probly.data_generator.discovery.listing import explain_missing, find_backen
 from probly.data_generator.discovery.loading import Backend, load_backend
 from probly.data_generator.discovery.requirements import required_modules
 from probly.data_generator.distributions import Distributions
+from probly.data_generator.engines.contract import Job
+from probly.data_generator.engines.sharing import Sharing, fill
 from probly.data_generator.errors import BrokenBackendError
 from probly.data_generator.formats import choosing
 from probly.data_generator.hookspecs import HOST
@@ -21,6 +25,7 @@ from probly.data_generator.run.provenance import Loaded, Request
 from probly.data_generator.run.run import Run, check_keep, score_reader
 from probly.data_generator.run.scores import check_output_mode, is_half
 from probly.data_generator.run.temperature import Temperature
+from probly.data_generator.run.worker import Worker, admitted
 from probly.data_generator.toolkit.casting import check_dtype
 from probly.data_generator.toolkit.outputs import pick_scores
 from probly.data_generator.toolkit.parts import split_sample
@@ -137,6 +142,7 @@ class FirstOrderDataGenerator:
         asked = Passes(1 if passes is None else passes, seed, augment)  # which checks the seed in any case
         self.passes = None if passes is None else asked
         self.members = members
+        self.wrappers = list(wrappers)
         self.framework = self.backend_name if backend == "auto" else backend
         self.backend: Backend
         self._loaded: Any
@@ -223,7 +229,7 @@ class FirstOrderDataGenerator:
         loaded = self._loaded = self._load_model()
         return loaded  # another thread's run has its own
 
-    def generate_distributions(
+    def generate_distributions(  # noqa: PLR0913  # likewise
         self,
         dataset_or_loader: Any,
         *,
@@ -236,6 +242,13 @@ class FirstOrderDataGenerator:
         representation: str | None = None,
         probe: bool = True,
         keep: Sequence[str] = (),
+        workers: int | None = None,
+        devices: Sequence[str] | None = None,
+        share: tuple[int, int] | None = None,
+        engine: str | None = None,
+        engine_options: Mapping[str, Any] | None = None,
+        shard_rows: int | None = None,
+        tolerance: float = 0.0,
     ) -> Distributions:
         """Run the model over a dataset or a loader and return one checked distribution per sample.
 
@@ -257,6 +270,18 @@ class FirstOrderDataGenerator:
                 compare: it notices another model or another preprocessing where nothing else can. False to do without.
             keep: What is kept beside the rows, in ``Distributions.columns``: ``"logits"``, those before the softmax,
                 and ``"features:<layer>"``, what a hidden layer of that name returned.
+            workers: Let so many processes fill the store, with a model each; see docs/cluster.md for this and all
+                below.
+            devices: Those of the workers, in turn, such as ``["cuda:0", "cuda:1"]``.
+            share: ``(i, n)``: this process is the i-th, from 0, of n that share the store and know nothing of each
+                other. It computes its share, then what is still missing of the others', and returns the whole store.
+            engine: What starts the workers: ``"processes"`` on this machine, ``"ray"`` on a cluster, or another that
+                is installed.
+            engine_options: What only the engine knows, by name.
+            shard_rows: The rows of a shard of a shared store, a multiple of the batch size; by default a 64th of the
+                run, or less where that is more than ``shard_megabytes``.
+            tolerance: How far the rows of a worker's first batch may be from those that a shared store was begun with.
+                0 wants the same bits; more admits other processors, and the store records it.
 
         Returns:
             The rows with labels, where all samples carry one that stacks with the others (boxes and other nests do
@@ -269,21 +294,59 @@ class FirstOrderDataGenerator:
             StoreError: The store was begun by another run, or its rows are no longer what the model computes; another
                 writer is at work on it, or the disk failed.
             NotInstalledError: ``out`` names a format whose distribution is not installed.
+            WorkerError: Workers die.
         """
         check_progress(progress)
-        run = self._run(dataset_or_loader, progress, keep)
+        kept = check_keep(keep)
+        shared = Sharing.of(workers, devices, share, engine, engine_options, shard_rows, tolerance)
         if out is None:
-            if keys is not None:
-                message = "keys are kept by a store only; set out"
+            if keys is not None or shared is not None:
+                message = (
+                    f"{'keys are' if shared is None else 'rows of several workers are'} kept by a store only; set out"
+                )
                 raise ValueError(message)
-            return run.into_memory()
+            return self._run(dataset_or_loader, progress, kept).into_memory()
         options = {
             "encoding": representation or encoding,
             "shard_megabytes": shard_megabytes,
             "shard_seconds": shard_seconds,
+            "shard_rows": shard_rows,
             "keys": None if keys is None else key_array(keys),
         }
-        return run.to_file(out, choosing.streaming(Path(out)), options, probe=probe)
+        if shared is None and choosing.is_shared(out):
+            shared = Sharing()  # it was begun by several, and may be continued by one
+        if shared is None:
+            run = self._run(dataset_or_loader, progress, kept)
+            return run.to_file(out, choosing.streaming(Path(out)), options, probe=probe)
+        job = Job(
+            type(self), self.arguments(), self.device, dataset_or_loader, str(out), options, kept,
+            shared.tolerance if probe else None,
+        )  # fmt: skip
+        return fill(shared, job, self.worker, progress)
+
+    def worker(
+        self, dataset: Any, out: str, options: dict[str, Any], keep: Sequence[str], tolerance: float | None
+    ) -> AbstractContextManager[Worker]:
+        """Give a worker of a shared run that was admitted, within a block; see ``run.worker``.
+
+        Called by engines, through ``engines.contract.Job``.
+        """
+        run = self._run(dataset, False, keep)  # noqa: FBT003  # progress is shown by the driver
+        return admitted(run, Path(out), choosing.sharing(out), options, tolerance)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that make this generator again, without ``device``."""
+        asked = {part.name: getattr(self, part.name) for part in fields(Request) if part.name != "framework"}
+        passes = self.passes
+        drawn = {} if passes is None else {"seed": passes.seed, "augment": passes.augment}
+        return {
+            **asked, "model": self.model, "backend": self.framework, "options": self.options,
+            "wrappers": self.wrappers, "passes": passes and passes.count, **drawn,
+        }  # fmt: skip
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send what makes it again: the model as it is now, or its path."""
+        return partial(type(self), device=self.device, **self.arguments()), ()
 
     def _run(self, dataset: Any, progress: bool | Callback, keep: Sequence[str]) -> Run:
         loaded = [one.loaded_now() for one in self._ensemble] or [self.loaded_now()]
@@ -291,7 +354,7 @@ class FirstOrderDataGenerator:
             own = {name: getattr(self, name) for name in OF_THE_DATASET}
             loaded[0] = replace(loaded[0], request=replace(loaded[0].request, **own))
         plural = bool(self._ensemble) or any(one.has_members for one in loaded)
-        return Run(loaded, dataset, progress, check_keep(keep), plural)
+        return Run(loaded, dataset, progress, keep, plural)
 
     def loaded_now(self) -> Loaded:
         """Return the loaded model, as it is now if it is a live one, with what is asked of it."""

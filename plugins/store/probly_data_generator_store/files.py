@@ -5,6 +5,7 @@ All changes go through these functions, so that tests can count, fail, kill and 
 
 import contextlib
 import os
+import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats import atomic
+from probly_data_generator_store import naming
 
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 UNBLOCKED = getattr(os, "O_NONBLOCK", 0)  # opening a FIFO would wait for its other end
@@ -46,8 +48,13 @@ def sync(handle: int) -> None:
     os.fsync(handle)
 
 
+def give_name(source: Path, target: Path) -> bool:
+    """Give a file its final name, in one step, unless another file has it; see ``naming.give_name``."""
+    return naming.give_name(source, target)
+
+
 def rename(source: Path, target: Path) -> None:
-    """Give a file its final name, in one step."""
+    """Give a folder its final name, in one step."""
     source.replace(target)
 
 
@@ -70,11 +77,11 @@ class Draft:
     """A file under a temporary name, until it is published whole or discarded.
 
     Args:
-        path: Its name is hidden and gets the suffix ``.part``.
+        path: Its name is hidden and gets the suffix ``.part``; no two drafts have the same one, whoever makes them.
     """
 
     def __init__(self, path: Path) -> None:
-        self.temporary = path.with_name(f".{path.name}.part")
+        self.temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         self.handle: int | None = create(self.temporary)
 
     def write(self, data: Any, offset: int, *, early: bool = False) -> None:
@@ -91,10 +98,13 @@ class Draft:
             # Linux starts to write dirty pages that it is told not to keep; it drops only clean ones.
             os.posix_fadvise(self.handle, offset, memoryview(data).nbytes, os.POSIX_FADV_DONTNEED)
 
-    def publish(self, path: Path) -> None:
+    def publish(self, path: Path) -> bool:
         """Make the file immutable, wait until it is on the disk, and give it its name.
 
         A failure is never tried again: after a failed fsync, a later one succeeds without having written anything.
+
+        Returns:
+            Whether it has the name now; another file keeps it.
         """
         assert self.handle is not None
         if hasattr(os, "fchmod"):
@@ -102,8 +112,12 @@ class Draft:
                 os.fchmod(self.handle, 0o444)  # a mapped file must not shrink under its readers
         sync(self.handle)
         self._close()
-        rename(self.temporary, path)
-        sync_directory(path.parent)
+        given = give_name(self.temporary, path)
+        if given:
+            sync_directory(path.parent)
+        with contextlib.suppress(OSError):  # it is moved where there are no links, and in nobody's way elsewhere
+            remove(self.temporary)
+        return given
 
     def discard(self) -> None:
         """Remove the file, unless it has been published."""
@@ -118,15 +132,19 @@ class Draft:
             os.close(handle)
 
 
-def publish(path: Path, pieces: Iterable[Any]) -> None:
-    """Write an immutable file whole or not at all: temporary name, fsync, rename, fsync of the directory."""
+def publish(path: Path, pieces: Iterable[Any]) -> bool:
+    """Write an immutable file whole or not at all: temporary name, fsync, final name, fsync of the directory.
+
+    Returns:
+        Whether it was published; a file that has the name already stays as it is.
+    """
     draft = Draft(path)
     try:
         offset = 0
         for piece in pieces:
             draft.write(piece, offset)
             offset += memoryview(piece).nbytes
-        draft.publish(path)
+        return draft.publish(path)
     except BaseException:
         draft.discard()
         raise

@@ -14,10 +14,14 @@ from probly.data_generator.formats.atomic import where_offered
 from probly.data_generator.formats.shared import simple_labels
 from probly_data_generator_store import files, kept
 from probly_data_generator_store.encodings import NUMBERS_AT_ONCE
+from probly_data_generator_store.finishing import finish
+from probly_data_generator_store.ranges import Ranges
 from probly_data_generator_store.reader import Store, open_store
-from probly_data_generator_store.spec import MANIFEST, refuse_differences
+from probly_data_generator_store.spec import MANIFEST, SPEC, Spec, refuse_differences
 from probly_data_generator_store.streaming import StoreSink, terminating
 from probly_data_generator_store.writer import Limits, StoreWriter
+
+__all__ = ["CHECKED", "KEEPS_COLUMNS", "finish", "is_shared", "open_ranges", "open_sink", "read", "write"]
 
 KEEPS_COLUMNS = True
 CHECKED = ("the checksum of every file and of every shard",)
@@ -106,6 +110,16 @@ def open_sink(path: Path, identity: Mapping[str, Any], options: Mapping[str, Any
             yield StoreSink(writer)
     finally:
         writer.close()  # where Ctrl-C came after the lock was taken, and before the block began
+
+
+def is_shared(path: Path) -> bool:
+    """Return whether there is a store that several writers share."""
+    return os.path.lexists(path / SPEC) and Spec.read(path / SPEC).shard_rows is not None
+
+
+def open_ranges(path: Path, identity: Mapping[str, Any], options: Mapping[str, Any]) -> Ranges:
+    """Give one of several writers its view of a store; see ``ranges.Ranges``."""
+    return Ranges(path, identity, options)
 
 
 def _complete(path: Path, identity: Mapping[str, Any], encoding: str) -> Store | None:

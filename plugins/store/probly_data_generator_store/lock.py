@@ -31,19 +31,23 @@ class Lock:
 
     Args:
         path: The lock file; it is made if need be and stays. Only the lock on it counts, not its existence.
+        shared: Share it with others who do; it keeps out only those who do not. Where the file system knows no locks,
+            nothing does: what writers of a shared store publish harms nobody.
 
     Raises:
         StoreError: Another writer holds it, or the file system knows no locks.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
         self.file: io.FileIO | None = None  # it is closed once, however often it is asked to be
         try:
             self.file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o666), "r+")
             _held.add(self.file)
-            _lock(self.file.fileno())
+            _lock(self.file.fileno(), shared)
             _check_same(self.file.fileno(), path)
         except OSError as error:
+            if shared and error.errno in WITHOUT_LOCKS:
+                return
             failure = _failure(path, error, opened=self.file is not None)
             self.release()
             raise failure from error
@@ -77,12 +81,13 @@ def _check_same(handle: int, path: Path) -> None:
         raise FileNotFoundError(message)
 
 
-def _lock(handle: int) -> None:
+def _lock(handle: int, shared: bool) -> None:
     if os.name == "nt":
         import msvcrt
 
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        if not shared:  # there are only exclusive ones
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
     else:
         import fcntl
 
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

@@ -54,8 +54,11 @@ class Publisher:
             draft.write(piece, layout.ROOM + self.done.size, early=True)
         self.done = layout.Written(len(data), zlib.crc32(piece, self.done.checksum))
 
-    def publish_shard(self, path: Path, header: bytes, data: list[Any]) -> None:
+    def publish_shard(self, path: Path, header: bytes, data: list[Any]) -> bool:
         """Write the rest of a shard and publish it.
+
+        Returns:
+            Whether it is there, byte for byte; another one that was there already stays as it is.
 
         Raises:
             StoreError: The disk is full or failed.
@@ -69,8 +72,9 @@ class Publisher:
                 part = piece.reshape(-1).view(np.uint8)[skipped:] if piece.nbytes else b""
                 draft.write(part, offset + skipped)
                 offset, skipped = offset + piece.nbytes, 0
-            draft.publish(path)
+            published = draft.publish(path)
             self._forget()  # within the block: Ctrl-C in between must not leave a draft that is closed already
+        return published or _begins_with(path, header)
 
     def _begun(self, path: Path) -> files.Draft:
         if self._draft is not None and self._draft.handle is None:  # signals came faster than they could be handled
@@ -79,14 +83,15 @@ class Publisher:
             self._draft = files.Draft(path)
         return self._draft
 
-    def publish(self, path: Path, content: bytes) -> None:
-        """Publish a small file.
+    def publish(self, path: Path, content: bytes) -> bool:
+        """Publish a small file; see ``publish_shard``.
 
         Raises:
             StoreError: The disk is full or failed.
         """
         with self._disk(path, len(content)):
-            files.publish(path, [content])
+            published = files.publish(path, [content])
+        return published or _begins_with(path, content)
 
     @contextlib.contextmanager
     def _disk(self, path: Path, needed: int) -> Iterator[None]:
@@ -121,3 +126,9 @@ class Publisher:
                 free = shutil.disk_usage(self.store).free
             message += f"it needs {needed} bytes, {free} are free; the rest of the run needs about {self._to_come()}; "
         return StoreError(f"{message}{self._safe()} rows are safe, and the same call continues from there")
+
+
+def _begins_with(path: Path, content: bytes) -> bool:
+    """Return whether a file begins so; the header of a shard has the checksum of its rows."""
+    with files.reading(path) as (handle, _):
+        return files.read_at(handle, len(content), 0) == content

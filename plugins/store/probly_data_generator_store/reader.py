@@ -4,9 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from probly.data_generator.distributions import NORMALISED_ROWS
 from probly.data_generator.errors import StoreError
-from probly_data_generator_store.manifest import listed_shards, normalised_rows
+from probly_data_generator_store.manifest import further_meta, listed_shards
 from probly_data_generator_store.shards import Range, check_no_link, list_shards
 from probly_data_generator_store.spec import MANIFEST, SHARDS, SPEC, Spec
 from probly_data_generator_store.stored_rows import StoredRows
@@ -88,7 +87,7 @@ def open_at(path: Path, *, partial: bool) -> Store:
     check_no_link(path / SHARDS)
     if os.path.lexists(path / MANIFEST):
         try:
-            return _opened(path, spec, listed_shards(path, spec), normalised_rows(path))
+            return _opened(path, spec, listed_shards(path, spec), further_meta(path))
         except StoreError:
             if not partial:
                 raise
@@ -98,10 +97,9 @@ def open_at(path: Path, *, partial: bool) -> Store:
     return _opened(path, spec, dict.fromkeys(published))
 
 
-def _opened(path: Path, spec: Spec, shards: dict[Range, str | None], normalised: int | None = None) -> Store:
-    store = Store(path, spec, shards, complete=normalised is not None)
-    if normalised:
-        store.meta[NORMALISED_ROWS] = normalised
+def _opened(path: Path, spec: Spec, shards: dict[Range, str | None], further: dict[str, Any] | None = None) -> Store:
+    store = Store(path, spec, shards, complete=further is not None)
+    store.meta |= further or {}
     try:
         _ = store.class_names
     except ValueError as error:

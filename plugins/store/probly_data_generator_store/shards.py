@@ -1,5 +1,6 @@
 """The shards of a store: their names, the rows they cover, and reading one."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from probly_data_generator_store.encodings import Encoding
 from probly_data_generator_store.spec import SHARDS, Spec
 
 NAME = re.compile(r"([0-9]{12,18})-([0-9]{12,18})\.safetensors")
+NORMALISED = "normalised_rows"
+"""The entry of a shard and of the manifest that counts rows that were divided by their sum; none stands for 0."""
 
 
 class Range(NamedTuple):
@@ -39,25 +42,40 @@ def check_no_link(folder: Path) -> None:
         raise StoreError(message)
 
 
+def list_names(store: Path) -> list[str]:
+    """Return the names in the folder of shards, in one listing.
+
+    Raises:
+        StoreError: The folder cannot be read.
+    """
+    folder = store / SHARDS
+    check_no_link(folder)
+    try:
+        return [entry.name for entry in os.scandir(folder)]
+    except OSError as error:
+        message = f"{folder}: cannot be read: {error}"
+        raise StoreError(message) from error
+
+
 def list_shards(store: Path) -> list[Range]:
     """Return the rows that are published, by the names of the shards, in ascending order.
 
     Raises:
         StoreError: The folder cannot be read, or two shards overlap.
     """
-    folder = store / SHARDS
-    check_no_link(folder)
-    try:
-        matches = [NAME.fullmatch(path.name) for path in folder.iterdir()]
-    except OSError as error:
-        message = f"{folder}: cannot be read: {error}"
-        raise StoreError(message) from error
+    return ranges_in(store, list_names(store))
+
+
+def ranges_in(store: Path, names: Sequence[str]) -> list[Range]:
+    """Return the rows of the shards among some names; see ``list_shards``."""
+    matches = [NAME.fullmatch(name) for name in names]
     ranges = sorted(Range(int(match[1]), int(match[2])) for match in matches if match)
     position = 0
     for rows in ranges:
         if rows.start < position or rows.stop <= rows.start:
             message = (
-                f"{folder / rows.file_name}: is empty, or shares rows with the shard before it; remove one of them"
+                f"{store / SHARDS / rows.file_name}: is empty, or shares rows with the shard before it; remove one of "
+                "them"
             )
             raise StoreError(message)
         position = rows.stop

@@ -14,12 +14,15 @@ from probly_data_generator_store import files
 from probly_data_generator_store.encodings import MOST_CLASSES
 from probly_data_generator_store.kept import Kept, read_description
 
-SCHEMA = 1
-SCHEMA_OF_COLUMNS = 2
+FIRST_SCHEMA = 1
+SCHEMA = 2
 SPEC = "spec.json"
 MANIFEST = "manifest.json"
 SHARDS = "shards"
 MAX_JSON = MOST_META
+
+OF_SECOND_SCHEMA: dict[str, Any] = {"columns": dict, "shard_rows": int | None, "probe": str | None}
+"""The entries that schema 1 lacks."""
 
 OPENING = b'{"checksum":"'
 START = len(OPENING) + 64 + 2
@@ -37,7 +40,10 @@ class Spec:
         encoding: How rows are kept; the entry ``representation`` of the file.
         keyed: Whether the shards carry dataset indices, because they are not 0, 1, 2, ...
         meta: The metadata of the distributions.
-        columns: What is kept beside the rows; a store with some is of schema 2, which readers before do not know.
+        columns: What is kept beside the rows.
+        shard_rows: Where several writers share the store, the rows of every shard but the last; else shards end
+            anywhere.
+        probe: Rows that a further writer computes, too, before it may write; see ``admission``.
         id: Binds the shards to this very store.
     """
 
@@ -49,12 +55,14 @@ class Spec:
     keyed: bool
     meta: dict[str, Any]
     columns: dict[str, Kept] = field(default_factory=dict)
+    shard_rows: int | None = None
+    probe: str | None = None
     id: str = ""
 
     @property
     def schema(self) -> int:
-        """The version of what is on the disk."""
-        return SCHEMA_OF_COLUMNS if self.columns else SCHEMA
+        """The version of what is on the disk: the first one, which version 0.1 reads, where it can say all."""
+        return SCHEMA if self.columns or self.shard_rows is not None else FIRST_SCHEMA
 
     @classmethod
     def new(cls, **fields: Any) -> "Spec":
@@ -64,8 +72,9 @@ class Spec:
     def to_bytes(self) -> bytes:
         """Return the content of the file."""
         content = {**asdict(self), "schema": self.schema}
-        if not self.columns:
-            del content["columns"]
+        if self.schema == FIRST_SCHEMA:
+            for name in OF_SECOND_SCHEMA:
+                del content[name]
         content["representation"] = content.pop("encoding")  # what schema 1 calls it
         sealed = seal(content)
         if len(sealed) > MAX_JSON:
@@ -82,15 +91,15 @@ class Spec:
         """
         content = unseal(path)
         schema = content.get("schema")
-        if schema not in (SCHEMA, SCHEMA_OF_COLUMNS):
-            message = f"{path}: expected a store of schema {SCHEMA} or {SCHEMA_OF_COLUMNS}, got {schema!r}"
+        if schema not in (FIRST_SCHEMA, SCHEMA):
+            message = f"{path}: expected a store of schema {FIRST_SCHEMA} or {SCHEMA}, got {schema!r}"
             raise StoreError(message)
-        kinds = {
+        kinds: dict[str, Any] = {
             "identity": dict, "decided": str | None, "rows": int | None, "classes": int, "representation": str,
             "keyed": bool, "meta": dict, "id": str, "schema": int,
         }  # fmt: skip
-        if schema == SCHEMA_OF_COLUMNS:
-            kinds["columns"] = dict
+        if schema == SCHEMA:
+            kinds |= OF_SECOND_SCHEMA
         if content.keys() != kinds.keys():
             message = f"{path}: expected the entries {sorted(kinds)}, got {sorted(content)}"
             raise StoreError(message)
@@ -98,6 +107,9 @@ class Spec:
             check_kind(path, name, content[name], kind)
         if content["classes"] > MOST_CLASSES:
             message = f"{path}: entry 'classes': expected at most {MOST_CLASSES}, got {content['classes']}"
+            raise StoreError(message)
+        if content.get("shard_rows") is not None and not (content["shard_rows"] and content["rows"] is not None):
+            message = f"{path}: entry 'shard_rows': expected at least 1, and a number of rows, got {content['rows']}"
             raise StoreError(message)
         try:
             columns = read_description(content.pop("columns", {}), content["classes"])

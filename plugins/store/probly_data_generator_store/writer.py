@@ -17,15 +17,13 @@ import numpy.typing as npt
 
 from probly.data_generator.errors import InvalidOutputError, StoreError
 from probly.data_generator.formats.shared import decode_meta, encode_meta
-from probly.data_generator.label_values import label_values
 from probly.data_generator.rows import FloatRows
-from probly_data_generator_store import files, kept, layout
-from probly_data_generator_store.columns import packed
+from probly_data_generator_store import files, kept
 from probly_data_generator_store.encodings import encoding_of
 from probly_data_generator_store.held import Held
 from probly_data_generator_store.kept import Kept
 from probly_data_generator_store.lock import Lock
-from probly_data_generator_store.manifest import NORMALISED, manifest_bytes
+from probly_data_generator_store.manifest import manifest_bytes
 from probly_data_generator_store.publisher import Publisher
 from probly_data_generator_store.shards import Range, check_no_link, gaps, list_shards, read_shard
 from probly_data_generator_store.spec import MANIFEST, SHARDS, SPEC, Spec, refuse_differences
@@ -90,9 +88,12 @@ class StoreWriter:
             for leftover in folder.glob(".*.part"):
                 files.remove(leftover)
         if not os.path.lexists(self.path / SPEC):
-            self._check_new()
+            check_new(self.path)
             return
         self.spec = Spec.read(self.path / SPEC)
+        if self.spec.shard_rows is not None:
+            message = f"{self.path}: is shared by several writers, and can be continued only as such"
+            raise StoreError(message)
         refuse_differences(self.path, self.spec, self.identity, self.encoding.name)
         if os.path.lexists(self.path / MANIFEST):  # a shard was removed, so the store is no longer complete
             files.remove(self.path / MANIFEST)
@@ -100,11 +101,6 @@ class StoreWriter:
         for rows in list_shards(self.path):
             read_shard(self.path, self.spec, rows, self.encoding)
             self.published.append(rows)
-
-    def _check_new(self) -> None:
-        if list_shards(self.path) or os.path.lexists(self.path / MANIFEST):
-            message = f"{self.path}: holds shards or a manifest, but no {SPEC}; restore it, or remove the folder"
-            raise StoreError(message)
 
     def begin(
         self,
@@ -129,7 +125,8 @@ class StoreWriter:
                 identity=self.identity, decided=decided, rows=rows, classes=classes, encoding=self.encoding.name,
                 keyed=keyed, meta=decode_meta(encode_meta(self.path, meta)), columns=dict(columns or {}),
             )  # fmt: skip
-            self._disk.publish(self.path / SPEC, spec.to_bytes())
+            if not self._disk.publish(self.path / SPEC, spec.to_bytes()):
+                raise self._other_writer(SPEC)
             self.spec = spec
         elif self.spec.classes != classes:
             message = f"{self.path}: expected {self.spec.classes} classes as in the store, got {classes}"
@@ -189,16 +186,9 @@ class StoreWriter:
             return
         assert self.spec is not None
         rows = self.held.rows
-        tensors, texts = self.held.tensors()
-        metadata = {"store": self.spec.id, "start": str(rows.start), "stop": str(rows.stop), **texts}
-        if self.held.normalised:
-            metadata[NORMALISED] = str(self.held.normalised)
-        if self.sample_keys is not None:
-            found = packed("sample_keys", label_values(self.sample_keys[slice(*rows)]))
-            assert found is not None  # numbers and text do; label_values.key_array lets nothing else pass
-            tensors, metadata = {**tensors, **found[0]}, {**metadata, **found[1]}
-        header, *data = layout.pieces(tensors, metadata, self._disk.done)
-        self._disk.publish_shard(self._shards / rows.file_name, header, data)
+        header, data = self.held.shard(self.spec.id, self.sample_keys, self._disk.done, {})
+        if not self._disk.publish_shard(self._shards / rows.file_name, header, data):
+            raise self._other_writer(rows.file_name)
         self.published = sorted([*self.published, rows])
         self.held.drop()
 
@@ -224,12 +214,16 @@ class StoreWriter:
         if left or (self.published and self.published[-1].stop != rows):
             message = f"{self.path}: expected the rows 0 to {rows}, but {left or self.published[-1]} differ"
             raise StoreError(message)
-        content = manifest_bytes(self.path, self.spec.id, rows, self.published)
-        self._disk.publish(self.path / MANIFEST, content)
+        if not self._disk.publish(self.path / MANIFEST, manifest_bytes(self.path, self.spec.id, rows, self.published)):
+            raise self._other_writer(MANIFEST)
+
+    def _other_writer(self, name: str) -> StoreError:
+        # Its file system keeps no locks between machines.
+        return StoreError(f"{self.path}: another writer is at work on this store, and has published {name}; stop it")
 
     def __enter__(self) -> Self:
         try:  # whatever is taken is taken within it: Ctrl-C comes between any two lines
-            _check_folder(self.path)
+            check_folder(self.path)
             self._made = not os.path.lexists(self.path)
             files.make_directories(self.path / SHARDS)
             self._lock = Lock(self.path / LOCK)
@@ -273,7 +267,23 @@ class StoreWriter:
             self.path.rmdir()
 
 
-def _check_folder(path: Path) -> None:
+def check_new(path: Path) -> None:
+    """Refuse a folder that has what only a store with a spec may have.
+
+    Raises:
+        StoreError: It is one.
+    """
+    if list_shards(path) or os.path.lexists(path / MANIFEST):
+        message = f"{path}: holds shards or a manifest, but no {SPEC}; restore it, or remove the folder"
+        raise StoreError(message)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder that is none of a store.
+
+    Raises:
+        StoreError: It holds something else.
+    """
     if not os.path.lexists(path):
         return
     check_no_link(path / SHARDS)

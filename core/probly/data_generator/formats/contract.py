@@ -4,12 +4,13 @@ It is named by an entry point of the group ``probly.data_generator.formats``, wh
 and without its dot; a module with these functions will do. Nobody needs to ask us.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
 from probly.data_generator.distributions import Distributions
+from probly.data_generator.run.ranges import Ranges, Receipt
 from probly.data_generator.run.sinks import Sink
 
 
@@ -62,9 +63,34 @@ class StreamingFormat(Format, Protocol):
         Args:
             path: Where.
             identity: What every run on this file must have in common, as JSON: model, dataset, settings.
-            options: ``encoding`` (how a row is kept), ``shard_megabytes``, ``shard_seconds`` and ``keys`` (an array
-                with one entry per sample, or None), as ``generate_distributions`` got them.
+            options: ``encoding`` (how a row is kept), ``shard_megabytes``, ``shard_seconds``, ``shard_rows`` and
+                ``keys`` (an array with one entry per sample, or None), as ``generate_distributions`` got them.
 
         Raises:
             StoreError: It was begun by another run; the message names what differs.
+        """
+
+
+class SharedFormat(StreamingFormat, Protocol):
+    """A format that several workers can fill at once, on one machine or on many."""
+
+    def is_shared(self, path: Path) -> bool:
+        """Return whether there is a file that several workers share; called by ``generate_distributions``."""
+
+    def open_ranges(
+        self, path: Path, identity: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> AbstractContextManager[Ranges]:
+        """Give a worker its view of a file; called once in each worker, with the arguments of ``open_sink``."""
+
+    def finish(self, path: Path, receipts: Sequence[Receipt]) -> Distributions:
+        """Complete a file whose shards are all published, and open it; that of a complete one changes nothing.
+
+        Called by every driver and by every worker without one, when no shard is missing.
+
+        Args:
+            path: Where.
+            receipts: What this run has seen published; other shards may be there, too.
+
+        Raises:
+            StoreError: Shards are missing; the message says which.
         """

@@ -37,12 +37,18 @@ def _bytes_of(keys: Any) -> Any:
 
 
 def run_identity(
-    loaded: Sequence[Loaded], dataset: Any, class_names: Sequence[Any] | None, keys: Any, keep: Sequence[str]
+    loaded: Sequence[Loaded],
+    dataset: Any,
+    class_names: Sequence[Any] | None,
+    keys: Any,
+    keep: Sequence[str],
+    *,
+    batch_size: bool = False,
 ) -> dict[str, Any]:
     """Return what a later run must have in common with this one to continue its store.
 
     Workers and device are not part of it: they do not change what a row means. Nor is the batch size, but where passes
-    draw something for each batch.
+    draw something for each batch, or where several workers are to give the same bits.
 
     Args:
         loaded: The models.
@@ -50,11 +56,10 @@ def run_identity(
         class_names: What the columns are called before the dataset has been asked.
         keys: What the store keeps beside its rows, or None.
         keep: What it keeps beyond that.
+        batch_size: Whether the batch size is part of it in any case.
     """
     first, request = loaded[0], loaded[0].request
     labels, draws = request.label_getter, any(one.request.passes is not None for one in loaded)
-    # A loader keeps its own.
-    batch_size = getattr(dataset, "batch_size", None) if is_loader(dataset) else request.batch_size
     further = [_model_identity(one) for one in loaded[1:]]
     return {
         **_model_identity(first),
@@ -63,10 +68,15 @@ def run_identity(
         "class_names": None if class_names is None else [str(name) for name in class_names],
         "input_getter": describe_function(request.input_getter),
         **({} if labels is None else {"label_getter": describe_function(labels)}),
-        **({"batch_size": batch_size} if draws else {}),
+        **({"batch_size": batch_size_of(dataset, request.batch_size)} if draws or batch_size else {}),
         **({"keep": sorted(keep)} if keep else {}),
         "keys": None if keys is None else f"{len(keys)} {digest([('', _bytes_of(keys))])}",
     }
+
+
+def batch_size_of(dataset: Any, batch_size: int) -> int | None:
+    """Return how many rows a full batch has: a loader keeps its own, which it may not tell."""
+    return getattr(dataset, "batch_size", None) if is_loader(dataset) else batch_size
 
 
 def _model_identity(loaded: Loaded) -> dict[str, Any]:

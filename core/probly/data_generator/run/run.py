@@ -1,7 +1,7 @@
 """One run of loaded models over a dataset: into memory, or to a file that it begins or continues."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -14,7 +14,7 @@ from probly.data_generator.run.identity import fails_itself, not_seen, remember_
 from probly.data_generator.run.loop import FEATURES, enter_at, run_batches
 from probly.data_generator.run.members import LOGITS, MEMBERS, Asked, Models
 from probly.data_generator.run.probe import Probe, closing
-from probly.data_generator.run.progress import Callback, tracked
+from probly.data_generator.run.progress import Callback, Tracker, tracked
 from probly.data_generator.run.provenance import Loaded, Request, run_metadata
 from probly.data_generator.run.scores import ScoreReader
 from probly.data_generator.run.sinks import MemorySink, Sink
@@ -60,8 +60,7 @@ class Run:
             options: How the format is to keep the rows, and the keys of the samples.
             probe: Whether rows that are there already are compared with what the models compute now.
         """
-        names = self._of_columns("class_names") if self.request.class_names is None else self.request.class_names
-        identity = run_identity(self.loaded, self.dataset, names, options.get("keys"), self.keep)
+        identity = self.identity(options.get("keys"))
         unseen = not_seen(identity)
         late = [part for part in unseen if fails_itself(part, identity)]
         warn_not_seen(out, [part for part in unseen if part not in late], probe=probe)
@@ -77,10 +76,51 @@ class Run:
         finally:
             remember_models(self.loaded, identity)
 
+    def identity(self, keys: Any, *, batch_size: bool = False) -> dict[str, Any]:
+        """Return what every run on the same file must have in common; see ``run.identity``."""
+        names = self._of_columns("class_names") if self.request.class_names is None else self.request.class_names
+        return run_identity(self.loaded, self.dataset, names, keys, self.keep, batch_size=batch_size)
+
     def _fill(self, sink: Sink, unseen: list[str] | None = None, where: Any = None) -> Distributions:
         """Compute what a sink lacks and return all of its rows; ``where`` names a file that is to be probed first."""
-        start = sink.first_needed // self.request.batch_size * self.request.batch_size
-        models = self._models(sink.decided)
+        batch_size = self.request.batch_size
+        start = sink.first_needed // batch_size * batch_size
+        models = self.models(sink.decided)
+        batches = self.batches(start)
+        length: int | None = getattr(batches, "length", None)
+        with tracked(length, self.progress, lambda: sink.safe_rows) as tracker:
+            with closing(batches):  # stops the workers of a loader at once, also on Ctrl-C
+                checked = batches if where is None else self._probe(sink, sink.decided, where).check(batches)
+                entered = enter_at(start, batch_size, checked, models, tracker)
+                self.compute(entered, models, sink, tracker, length, unseen)
+            distributions = sink.finish()
+        if length is not None and len(distributions) != length:
+            message = (
+                f"generated {len(distributions)} distributions, but dataset length is {length}; look for drop_last, "
+                "drop_remainder, repeat, a sampler that leaves samples out, or a wrong __len__"
+            )
+            warnings.warn(message, stacklevel=4)  # whoever called generate_distributions
+        return distributions
+
+    def compute(
+        self,
+        batches: Iterable[Batch],
+        models: Models,
+        sink: Sink,
+        tracker: Tracker,
+        length: int | None,
+        unseen: list[str] | None = None,
+    ) -> None:
+        """Give a sink the rows of some batches, and say before the first of them what they are.
+
+        Args:
+            batches: What is computed.
+            models: Asked about each of them.
+            sink: Takes the rows.
+            tracker: Counts them.
+            length: The number of rows that the dataset announces, or None.
+            unseen: What nothing tells from others; see ``run.identity``.
+        """
         begun = False
 
         def begin(classes: int, mode: str, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -92,25 +132,11 @@ class Run:
             sink.begin(classes, {**meta, **known}, mode, length, shapes)
             begun = True
 
-        batches = self._batches(start)
-        length: int | None = getattr(batches, "length", None)
-        with tracked(length, self.progress, lambda: sink.safe_rows) as tracker:
-            with closing(batches):  # stops the workers of a loader at once, also on Ctrl-C
-                checked = batches if where is None else self._probe(sink, sink.decided, where).check(batches)
-                entered = enter_at(start, self.request.batch_size, checked, models, tracker)
-                run_batches(entered, models, sink, begin, tracker, self.keep)
-            if not begun:
-                begin(0, models.mode, {})
-            distributions = sink.finish()
-        if length is not None and len(distributions) != length:
-            message = (
-                f"generated {len(distributions)} distributions, but dataset length is {length}; look for drop_last, "
-                "drop_remainder, repeat, a sampler that leaves samples out, or a wrong __len__"
-            )
-            warnings.warn(message, stacklevel=4)  # whoever called generate_distributions
-        return distributions
+        run_batches(batches, models, sink, begin, tracker, self.keep)
+        if not begun:
+            begin(0, models.mode, {})
 
-    def _models(self, decided: str | None) -> Models:
+    def models(self, decided: str | None = None) -> Models:
         """Return the models, ready to be asked; ``decided`` is what an earlier run took their scores for."""
         modes = (decided or "").split(",")
         modes = modes if len(modes) == len(self.loaded) else modes[:1] * len(self.loaded)
@@ -149,10 +175,11 @@ class Run:
         )
 
     def _probe(self, stream: Sink | Distributions, decided: Any, where: Any) -> Probe:
-        models = self._models(decided)  # of its own: they remember the first batch of their run
-        return Probe(where, stream, models, self.request.batch_size, self.dataset, self._batches)
+        models = self.models(decided)  # of its own: they remember the first batch of their run
+        return Probe(where, stream, models, self.request.batch_size, self.dataset, self.batches)
 
-    def _batches(self, start: int) -> Iterator[Batch]:
+    def batches(self, start: int, stop: int | None = None) -> Iterator[Batch]:
+        """Return the batches of some rows of the dataset; those before them may come, too."""
         batches: Iterator[Batch] = self.loaded[0].backend.answer(
             "iterate_batches",
             dataset=self.dataset,
@@ -162,7 +189,7 @@ class Run:
             batched=self.request.batched,
             model=self.loaded[0].model,
             start=start,
-            stop=None,
+            stop=stop,
             label_getter=self.request.label_getter,
         )
         return batches

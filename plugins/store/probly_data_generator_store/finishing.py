@@ -1,0 +1,71 @@
+"""Completing a shared store: whoever sees that all shards are there publishes the manifest; the same for all."""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from probly.data_generator.errors import StoreError
+from probly.data_generator.run.ranges import Receipt
+from probly_data_generator_store import files
+from probly_data_generator_store.manifest import entry_of, manifest_of
+from probly_data_generator_store.ranges import number_of_shards, refuse_unshared
+from probly_data_generator_store.reader import Store, open_store
+from probly_data_generator_store.shards import gaps, list_names, ranges_in
+from probly_data_generator_store.spec import MANIFEST, SHARDS, SPEC, Spec, unseal
+
+
+def finish(path: Path, receipts: Sequence[Receipt] = ()) -> Store:
+    """Complete a store whose shards are all published, and open it; a complete one is opened.
+
+    Args:
+        path: The store.
+        receipts: Those of the shards that this run has seen published; of the others, the header is read.
+
+    Raises:
+        FileNotFoundError: There is nothing at the path.
+        StoreError: Shards are missing; the message says which. Or it is no shared store, or a shard is damaged.
+    """
+    if not os.path.lexists(path):
+        message = f"{path}: there is no such store"
+        raise FileNotFoundError(message)
+    spec = Spec.read(path / SPEC)
+    if os.path.lexists(path / MANIFEST):
+        return open_store(path)
+    refuse_unshared(path, spec)
+    rows = spec.rows or 0
+    published = ranges_in(path, list_names(path))
+    left = gaps(published, 0, rows)
+    if left:
+        done = sum(stop - start for start, stop in published)
+        message = (
+            f"{path}: {number_of_shards(spec) - len(published)} of {number_of_shards(spec)} shards are missing, the "
+            f"first one of the rows {left[0].start} to {min(left[0].start + (spec.shard_rows or 1), rows)}; {done} of "
+            f"{rows} rows are safe, and the same generate_distributions call goes on with the others"
+        )
+        raise StoreError(message)
+    known = {(receipt.entry[0], receipt.entry[1]): receipt.entry for receipt in receipts}
+    entries = [known.get((part.start, part.stop)) or entry_of(path, part, spec.id) for part in published]
+    _publish(path, manifest_of(spec.id, rows, entries))
+    _remove_drafts(path)
+    return open_store(path)
+
+
+def _publish(path: Path, content: bytes) -> None:
+    try:
+        if files.publish(path / MANIFEST, [content]) or files.read_small(path / MANIFEST, len(content)) == content:
+            return
+        other = unseal(path / MANIFEST)
+    except OSError as error:
+        message = f"{path}: cannot be completed: {error}; all of its rows are safe, and the same call goes on"
+        raise StoreError(message) from error
+    message = f"{path}: was completed by another worker with other shards ({len(other['shards'])} of them); verify it"
+    raise StoreError(message)
+
+
+def _remove_drafts(path: Path) -> None:
+    """Remove what writers have left; one that is still at work finds its shard published."""
+    for folder in (path, path / SHARDS):
+        for leftover in folder.glob(".*.part"):
+            with contextlib.suppress(OSError):
+                files.remove(leftover)
