@@ -115,6 +115,15 @@ def test_categories_and_missing_values_reach_the_model():
     agrees(model, (table, LABELS), table)
 
 
+def test_columns_in_another_order_are_put_right():
+    """Estimators of scikit-learn refuse them; those of other libraries may read them by place."""
+    table = TABLE[["size", "rooms"]]
+    model = Recording().fit(table, LABELS)
+    Recording.seen.clear()
+    agrees(model, table[["rooms", "size"]], table, output_mode="probs")
+    assert [list(batch.columns) for batch in Recording.seen[:4]] == [["size", "rooms"]] * 4
+
+
 def test_missing_columns_are_the_models_own_error():
     with pytest.raises(ValueError, match="columns are missing") as caught:
         agrees(by_name(), TABLE.drop(columns="town"), TABLE)

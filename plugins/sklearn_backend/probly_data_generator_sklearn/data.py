@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 from sklearn.utils import Bunch
 
-from probly.data_generator.toolkit import batches, nests
+from probly.data_generator.toolkit import batches
 from probly.data_generator.toolkit.parts import Getter
 from probly.data_generator.toolkit.samples import Batches
-from probly.data_generator.toolkit.tables import is_table
+from probly.data_generator.toolkit.tabular import rowwise, stack_rows
 
 
 def sklearn_batches(
@@ -34,14 +33,9 @@ def sklearn_batches(
     if isinstance(dataset, Bunch):
         message = "expected a dataset, got a scikit-learn Bunch; pass (bunch.data, bunch.target)"
         raise TypeError(message)
-    rowwise = tuple(map(_rowwise, dataset)) if isinstance(dataset, tuple) else _rowwise(dataset)
     return batches.iterate_batches(
-        rowwise, batch_size, input_getter, index_getter, batched, start, stop, label_getter, stack=stack
+        rowwise(dataset), batch_size, input_getter, index_getter, batched, start, stop, label_getter, stack=stack
     )
-
-
-def _rowwise(part: Any) -> Any:
-    return part.tocsr() if scipy.sparse.issparse(part) and part.format != "csr" else part
 
 
 def stack(samples: Sequence[Any]) -> Any:
@@ -55,21 +49,7 @@ def stack(samples: Sequence[Any]) -> Any:
         >>> stack([[1.0, 2.0], [3.0, 4.0]]).shape
         (2, 2)
     """
-    first = samples[0]
-    if scipy.sparse.issparse(first):
-        return scipy.sparse.vstack([sample.reshape(1, -1) for sample in samples], format="csr")
-    if is_table(first) and first.ndim == 1:
-        return _frame(samples)
-    if all(_is_features(sample) for sample in samples):
-        return list(samples)
-    return nests.collate(samples)
-
-
-def _frame(rows: Sequence[Any]) -> Any:
-    import pandas as pd  # type: ignore[import-untyped]
-
-    # A row of columns with different dtypes holds objects; pandas gives each column its own dtype back.
-    return pd.DataFrame(list(rows))
+    return list(samples) if all(_is_features(sample) for sample in samples) else stack_rows(samples)
 
 
 def _is_features(sample: Any) -> bool:

@@ -6,6 +6,8 @@ import numpy as np
 
 from probly.data_generator.toolkit.calling import call_with
 from probly.data_generator.toolkit.outputs import describe, pick_scores
+from probly.data_generator.toolkit.tables import column_names, is_table
+from probly.data_generator.toolkit.tabular import select_columns
 
 if TYPE_CHECKING:
     from probly_data_generator_sklearn.models import SklearnModel
@@ -23,7 +25,7 @@ def scores_of(model: "SklearnModel", inputs: Any, batch_size: int | None) -> Any
         ValueError: There is not one column per class.
         TypeError: The model returned no array of numbers.
     """
-    answers = call_with(model.call, inputs)
+    answers = call_with(model.call, _in_order(inputs, model))
     if batch_size is None:
         return answers
     if isinstance(answers, list) and answers and np.ndim(answers[0]) == 2:
@@ -48,3 +50,14 @@ def scores_of(model: "SklearnModel", inputs: Any, batch_size: int | None) -> Any
         )
         raise ValueError(message)
     return scores
+
+
+def _in_order(inputs: Any, model: "SklearnModel") -> Any:
+    """Return a table with its columns in the order that an estimator was fitted with: not every library looks at it.
+
+    One with other columns is left to the estimator: a step of a pipeline may pick some of more.
+    """
+    names = model.feature_names if model.scores is not None and is_table(inputs) else None
+    if names is None or sorted(map(str, column_names(inputs))) != sorted(names):
+        return inputs
+    return select_columns(inputs, names)

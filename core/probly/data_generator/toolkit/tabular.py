@@ -1,0 +1,87 @@
+"""What models of tables take: data frames and sparse matrices, row by row, and their columns by name."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from probly.data_generator.toolkit.nests import collate
+from probly.data_generator.toolkit.parts import LABEL_KEYS
+from probly.data_generator.toolkit.tables import column_names, is_table
+
+
+def rowwise(dataset: Any) -> Any:
+    """Return a dataset whose sparse matrices, of any format, are CSR, the format that is cut by rows.
+
+    Args:
+        dataset: A dataset, or a tuple of its inputs and labels.
+    """
+    if type(dataset) is tuple:
+        return tuple(map(rowwise, dataset))
+    sparse = hasattr(dataset, "tocsr") and getattr(dataset, "format", "csr") != "csr"
+    return dataset.tocsr() if sparse else dataset
+
+
+def stack_rows(samples: Sequence[Any]) -> Any:
+    """Make a batch of samples: rows of a data frame become one again, sparse rows a CSR matrix, others an array.
+
+    Examples:
+        >>> stack_rows([[1.0, 2.0], [3.0, 4.0]]).shape
+        (2, 2)
+    """
+    first = samples[0]
+    if hasattr(first, "tocsr"):
+        import scipy.sparse  # noqa: PLC0415  # the library of the samples
+
+        return scipy.sparse.vstack([sample.reshape(1, -1) for sample in samples], format="csr")
+    if is_table(first) and first.ndim == 1:
+        import pandas as pd  # type: ignore[import-untyped]  # noqa: PLC0415  # the library of the samples
+
+        # A row of columns with different dtypes holds objects; pandas gives each column its own dtype back.
+        return pd.DataFrame(list(samples))
+    return collate(samples)
+
+
+def select_columns(inputs: Any, names: Sequence[str]) -> Any:
+    """Return a table, or a mapping of columns, with the columns that a model knows by name, in its order.
+
+    Args:
+        inputs: A table of any library, or a mapping from names to columns, whose labels are left out.
+        names: What the model calls its columns.
+
+    Raises:
+        ValueError: A column is missing, stands there twice, or is one that the model does not know.
+
+    Examples:
+        >>> select_columns({"dose": [0.5], "age": [3], "label": [1]}, ["age", "dose"])
+        {'age': [3], 'dose': [0.5]}
+        >>> select_columns({"dose": [0.5], "weight": [3]}, ["age", "dose"])
+        Traceback (most recent call last):
+            ...
+        ValueError: the model knows its columns by name, 'age', 'dose'; missing: 'age'; not known to it: 'weight'; \
+rename the columns, or pass those of the model alone, in any order
+    """
+    is_mapping = isinstance(inputs, Mapping)
+    given = list(inputs) if is_mapping else column_names(inputs)
+    if given == list(names):
+        return inputs
+    known, counts = set(names), Counter(given)
+    problems = {
+        "missing": [name for name in names if name not in counts],
+        "not known to it": [name for name in counts if name not in known and not (is_mapping and name in LABEL_KEYS)],
+        "more than once": [name for name, count in counts.items() if count > 1],
+    }
+    if any(problems.values()):
+        said = "; ".join(f"{problem}: {_shown(some)}" for problem, some in problems.items() if some)
+        message = (
+            f"the model knows its columns by name, {_shown(names)}; {said}; rename the columns, or pass those of the "
+            "model alone, in any order"
+        )
+        raise ValueError(message)
+    if is_mapping:
+        return {name: inputs[name] for name in names}
+    return inputs[list(names)] if hasattr(inputs, "iloc") else inputs.select(list(names))
+
+
+def _shown(names: Sequence[Any], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more
