@@ -66,8 +66,8 @@ def deviation(path: Path, spec: Spec, rows: FloatRows, tolerance: float) -> floa
         )
         raise StoreError(message)
     message = (
-        f"{path}: the model, its preprocessing or its mode is another one than the store was begun with: {seen}. Undo "
-        "the change, or choose another path"
+        f"{path}: the model, its preprocessing or its mode has changed since the store was begun: {seen}. Undo the "
+        "change, or choose another path"
     )
     raise StoreError(message)
 

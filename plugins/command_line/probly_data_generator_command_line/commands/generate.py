@@ -19,6 +19,7 @@ from probly_data_generator_command_line import resuming
 from probly_data_generator_command_line.arguments import json_option, key_values, subcommand
 from probly_data_generator_command_line.commands.convert import encoding_of
 from probly_data_generator_command_line.commands.generate_options import GenerateCommand, generate_options
+from probly_data_generator_command_line.commands.sharing_options import device_of, refuse_fresh, sharing_of
 from probly_data_generator_command_line.data.loading import check_source, load_data
 from probly_data_generator_command_line.data.settings import Data, DataSettings, PictureSettings
 from probly_data_generator_command_line.errors import InputError
@@ -82,6 +83,8 @@ def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any
     _check_out(out, fresh=not resume)
     encoding = encoding_of(options["top_k"], options["dtype"]) or "float32"
     _check_early(options)
+    if not resume:
+        refuse_fresh(options)
     target = out
     if replaces:  # the store may not be installed, and the help and formats of others do without it
         from probly.data_generator.store import replacing
@@ -137,6 +140,7 @@ def _check_early(options: dict[str, Any]) -> None:
         message = "--temperature divides logits, which a model with --output-mode probs does not return"
         raise InputError(message)
     options["input_dtype"] = check_dtype(options["input_dtype"])
+    sharing_of(options), device_of(options)
     check_source(options["data"], "--data")
     for model in options["models"]:
         check_source(model, "--model")
@@ -157,7 +161,7 @@ def _generator(options: dict[str, Any]) -> FirstOrderDataGenerator:
     try:
         return FirstOrderDataGenerator(
             list(models) if len(models) > 1 else models[0] if weights is None else (models[0], str(weights)),
-            options["device"],
+            device_of(options),
             options["batch_size"],
             options["output_mode"],
             transform,
@@ -196,6 +200,7 @@ def _run(
             shard_seconds=options["shard_seconds"],
             probe=options["probe"],
             keep=options["keep"],
+            **sharing_of(options),
         )
     except ValueError as error:
         if str(error).startswith("class_names:") and generator.class_names is data.class_names:

@@ -6,11 +6,19 @@ from typing import Any
 
 import click
 
+from probly.data_generator.discovery.listing import find_backend, list_backends
+from probly_data_generator_command_line import choices
 from probly_data_generator_command_line.arguments import limit_option, names, numbers
+from probly_data_generator_command_line.commands.sharing_options import SHARING_OPTIONS
+from probly_data_generator_command_line.printing import emit
 
 MODEL_OPTIONS = (
     click.option(
-        "--backend", default="auto", show_default=True, help="Who runs the model; see `first-order backends`."
+        "--backend",
+        default="auto",
+        show_default=True,
+        shell_complete=choices.complete(lambda *_: ["auto", *choices.backend_names()]),
+        help="Who runs the model; see `first-order backends`.",
     ),
     click.option(
         "--model",
@@ -24,7 +32,11 @@ MODEL_OPTIONS = (
     ),
     click.option("--trust-model", is_flag=True, help="Open files that run code when they are opened; see above."),
     click.option("--model-name", help="Recorded in the store.  [default: from --model]"),
-    click.option("--device", help="A device of the framework.  [default: where the model is, else the best one]"),
+    click.option(
+        "--device",
+        shell_complete=choices.complete(choices.device_names),
+        help="A device of the framework.  [default: where the model is, else the best one]",
+    ),
     click.option("--batch-size", default=64, show_default=True, type=click.IntRange(1), help="Rows per forward pass."),
     click.option(
         "--output-mode",
@@ -40,8 +52,26 @@ MODEL_OPTIONS = (
         metavar="NAMES",
         help="One name per column: a,b,c or a text file with one per line.",
     ),
-    click.option("--option", multiple=True, metavar="NAME=VALUE", help="What only the backend knows; see its README."),
-    click.option("--wrapper", multiple=True, metavar="NAME", help="An installed wrapper; the last one is outermost."),
+    click.option(
+        "--option",
+        multiple=True,
+        metavar="NAME=VALUE",
+        shell_complete=choices.complete(choices.option_values),
+        help="What only the backend knows; see its README, and --help-options.",
+    ),
+    click.option(
+        "--help-options",
+        is_flag=True,
+        expose_value=False,
+        help="List what --backend, or each backend, has for --device and --option.",
+    ),
+    click.option(
+        "--wrapper",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=choices.complete(choices.wrapper_names),
+        help="An installed wrapper; the last one is outermost.",
+    ),
     click.option("--passes", type=click.IntRange(1), metavar="N", help="Passes with dropout active; each is a member."),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="What passes draw from."),
     click.option("--members", is_flag=True, help="The model returns its members, shape (rows, members, classes)."),
@@ -83,7 +113,11 @@ DATA_OPTIONS = (
 )
 STORE_OPTIONS = (
     click.option(
-        "--out", required=True, type=click.Path(path_type=Path), help="The store, a folder ending in .fod; see above."
+        "--out",
+        required=True,
+        type=click.Path(path_type=Path),
+        shell_complete=choices.stores,
+        help="The store, a folder ending in .fod; see above.",
     ),
     click.option(
         "--keep", multiple=True, metavar="COLUMN", help="Keep logits, or features:LAYER, beside the rows; repeatable."
@@ -109,11 +143,25 @@ STORE_OPTIONS = (
 )
 
 
-SECTIONS = (("Model", MODEL_OPTIONS), ("Data", DATA_OPTIONS), ("Store", STORE_OPTIONS))
+SECTIONS = (
+    ("Model", MODEL_OPTIONS),
+    ("Data", DATA_OPTIONS),
+    ("Store", STORE_OPTIONS),
+    ("Several workers", SHARING_OPTIONS),
+)
 
 
 class GenerateCommand(click.Command):
     """A command whose help has its options under the headings of ``SECTIONS``, and what is left after them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; with ``--help-options``, print what backends know, for which no other is needed."""
+        if "--help-options" in args and not ctx.resilient_parsing:
+            given = self.make_parser(ctx).parse_args(list(args))[0]
+            if given.get("help_options"):
+                _print_choices(given.get("backend", "auto"), as_json=bool(given.get("as_json")))
+                ctx.exit()
+        return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Return what follows the name in the usage."""
@@ -126,6 +174,13 @@ class GenerateCommand(click.Command):
             part, rest = rest[: len(options)], rest[len(options) :]
             with formatter.section(title):
                 formatter.write_dl([record for option in part if (record := option.get_help_record(ctx))])
+
+
+def _print_choices(backend: str, *, as_json: bool) -> None:
+    chosen = {info.name: info for info in list_backends().values()} if backend == "auto" else None
+    infos = [find_backend(backend)] if chosen is None else [chosen[name] for name in sorted(chosen)]
+    found = [(info.name, *choices.described(info)) for info in infos]
+    emit({name: said for name, said, _ in found}, [line for _, _, lines in found for line in lines], as_json)
 
 
 def generate_options(function: Callable[..., Any]) -> Callable[..., Any]:
