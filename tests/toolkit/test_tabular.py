@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 import scipy.sparse
 
-from probly.data_generator.toolkit.tabular import rowwise, select_columns, stack_rows
+from probly.data_generator.toolkit.tabular import kind_of, numbers_of, rowwise, select_columns, stack_rows, values_of
 
 COLUMNS = {"age": np.array([3, 4]), "dose": np.array([0.5, 1.5])}
 KINDS = {"pandas": pd.DataFrame, "arrow": pa.table, "mapping": dict}
@@ -68,3 +68,51 @@ def test_sparse_matrices_are_cut_by_rows():
     assert kept is labels
     table = pd.DataFrame(COLUMNS)
     assert rowwise(table) is table
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series([3, None]),
+        pd.Series([3, None], dtype="Int64"),
+        pd.Series([3, None], dtype=object),
+        pa.chunked_array([[3, None]]),
+        pa.chunked_array([[3.0, None]]),
+        [3, None],
+        np.array([3, np.nan], np.float32),
+    ],
+    ids=lambda column: f"{type(column).__name__} {kind_of(column)}",
+)
+def test_missing_numbers_are_nan(column):
+    numbers = numbers_of(column)
+    assert numbers.dtype == np.float64
+    np.testing.assert_array_equal(numbers, [3, np.nan])
+
+
+@pytest.mark.parametrize("column", [pd.Series([True, None], dtype="boolean"), pa.chunked_array([[True, None]])])
+def test_truth_values_are_numbers(column):
+    np.testing.assert_array_equal(numbers_of(column), [1, np.nan])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series(["Ulm", None]),
+        pd.Series(["Ulm", None], dtype=object),
+        pd.Series(["Ulm", None], dtype="string"),
+        pd.Series(["Ulm", None], dtype="category"),
+        pa.chunked_array([["Ulm", None]]),
+        pa.chunked_array([pa.array(["Ulm", None]).dictionary_encode()]),
+        ["Ulm", None],
+    ],
+    ids=lambda column: f"{type(column).__name__} {kind_of(column)}",
+)
+def test_texts_and_categories_are_no_numbers(column):
+    assert numbers_of(column) is None
+    assert values_of(column) == ["Ulm", None]
+
+
+def test_categories_that_are_numbers_are_categories():
+    column = pd.Series([7, 3, None], dtype="category")
+    assert numbers_of(column) is None
+    assert values_of(column) == [7, 3, None]

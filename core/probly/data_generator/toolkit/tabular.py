@@ -2,11 +2,18 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from probly.data_generator.toolkit.nests import collate
 from probly.data_generator.toolkit.parts import LABEL_KEYS
 from probly.data_generator.toolkit.tables import column_names, is_table
+
+NAMED = ("category", "categorical", "dictionary", "enum")
+"""How the libraries of tables call the types of columns whose values are categories."""
 
 
 def rowwise(dataset: Any) -> Any:
@@ -80,6 +87,49 @@ rename the columns, or pass those of the model alone, in any order
     if is_mapping:
         return {name: inputs[name] for name in names}
     return inputs[list(names)] if hasattr(inputs, "iloc") else inputs.select(list(names))
+
+
+def kind_of(column: Any) -> str:
+    """Return the name of the type of a column, as its library has it."""
+    return str(getattr(column, "dtype", None) or getattr(column, "type", None) or type(column).__name__)
+
+
+def numbers_of(column: Any) -> npt.NDArray[np.float64] | None:
+    """Return a column of numbers with NaN where one is missing, or None of categories, texts and all else.
+
+    Args:
+        column: A column of a table of any library, an array or a list.
+
+    Examples:
+        >>> numbers_of([3, None]), numbers_of(["Ulm", None])
+        (array([ 3., nan]), None)
+    """
+    if kind_of(column).lower().startswith(NAMED):
+        return None
+    if hasattr(column, "iloc") and column.dtype.kind in "biuf":  # dtypes with a missing value of their own, too
+        numbers: npt.NDArray[np.float64] = column.to_numpy(np.float64, na_value=np.nan)
+        return numbers
+    array = np.asarray(column)
+    if array.dtype == object and all(value is None or isinstance(value, bool | int | float) for value in array):
+        return array.astype(np.float64)  # None becomes NaN
+    return array.astype(np.float64) if array.dtype.kind in "biuf" else None
+
+
+def values_of(column: Any) -> list[Any]:
+    """Return the values of a column of categories or texts, None where one is missing.
+
+    Examples:
+        >>> values_of(np.array(["Ulm", None, float("nan")], object))
+        ['Ulm', None, None]
+    """
+    names = ("to_pylist", "to_list", "tolist", "copy")
+    values = next(getattr(column, name) for name in names if hasattr(column, name))()
+    return [None if _is_missing(value) else value for value in values]
+
+
+def _is_missing(value: Any) -> bool:
+    # Missing values of pandas' own do not say whether they equal themselves.
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and isnan(value))
 
 
 def _shown(names: Sequence[Any], most: int = 8) -> str:
