@@ -6,12 +6,14 @@ import sys
 import pytest
 
 from probly.data_generator.formats.choosing import save
+from probly.data_generator.installing import install_advice
 from probly_data_generator_command_line.group import OURS
 from tests.command_line.commands import without
 
 STORE, REPORT = "probly-data-generator-store", "probly-data-generator-report"
-NO_STORE = 'the format .fod is not installed; run: pip install "probly-data-generator[store]"'
-NO_REPORT = 'not installed; run: pip install "probly-data-generator[report]"'
+GET_STORE = install_advice("probly-data-generator[store]")
+NO_STORE = f"the format .fod is not installed; {GET_STORE}"
+NO_REPORT = f"not installed; {install_advice('probly-data-generator[report]')}"
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def test_files_of_the_core_are_inspected_verified_and_converted(folder):
         ("generate --backend numpy --model mine:model --data mine:data --out a.fod --fresh", "[store]"),
         ("convert a.json b.fod", NO_STORE),
         ("inspect b.fod", NO_STORE),
-        ("verify b.npz", 'the format .npz is not installed; run: pip install "probly-data-generator[store]"'),
+        ("verify b.npz", f"the format .npz is not installed; {GET_STORE}"),
         ("diff a.json b.json", NO_REPORT),
         ("report a.json", NO_REPORT),
     ],
@@ -78,9 +80,9 @@ def test_without_the_command_line_the_module_says_what_to_install(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == 'the command line is not installed; run: pip install "probly-data-generator[cli]"\n'
+    assert done.stderr == f"the command line is not installed; {install_advice('probly-data-generator[cli]')}\n"
 
 
 def test_commands_of_the_evaluation_name_what_brings_them(folder):
     done = without(folder, ["probly-data-generator-evaluation"], "rank", "a.json", code=2)
-    assert 'rank is not installed; run: pip install "probly-data-generator[evaluation,cli]"' in done.stderr
+    assert f"rank is not installed; {install_advice('probly-data-generator[evaluation,cli]')}" in done.stderr

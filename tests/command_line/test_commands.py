@@ -10,6 +10,7 @@ import pytest
 
 from probly.data_generator import Distributions
 from probly.data_generator.discovery.listing import known_backends, list_backends
+from probly.data_generator.installing import install_advice
 from probly.data_generator.store import FORMATS, load, open_store, save
 from probly_data_generator_command_line.group import OURS
 from tests.command_line.commands import without
@@ -236,7 +237,8 @@ def test_backends_lists_each_name_as_installed_or_not(shell):
     assert installed.isdisjoint(found["not_installed"])
     assert installed | found["not_installed"].keys() == installed | known_backends().keys()
     done = without(shell.folder, set(known_backends().values()), "backends", "--names")
-    assert "flax, jax: not installed; run: pip install probly-data-generator-jax\n" in done.stdout
+    assert f"flax, jax: not installed; {install_advice('probly-data-generator-jax')}\n" in done.stdout
+    assert "evaluation" not in known_backends(), "an extra that is no backend"
     assert done.stdout.startswith("numpy: probly-data-generator ")
 
 

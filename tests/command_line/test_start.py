@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from probly.data_generator.installing import install_advice
 from probly.data_generator.store import open_partial, open_store
 from probly_data_generator_command_line.group import OURS
 from tests.command_line.commands import command, contents, finished, stopped
@@ -85,7 +86,7 @@ sys.exit(main(["--help"]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == 'first-order needs click; run: pip install "probly-data-generator[cli]"\n'
+    assert done.stderr == f"first-order needs click; {install_advice('probly-data-generator[cli]')}\n"
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from probly.data_generator import Distributions, StoreError, create_data_generator
+from probly.data_generator.installing import install_advice
 from probly.data_generator.testing import reference
 from tests.conftest import BACKENDS
 from tests.frameworks import suite as framework
@@ -264,4 +265,4 @@ except ImportError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True, check=True)
-    assert f"pip install probly-data-generator-{absent}" in done.stdout
+    assert install_advice(f"probly-data-generator-{absent}") in done.stdout

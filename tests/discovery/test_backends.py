@@ -125,7 +125,7 @@ def test_unknown_backends_suggest_close_names():
 def test_a_backend_without_its_framework_says_what_to_install(backends_site, monkeypatch):
     """The plugin is there, what it requires is not."""
     monkeypatch.syspath_prepend(backends_site)
-    with pytest.raises(fod.BrokenBackendError, match=r"pip install --force-reinstall tiny-needy"):
+    with pytest.raises(fod.BrokenBackendError, match=r"run: pip install --force-reinstall tiny-needy$"):
         fod.FirstOrderDataGenerator(abs, backend="needy")
     with pytest.raises(ModuleNotFoundError, match="of_the_user"):
         fod.FirstOrderDataGenerator("module_of_the_user:model", backend="numpy")

@@ -71,7 +71,10 @@ def needing(requirement):
 
 REQUIRING = {
     "missing": (needing("framework-of-nobody>=1"), r"It requires framework-of-nobody>=1, which is not installed; run:"),
-    "too-old": (needing("old-framework>=2"), r"requires old-framework>=2, but 1\.5 is installed; run: pip install"),
+    "too-old": (
+        needing("old-framework>=2"),
+        r'requires old-framework>=2, but 1\.5 is installed; run: pip install --upgrade "old-framework>=2"\.',
+    ),
     "too-new": (needing("old-framework<1.4"), r"requires old-framework<1\.4, but 1\.5 is installed"),
     "core-too-old": (
         {"requires": ["probly-data-generator>=99"]},

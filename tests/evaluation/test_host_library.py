@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from probly.data_generator import Distributions, NotInstalledError
+from probly.data_generator.installing import install_advice
 from probly_data_generator_evaluation import to_probly
 from tests.packaging.environments import ROOT, Environment
 
@@ -266,7 +267,7 @@ def test_the_document_runs(host, tmp_path):
 
 
 def test_without_the_library_the_error_names_it():
-    with pytest.raises(NotInstalledError, match=r'pip install "probly>=0\.9\.1"'):
+    with pytest.raises(NotInstalledError, match=re.escape(install_advice("probly>=0.9.1"))):
         to_probly(Distributions([[0.25, 0.75]]))
 
 

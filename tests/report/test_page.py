@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from probly.data_generator import Distributions
 from probly.data_generator.comparison import compare
+from probly.data_generator.installing import install_advice
 from probly.data_generator.report import summarise, write_report
 from probly.data_generator.store import open_partial
 from probly_data_generator_report.figures import draw_all
@@ -211,7 +212,7 @@ def test_without_matplotlib_the_error_says_what_to_install(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
-    assert 'pip install "probly-data-generator[report]"' in done.stderr
+    assert install_advice("probly-data-generator[report]") in done.stderr
 
 
 @pytest.mark.parametrize(("name", "accuracy"), [("docs/report.md", 0.8), ("plugins/report/README.md", 0.7)])

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pickle
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -18,6 +19,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from probly.data_generator.installing import install_advice
 from probly.data_generator.testing import reference
 from tests.frameworks.sklearn import Identity
 from tests.sklearn_backend.runs import SPECIES, X, Y, run
@@ -163,5 +165,5 @@ def test_what_skops_files_need_is_said(tmp_path, monkeypatch):
     path = tmp_path / "model.skops"
     skops.io.dump(GaussianNB().fit(X, Y), path)
     monkeypatch.setitem(sys.modules, "skops", None)
-    with pytest.raises(ImportError, match=r'pip install "probly-data-generator-sklearn\[skops\]"'):
+    with pytest.raises(ImportError, match=re.escape(install_advice("probly-data-generator-sklearn[skops]"))):
         run(path)

@@ -1,6 +1,7 @@
 """The promised import path of the report, which is the distribution ``probly-data-generator-report``."""
 
 from probly.data_generator.errors import NotInstalledError
+from probly.data_generator.installing import install_advice
 
 try:
     from probly_data_generator_report import (
@@ -21,7 +22,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "probly_data_generator_report":
         raise
-    message = 'the report is not installed; run: pip install "probly-data-generator[report]"'
+    message = f"the report is not installed; {install_advice('probly-data-generator[report]')}"
     raise NotInstalledError(message) from error
 
 __all__ = [

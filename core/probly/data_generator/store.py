@@ -2,13 +2,14 @@
 
 from probly.data_generator.errors import NotInstalledError
 from probly.data_generator.formats.choosing import load, save
+from probly.data_generator.installing import install_advice
 
 try:
     from probly_data_generator_store import FORMATS, Store, open_partial, open_store, replacing
 except ModuleNotFoundError as error:
     if error.name != "probly_data_generator_store":
         raise
-    message = 'the store is not installed; run: pip install "probly-data-generator[store]"'
+    message = f"the store is not installed; {install_advice('probly-data-generator[store]')}"
     raise NotInstalledError(message) from error
 
 __all__ = ["FORMATS", "Store", "load", "open_partial", "open_store", "replacing", "save"]

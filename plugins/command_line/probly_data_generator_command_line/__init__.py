@@ -8,6 +8,8 @@ has published is safe; 130, Ctrl-C; 141, nobody read on, as with ``| head``; 143
 import sys
 from collections.abc import Sequence
 
+from probly.data_generator.installing import install_advice
+
 __all__ = ["main"]
 
 
@@ -22,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
-        message = 'first-order needs click; run: pip install "probly-data-generator[cli]"'
+        message = f"first-order needs click; {install_advice('probly-data-generator[cli]')}"
         print(message, file=sys.stderr)  # noqa: T201  # click would print it
         return 2
     return run(sys.argv[1:] if arguments is None else arguments)

@@ -8,6 +8,7 @@ from importlib_metadata import metadata
 
 from probly.data_generator.discovery.listing import COMMANDS, BackendInfo, Claims, blaming, claims, single_claim
 from probly.data_generator.errors import BackendError, NotInstalledError
+from probly.data_generator.installing import install_advice
 from probly_data_generator_command_line.arguments import debug_option
 from probly_data_generator_command_line.errors import HiddenError
 from probly_data_generator_command_line.printing import escaped
@@ -72,7 +73,7 @@ class CommandGroup(click.Group):
         if args and args[0] not in names and not args[0].startswith("-") and not ctx.resilient_parsing:
             message = f"there is no command {args[0]!r}; there are {', '.join(names)}"
             if args[0] in OF_THE_EVALUATION:
-                message = f'{args[0]} is not installed; run: pip install "probly-data-generator[evaluation,cli]"'
+                message = f"{args[0]} is not installed; {install_advice('probly-data-generator[evaluation,cli]')}"
             raise click.UsageError(message, ctx)
         return super().resolve_command(ctx, args)
 

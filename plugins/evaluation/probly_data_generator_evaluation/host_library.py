@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import AlignmentError, NotInstalledError
+from probly.data_generator.installing import install_advice
 
 DISTRIBUTION, SAMPLE, CREDAL_SET = (
     f"probly.representation.{name}" for name in ("distribution", "sample", "credal_set")
@@ -133,8 +134,8 @@ def _host(module: str, name: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         message = (
-            f"needs {module}.{name}, which the library probly 0.9.1 has, in the same environment; run: "
-            'pip install "probly>=0.9.1" (for Python 3.12 or later)'
+            f"needs {module}.{name}, which the library probly 0.9.1 has, in the same environment; "
+            f"{install_advice('probly>=0.9.1')} (for Python 3.12 or later)"
         )
         raise NotInstalledError(message) from error
 

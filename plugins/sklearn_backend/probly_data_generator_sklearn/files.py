@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from probly.data_generator.installing import install_advice
 from probly.data_generator.toolkit.trust import untrusted
 
 PICKLES = (".pkl", ".pickle", ".joblib")
@@ -45,7 +46,7 @@ def _open_skops(path: Path, *, trust: bool) -> Any:
     try:
         from skops import io
     except ModuleNotFoundError as error:
-        message = f'{path}: needs skops; run: pip install "probly-data-generator-sklearn[skops]"'
+        message = f"{path}: needs skops; {install_advice('probly-data-generator-sklearn[skops]')}"
         raise ImportError(message) from error
     try:
         unknown = io.get_untrusted_types(file=path)

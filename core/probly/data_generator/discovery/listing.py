@@ -19,6 +19,7 @@ from probly.data_generator.errors import (
     NotInstalledError,
     UnknownBackendError,
 )
+from probly.data_generator.installing import CORE, install_advice
 
 BACKENDS = "probly.data_generator.backends"
 WRAPPERS = "probly.data_generator.wrappers"
@@ -26,8 +27,7 @@ FORMATS = "probly.data_generator.formats"
 COMMANDS = "probly.data_generator.commands"
 ENGINES = "probly.data_generator.engines"
 """The groups of entry points: what strangers add to without asking us."""
-CORE = "probly-data-generator"
-TOOLS = ("all", "cli", "images", "parquet", "report", "standard", "store")
+TOOLS = ("all", "cli", "evaluation", "images", "parquet", "ray", "report", "standard", "store")
 """The extras of the core that name no backend."""
 
 
@@ -146,7 +146,7 @@ def blaming(info: BackendInfo, what: str) -> Iterator[None]:
 
 def missing_message(name: str) -> str:
     """Say what to install for a known backend."""
-    return f'backend {name!r} is not installed; run: pip install {known_backends()[name]}  (or "{CORE}[{name}]")'
+    return f"backend {name!r} is not installed; {install_advice(known_backends()[name])}"
 
 
 def explain_missing(error: ImportError, name: str) -> BackendError:
@@ -155,10 +155,8 @@ def explain_missing(error: ImportError, name: str) -> BackendError:
     if not installed:
         return BackendNotInstalledError(missing_message(name))
     info = installed[0]
-    message = (
-        f"backend {info.name!r} ({info.distribution} {info.version}) is installed but broken: {error}; "
-        f"run: pip install --force-reinstall {info.distribution}  (with what it requires)"
-    )
+    advice = install_advice(info.distribution, options=["--force-reinstall"])  # with what it requires
+    message = f"backend {info.name!r} ({info.distribution} {info.version}) is installed but broken: {error}; {advice}"
     return BrokenBackendError(message)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import importlib_metadata
 
-from probly.data_generator.discovery.listing import CORE
+from probly.data_generator.installing import CORE, install_advice
 
 
 class Requirement(NamedTuple):
@@ -64,11 +64,10 @@ def unmet(distribution: str) -> list[str]:
     for name, bounds in requirements(distribution):
         version = installed_version(name)
         if version is None:
-            problems.append(f"It requires {name}{bounds}, which is not installed; run: pip install '{name}{bounds}'.")
+            problems.append(f"It requires {name}{bounds}, which is not installed; {install_advice(name + bounds)}.")
         elif not fulfils(version, bounds):
-            problems.append(
-                f"It requires {name}{bounds}, but {version} is installed; run: pip install --upgrade '{name}{bounds}'."
-            )
+            advice = install_advice(name + bounds, options=["--upgrade"])
+            problems.append(f"It requires {name}{bounds}, but {version} is installed; {advice}.")
     return problems
 
 

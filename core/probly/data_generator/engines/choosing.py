@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from probly.data_generator.discovery.listing import CORE, ENGINES, blaming, claims, single_claim
+from probly.data_generator.discovery.listing import ENGINES, blaming, claims, single_claim
 from probly.data_generator.errors import NotInstalledError
+from probly.data_generator.installing import CORE, install_advice
 
 OURS = ("ray",)
 """The engines that have a distribution of their own; the extra of the core is named like them."""
@@ -24,7 +25,7 @@ def find_engine(name: str) -> Any:
     """
     installed = claims(ENGINES)
     if name not in installed and name in OURS:
-        message = f'the engine {name!r} is not installed; run: pip install "{CORE}[{name}]"'
+        message = f"the engine {name!r} is not installed; {install_advice(f'{CORE}[{name}]')}"
         raise NotInstalledError(message)
     info = single_claim(name, installed, ("engine", "engine"), OURS)
     with blaming(info, f"engine {name!r}"):

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import StoreError
+from probly.data_generator.installing import install_advice
 from probly.data_generator.label_values import are_text, label_values
 
 Array = npt.NDArray[Any]
@@ -252,6 +253,6 @@ def optional_library(module: str, extra: str) -> Any:
     except ImportError as error:
         message = (
             f"this format needs {module.partition('.')[0]}, which cannot be imported ({error}); "
-            f'run: pip install "probly-data-generator[{extra}]"'
+            f"{install_advice(f'probly-data-generator[{extra}]')}"
         )
         raise ImportError(message) from error

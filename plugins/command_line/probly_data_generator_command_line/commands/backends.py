@@ -7,7 +7,9 @@ import click
 
 from probly.data_generator.discovery.diagnosis import BackendReport, check_backend
 from probly.data_generator.discovery.listing import COMMANDS, FORMATS, WRAPPERS, known_backends, list_backends
+from probly.data_generator.installing import install_advice
 from probly_data_generator_command_line.arguments import json_option, subcommand
+from probly_data_generator_command_line.choices import backend_names, complete
 from probly_data_generator_command_line.plugins import provided
 from probly_data_generator_command_line.printing import emit, escaped
 
@@ -16,7 +18,7 @@ OTHERS = {"wrappers": WRAPPERS, "formats": FORMATS, "commands": COMMANDS}
 
 
 @subcommand("backends", "first-order backends numpy\nfirst-order backends --names")
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete(backend_names))
 @click.option("--names", "only_names", is_flag=True, help="Only list what is installed; import nothing.")
 @json_option
 def backends(names: tuple[str, ...], only_names: bool, as_json: bool) -> int:
@@ -71,7 +73,7 @@ def _missing_lines() -> list[str]:
     lines = []
     for distribution in sorted(set(missing.values())):
         names = ", ".join(name for name in sorted(missing) if missing[name] == distribution)
-        lines.append(f"{names}: not installed; run: pip install {distribution}")
+        lines.append(f"{names}: not installed; {install_advice(distribution)}")
     return lines
 
 

@@ -8,6 +8,7 @@ import click
 
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.formats.choosing import format_of, save
+from probly_data_generator_command_line import choices
 from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.opening import bytes_text, open_complete, size_on_disk
@@ -19,7 +20,7 @@ from probly_data_generator_command_line.stores import as_store, check_place, is_
     "convert", "first-order convert teacher.fod teacher.npz\nfirst-order convert teacher.npz small.fod --top-k 2"
 )
 @file_argument("source")
-@file_argument("target")
+@file_argument("target", choices.targets)
 @click.option("--top-k", type=click.IntRange(1), help="Keep only the K largest numbers of a row (.fod).")
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), help="How a store keeps numbers (.fod).")
 @click.option("--overwrite", is_flag=True, help="Replace TARGET; it stays as it is until the new one is complete.")
@@ -27,7 +28,7 @@ from probly_data_generator_command_line.stores import as_store, check_place, is_
 def convert(source: Path, target: Path, top_k: int | None, dtype: str | None, overwrite: bool, as_json: bool) -> None:
     """Write SOURCE, a store or a file of distributions, to TARGET; both suffixes name their format.
 
-    Formats: .fod (the store), .json, .npz, .parquet (with `pip install "probly-data-generator[parquet]"`),
+    Formats: .fod (the store), .json, .npz, .parquet (with the extra `parquet`),
     .safetensors, and those of other distributions, which `first-order backends --names` lists. Rows, labels and
     metadata are kept; sample keys stay in the store they were written to. A store is read block by block, so memory
     does not grow with its rows, except for .json.

@@ -49,7 +49,7 @@ def report(
     """Write a page about FILE, a store or a file of distributions, and about what OTHER does differently.
 
     One self-contained file with its pictures: provenance, uncertainty, classes, the most uncertain samples and, with
-    labels, calibration. Needs Matplotlib: `pip install "probly-data-generator[report]"`.
+    labels, calibration. Needs the extra `report`.
     """
     from probly.data_generator.report import is_report, write_report  # it may not be installed
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from probly.data_generator.installing import install_advice
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.printing import shortened
 
@@ -26,7 +27,7 @@ def frame_of(table: Any, names: Sequence[str], dtype: str | None) -> Any:
     except ImportError as error:
         message = (
             f"the model knows its columns by name, so it gets a data frame, which needs pandas, which cannot be "
-            f"imported ({error}); run: pip install pandas"
+            f"imported ({error}); {install_advice('pandas')}"
         )
         raise ImportError(message) from error
     chosen = table.select(list(names))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from probly.data_generator.installing import install_advice
 from probly_data_generator_command_line.data.picture_sets import Pictures, prepared
 from probly_data_generator_command_line.data.pictures import pillow
 from probly_data_generator_command_line.data.settings import (
@@ -95,7 +96,7 @@ def _load(path: Path, files: list[Path], limit: float | None) -> Any:
     try:
         from datasets import load_from_disk  # an optional library
     except ImportError as error:
-        message = f"{path} needs datasets, which cannot be imported ({error}); run: pip install datasets"
+        message = f"{path} needs datasets, which cannot be imported ({error}); {install_advice('datasets')}"
         raise ImportError(message) from error
     try:
         check_streams(path, files, limit)

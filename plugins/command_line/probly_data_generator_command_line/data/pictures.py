@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from probly.data_generator.installing import install_advice
 from probly_data_generator_command_line.data.settings import PictureSettings
 from probly_data_generator_command_line.errors import InputError
 
@@ -18,7 +19,7 @@ def pillow() -> Any:
     try:
         from PIL import Image  # an optional library
     except ImportError as error:
-        message = f"pictures need Pillow, which cannot be imported ({error}); run: pip install pillow"
+        message = f"pictures need Pillow, which cannot be imported ({error}); {install_advice('pillow')}"
         raise ImportError(message) from error
     return Image
 
