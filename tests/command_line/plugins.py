@@ -181,7 +181,7 @@ COMMANDS = {
 
 def install_all(folder, copies, site):
     """Build the examples and everything above, install it into a folder, and return that."""
-    wheels = build_projects(folder, copies, EXAMPLES / "format_csv", EXAMPLES / "command_entropy")
+    wheels = build_projects(folder, copies, EXAMPLES / "format_jsonl", EXAMPLES / "command_entropy")
     assert len(wheels) == 2
 
     def tiny(name, modules, entry_points, group):

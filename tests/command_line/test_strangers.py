@@ -47,7 +47,7 @@ def test_a_command_of_a_stranger_runs_like_ours(demo, strangers):
     save("named.json", NAMED)
     assert demo.run("entropy named.json --count 1") == "index 4: 1.0397 nats, most likely cat\n"
     assert "No such file" in demo.fails("entropy nothing.json")
-    assert "expected one of the suffixes .csv, " in demo.fails("entropy demo/model.py")
+    assert "expected one of the suffixes .csv, .feather, " in demo.fails("entropy demo/model.py")
     assert "How many samples" in demo.run("entropy --help")
 
 
@@ -128,18 +128,18 @@ def test_completion_knows_all_commands_and_imports_none(strangers):
 
 
 def test_a_format_of_a_stranger_is_one_of_all_formats(demo, strangers):
-    assert "teacher.csv: 1,000 rows x 3 classes" in demo.run("convert demo/teacher.fod teacher.csv")
-    assert demo.json("diff teacher.csv demo/teacher.fod")["identical"]
-    found, store = load("teacher.csv")[0], open_store("demo/teacher.fod")
+    assert "teacher.jsonl: 1,000 rows x 3 classes" in demo.run("convert demo/teacher.fod teacher.jsonl")
+    assert demo.json("diff teacher.jsonl demo/teacher.fod")["identical"]
+    found, store = load("teacher.jsonl")[0], open_store("demo/teacher.fod")
     assert found.labels.tolist() == store.labels.tolist()
     assert found.meta == store.meta
-    assert (demo.folder / "teacher.csv").read_text().splitlines()[1] == '"index","label","north","east","west"'
-    demo.run("convert teacher.csv back.fod --top-k 2")
-    assert demo.json("verify teacher.csv")["ok"]
-    assert "north, east, west" in demo.run("inspect teacher.csv")
-    text = (demo.folder / "teacher.csv").read_text()
-    (demo.folder / "teacher.csv").write_text(text[: text.rindex("\n", 0, -1) + 1])
-    assert "expected 1000 rows, got 999" in demo.json("verify teacher.csv", code=1)["problems"][0]
+    assert (demo.folder / "teacher.jsonl").read_text().splitlines()[1].startswith('{"index": 0, "label": ')
+    demo.run("convert teacher.jsonl back.fod --top-k 2")
+    assert demo.json("verify teacher.jsonl")["ok"]
+    assert "north, east, west" in demo.run("inspect teacher.jsonl")
+    text = (demo.folder / "teacher.jsonl").read_text()
+    (demo.folder / "teacher.jsonl").write_text(text[: text.rindex("\n", 0, -1) + 1])
+    assert "expected 1000 rows, got 999" in demo.json("verify teacher.jsonl", code=1)["problems"][0]
 
 
 def test_a_format_of_a_stranger_refuses_with_its_own_words(demo, strangers):
@@ -249,12 +249,12 @@ def test_backends_lists_what_is_there_and_who_provides_it(shell, strangers):
     found = shell.json("backends --names")
     assert found["installed"]["shelf"] == "shelf 1.0"
     assert found["wrappers"] == {"counting": "counting 1.0"}
-    assert found["formats"]["csv"] == "first-order-csv 0.1.0"
+    assert found["formats"]["jsonl"] == "first-order-jsonl 0.1.0"
     assert found["formats"]["json"].startswith("probly-data-generator ")
     assert found["commands"]["entropy"] == "first-order-entropy 0.1.0"
     assert found["commands"]["twice"] == "claimed by tiny-one 1.0 and tiny-other 1.0; uninstall one of them"
     assert OURS.keys() <= found["commands"].keys()
     lines = shell.run("backends --names").splitlines()
-    for line in ("wrapper counting: counting 1.0", "format .csv: first-order-csv 0.1.0"):
+    for line in ("wrapper counting: counting 1.0", "format .jsonl: first-order-jsonl 0.1.0"):
         assert line in lines
     assert json.loads(json.dumps(found)) == found

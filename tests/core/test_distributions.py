@@ -59,6 +59,36 @@ def test_rows_are_sorted_by_index_with_their_labels():
     assert distributions.missing(4).tolist() == [0, 1, 3]
 
 
+def test_a_slice_gives_the_rows_of_its_indices():
+    counted, gaps = Distributions(ROWS), Distributions(ROWS, indices=[1, 2, 9])
+    np.testing.assert_array_equal(counted[0:2], ROWS[:2])
+    assert np.shares_memory(counted[0:2], counted.probabilities)
+    np.testing.assert_array_equal(counted[::-1], ROWS[::-1])
+    np.testing.assert_array_equal(counted[1:100], ROWS[1:])
+    assert counted[5:7].shape == (0, 2)
+    np.testing.assert_array_equal(gaps[1:3], ROWS[:2])
+    np.testing.assert_array_equal(gaps[9:], ROWS[2:])
+    with pytest.raises(KeyError, match="No distribution for index 3"):
+        gaps[2:10]
+
+
+def test_select_keeps_all_that_belongs_to_a_row():
+    columns = {"logits": np.arange(6.0).reshape(3, 2)}
+    whole = Distributions(ROWS, [4, 2, 9], list("abc"), {"name": "x"}, columns=columns, sample_keys=["4", "2", "9"])
+    part = whole.select([9, 2])
+    assert part.indices.tolist() == [2, 9]
+    assert part.labels.tolist() == ["b", "c"]
+    assert part.sample_keys.tolist() == ["2", "9"]
+    assert part.columns["logits"].tolist() == [[2, 3], [4, 5]]
+    assert part.meta == whole.meta
+    np.testing.assert_array_equal(part.probabilities, [ROWS[1], ROWS[2]])
+    assert len(whole.select([])) == 0
+    assert whole.head(2).sample_keys.tolist() == ["2", "4"]
+    for wrong, error in (([3], KeyError), ([-1], KeyError), ([2, 2], AlignmentError), ([True, False], AlignmentError)):
+        with pytest.raises(error):
+            whole.select(wrong)
+
+
 @pytest.mark.parametrize("index", [3, -1, 10**9])
 def test_missing_indices_raise(index):
     for distributions in (Distributions(ROWS), Distributions(ROWS, indices=[1, 4, 9])):
@@ -172,8 +202,6 @@ def test_only_integers_are_keys(wrong):
             with pytest.raises(KeyError, match="expected an integer"):
                 distributions[wrong]
             assert distributions.get(wrong) is None
-    with pytest.raises(KeyError, match="use gather"):
-        Distributions(ROWS)[0:2]
 
 
 def test_the_tolerances_are_the_promised_ones():

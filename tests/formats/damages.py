@@ -32,7 +32,10 @@ LABELS = {
 MEMBERS = np.random.default_rng(5).dirichlet(np.ones(3), (9, 2)).astype(np.float32)
 COLUMNS = {"numbers": {}, "texts": {"members": MEMBERS}}
 META = {"class_names": ["cat", "dög", "horse"], "classes": ["c", "d", "h"], "model_name": "mine", "accuracy": 0.75}
-FORMS = (".json", ".npz", ".safetensors", ".parquet", ".pt", ".fod/float32", ".fod/float16", ".fod/top-2")
+FORMS = (
+    ".json", ".npz", ".safetensors", ".parquet", ".feather", ".csv", ".pt", ".fod/float32", ".fod/float16", ".fod/top-2"
+)  # fmt: skip
+KEYS = {"numbers": [7, 8, 9, 1, 2, 3, 4, 5, 6], "texts": ["a.png", "b/ö.png", "", "d", "e", "f", "g", "h", "i"]}
 
 
 def written(folder, form, labels):
@@ -40,8 +43,10 @@ def written(folder, form, labels):
     suffix, _, encoding = form.partition("/")
     path, whole = (
         folder / f"{labels}{suffix}",
-        Distributions(ROWS, INDICES, LABELS[labels], META, columns=COLUMNS[labels]),
+        Distributions(ROWS, INDICES, LABELS[labels], META, columns=COLUMNS[labels], sample_keys=KEYS[labels]),
     )
+    if suffix == ".csv":  # which has no place for columns
+        whole = Distributions(ROWS, INDICES, LABELS[labels], META, sample_keys=KEYS[labels])
     if encoding:
         format_of(path).write(path, whole, whole.meta, encoding, 1e-4)
     else:
@@ -57,7 +62,8 @@ def content_of(path):
     labels = None if found.labels is None else found.labels.tolist()
     rows = np.asarray(found)
     beside = {name: np.asarray(column[:]).tolist() for name, column in found.columns.items()}
-    return rows.tobytes(), beside, found.indices.tolist(), labels, found.class_names, found.classes
+    keys = None if found.sample_keys is None else found.sample_keys.tolist()
+    return rows.tobytes(), beside, found.indices.tolist(), labels, found.class_names, found.classes, keys
 
 
 def damaged(content, draw):

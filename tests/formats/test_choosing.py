@@ -1,6 +1,7 @@
 """Which format a path gets, whoever provides it; and what is said where there is none."""
 
 import importlib
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -17,9 +18,10 @@ from probly.data_generator import (
     FirstOrderDataGenerator,
     NotInstalledError,
 )
+from probly.data_generator.discovery import formats as by_suffix
 from probly.data_generator.discovery import listing
-from probly.data_generator.formats import choosing
 from probly.data_generator.formats.choosing import load, save
+from probly.data_generator.installing import install_advice
 from probly.data_generator.run.sinks import MemorySink
 from probly_data_generator_store.installed import InstalledFormats
 from tests.formats.common import SMALL, same
@@ -34,13 +36,13 @@ def info(name, loaded, distribution="stranger"):
 def offered(monkeypatch):
     """Return the table of installed formats, which begins with JSON alone and may be written to."""
     table = {"json": listing.claims(listing.FORMATS)["json"]}
-    monkeypatch.setattr(choosing, "claims", lambda group: table)
+    monkeypatch.setattr(by_suffix, "claims", lambda group: table)
     return table
 
 
 def test_one_format_becomes_another_without_loss(tmp_path):
     found = SMALL
-    for suffix in [".npz", ".parquet", ".json", ".safetensors", ".parquet", ".fod", ".npz", ".safetensors", ".json"]:
+    for suffix in [".npz", ".parquet", ".csv", ".json", ".feather", ".safetensors", ".parquet", ".fod", ".npz", ".csv"]:
         save(tmp_path / f"a{suffix}", found)
         found, _ = load(tmp_path / f"a{suffix}")
         assert same(found, SMALL), suffix
@@ -84,7 +86,7 @@ def test_a_format_of_ours_that_is_not_installed_says_what_to_install(tmp_path, o
         lambda path: generator.generate_distributions(np.zeros((3, 2)), progress=False, out=path),
         lambda path: generator.save_distributions(path, SMALL),
     ]
-    says = rf'the format {suffix} is not installed; run: pip install "probly-data-generator\[{extra}\]"'
+    says = re.escape(f"the format {suffix} is not installed; {install_advice(f'probly-data-generator[{extra}]')}")
     for action in actions:
         with pytest.raises(NotInstalledError, match=says):
             action(tmp_path / f"a{suffix}")
@@ -97,7 +99,7 @@ def test_without_the_store_its_promised_path_says_what_to_install(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "probly_data_generator_store", None)
     monkeypatch.delitem(sys.modules, "probly.data_generator.store", raising=False)
-    with pytest.raises(NotInstalledError, match=r'pip install "probly-data-generator\[store\]"'):
+    with pytest.raises(NotInstalledError, match=re.escape(install_advice("probly-data-generator[store]"))):
         importlib.import_module("probly.data_generator.store")
 
 

@@ -34,7 +34,8 @@ def test_what_is_compared_is_all_that_counts(tmp_path):
     np.testing.assert_array_equal(content[1]["members"], damages.MEMBERS)
     assert content[2] == damages.INDICES
     assert content[3] == damages.LABELS["texts"]
-    assert content[4:] == (damages.META["class_names"], damages.META["classes"])
+    assert content[4:6] == (damages.META["class_names"], damages.META["classes"])
+    assert content[6] == damages.KEYS["texts"]
     assert content[0] == Distributions(damages.ROWS).probabilities.tobytes()
     assert np.frombuffer(content[0], np.float32).size == 27
     assert path.suffix == ".json"

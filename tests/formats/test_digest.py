@@ -11,7 +11,7 @@ from probly.data_generator.formats.choosing import load, save
 from probly.data_generator.formats.digest import DIGEST, content_digest
 from tests.formats.common import LABELS_OF_EVERY_SHAPE, ROWS, SMALL, same
 
-SUFFIXES = [".json", ".npz", ".safetensors", ".parquet"]
+SUFFIXES = [".json", ".npz", ".safetensors", ".parquet", ".feather", ".csv"]
 LABELS = [
     None, [3, 1, -1, 2], [0.5, np.nan, -0.0, 1e300], [np.nan] * 4, ["a", None, "", "é"], [True, False, True, True],
     np.uint64([1, 2**64 - 1, 3, 4]), np.float16([0.1, 0.2, 0.3, np.nan]), [b"a", b"b", b"c", b"d"],

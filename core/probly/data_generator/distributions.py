@@ -1,15 +1,15 @@
 """Distributions: what a run returns and what every file holds."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import InvalidOutputError
+from probly.data_generator.exchange import Exchange
 from probly.data_generator.indices import check_ascending, check_lengths, index_of, whole_numbers
-from probly.data_generator.label_values import classes_in, label_values, names_in
-from probly.data_generator.notebook_table import distributions_table
+from probly.data_generator.label_values import classes_in, key_array, label_values, names_in
 from probly.data_generator.rows import FloatRows, check_members, check_rows, exact_rows, tolerance_of
 from probly.data_generator.toolkit.samples import Indices
 
@@ -19,7 +19,7 @@ Columns = Mapping[str, npt.NDArray[Any]]
 """Arrays by name, each with one entry per row."""
 
 
-class Distributions(Mapping[int, FloatRows]):
+class Distributions(Exchange):
     """One class distribution per sample, keyed by the sample's index in its dataset.
 
     A read-only mapping over one array: it serves wherever a ``dict[int, list[float]]`` does, at 4 bytes a number.
@@ -36,12 +36,14 @@ class Distributions(Mapping[int, FloatRows]):
             few digits allows more.
         columns: What else is kept of each row, by name: ``"members"``, float32 of shape ``(samples, members,
             classes)``, ``"logits"``, ``"features:<layer>"``, or others of any shape that begins with ``samples``.
+        sample_keys: What each sample is called, text or integers, one per row, such as the names of files; or None.
 
     Attributes:
         probabilities: The rows in the order of their indices, not writable.
         indices: Their indices, ascending.
         labels: The labels in the same order, or None.
         meta: The metadata.
+        sample_keys: The keys of the samples in the same order, or None.
         digest: The digest that the file had which the rows come from, and that was compared with them; else None.
 
     Raises:
@@ -70,6 +72,7 @@ class Distributions(Mapping[int, FloatRows]):
         *,
         tolerance: float | None = None,
         columns: Mapping[str, npt.ArrayLike] | None = None,
+        sample_keys: Sequence[Any] | npt.NDArray[Any] | None = None,
     ) -> None:
         given = np.asarray(probabilities)
         with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite and is reported with its index
@@ -85,11 +88,13 @@ class Distributions(Mapping[int, FloatRows]):
         keys = np.arange(len(rows)) if indices is None else whole_numbers(indices)
         values = None if labels is None else label_values(labels).copy()
         beside = {name: _owned(column) for name, column in (columns or {}).items()}
-        check_lengths(len(rows), keys, values, beside)
+        named = None if sample_keys is None else key_array(sample_keys).copy()
+        check_lengths(len(rows), keys, values, beside, named)
         if len(keys) > 1 and not (np.diff(keys) > 0).all():
             order = np.argsort(keys, kind="stable")
             rows, keys, values = rows[order], keys[order], None if values is None else values[order]
             beside = {name: column[order] for name, column in beside.items()}
+            named = None if named is None else named[order]
         check_ascending(keys)
         checked = check_rows(rows, tolerance_of(given) if tolerance is None else tolerance)
         bad = checked.bad
@@ -103,24 +108,33 @@ class Distributions(Mapping[int, FloatRows]):
         if checked.divided:
             before = known.get(NORMALISED_ROWS)  # a file may hold anything
             known[NORMALISED_ROWS] = checked.divided + (before if type(before) is int else 0)
-        self._keep(checked.rows, keys, values, known, beside)
+        self._keep(checked.rows, keys, values, known, beside, named)
         _ = self.class_names  # names that do not fit are refused
 
-    def _keep(self, rows: FloatRows, keys: Indices, values: Any, meta: Mapping[str, Any], columns: Columns) -> None:
+    def _keep(
+        self, rows: FloatRows, keys: Indices, values: Any, meta: Mapping[str, Any], columns: Columns, named: Any
+    ) -> None:
         self.probabilities: FloatRows = _read_only(rows)
         self.indices: Indices = _read_only(keys)
         self.labels: npt.NDArray[Any] | None = None if values is None else _read_only(values)
         self.columns: Columns = {name: _read_only(column) for name, column in columns.items()}
+        self._sample_keys = None if named is None else _read_only(named)
         self.meta = dict(meta)
         self._counted = len(keys) == 0 or (keys[0] == 0 and keys[-1] == len(keys) - 1)
 
     @classmethod
     def of_checked(
-        cls, rows: FloatRows, indices: Indices, labels: Any, meta: Mapping[str, Any], columns: Columns | None = None
+        cls,
+        rows: FloatRows,
+        indices: Indices,
+        labels: Any,
+        meta: Mapping[str, Any],
+        columns: Columns | None = None,
+        sample_keys: Any = None,
     ) -> "Distributions":
         """Return the distributions of rows that a run has checked, in ascending order; they are not looked at again."""
         made = cls.__new__(cls)
-        made._keep(rows, indices, labels, meta, columns or {})  # noqa: SLF001  # its own class
+        made._keep(rows, indices, labels, meta, columns or {}, sample_keys)  # noqa: SLF001  # its own class
         return made
 
     @classmethod
@@ -162,11 +176,6 @@ class Distributions(Mapping[int, FloatRows]):
         """The distributions that each row is the mean of, shape ``(samples, members, classes)``, if there are any."""
         return self.columns.get("members")
 
-    @property
-    def num_classes(self) -> int:
-        """The number of columns."""
-        return int(self.probabilities.shape[1])
-
     def gather(self, indices: npt.ArrayLike) -> FloatRows:
         """Return the rows of many dataset indices at once, shape ``(len(indices), classes)``, as a new array.
 
@@ -182,10 +191,40 @@ class Distributions(Mapping[int, FloatRows]):
             >>> Distributions([[0.25, 0.75], [1.0, 0.0]], [3, 8]).head(1)
             Distributions(1 samples x 2 classes)
         """
-        keys, labels = self.indices[:count], self.labels
-        first = None if labels is None else labels[:count]
-        columns = {name: column[:count] for name, column in self.columns.items()}
-        return Distributions.of_checked(self.gather(keys), keys, first, self.meta, columns)
+        return self._part(slice(0, count))
+
+    def select(self, indices: npt.ArrayLike) -> "Distributions":
+        """Return the rows of some dataset indices with all that belongs to them, and all of the metadata.
+
+        They keep their indices, so a row is still that of the same sample, and are in ascending order whatever the
+        order they are asked for in.
+
+        Args:
+            indices: Integers, each once: dataset indices, not places. ``d.indices[mask]`` makes them of a mask.
+
+        Raises:
+            KeyError: One of them has no distribution.
+            AlignmentError: One stands twice, or they are no integers.
+
+        Examples:
+            >>> distributions = Distributions([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]], [3, 8, 9], ["a", "b", "a"])
+            >>> distributions.select(distributions.indices[distributions.labels == "a"]).indices
+            array([3, 9])
+        """
+        wanted = np.sort(whole_numbers(indices).reshape(-1))
+        if len(wanted):
+            check_ascending(np.maximum(wanted, 0))
+        places = np.searchsorted(self.indices, wanted)
+        return self._part(places, wanted)
+
+    def _part(self, places: Any, indices: Indices | None = None) -> "Distributions":
+        """Return what stands at some places, ascending; ``indices`` are theirs, and looked up."""
+        keys = self.indices[places] if indices is None else indices
+        rows = self.gather(keys)  # raises for an index that has no row
+        columns = {name: np.asarray(column[places]) for name, column in self.columns.items()}
+        labels, named = self.labels, self.sample_keys
+        labels, named = (None if values is None else values[places] for values in (labels, named))
+        return Distributions.of_checked(rows, keys, labels, self.meta, columns, named)
 
     def astype64(self) -> npt.NDArray[np.float64]:
         """Return the rows in float64, each with the sum 1 exactly, in whatever order it is added up.
@@ -224,8 +263,20 @@ class Distributions(Mapping[int, FloatRows]):
             raise KeyError(message)
         return positions
 
-    def __getitem__(self, index: int) -> FloatRows:
-        """Return the row of one dataset index, without a copy."""
+    @overload
+    def __getitem__(self, index: int) -> FloatRows: ...
+    @overload
+    def __getitem__(self, index: slice) -> FloatRows: ...
+    def __getitem__(self, index: Any) -> FloatRows:
+        """Return the row of a dataset index, or the rows of a slice of them, shape ``(n, classes)``.
+
+        ``d[10:20]`` are the rows of the indices 10 to 19, and ``d.select(range(10, 20))`` distributions of them.
+
+        Raises:
+            KeyError: There is none of one of them.
+        """
+        if isinstance(index, slice):
+            return self._rows_of_slice(index)
         if not isinstance(index, int | np.integer):
             message = f"No distribution for index {index!r}: expected an integer; use gather for several"
             raise KeyError(message)
@@ -234,6 +285,14 @@ class Distributions(Mapping[int, FloatRows]):
             position = self._positions(np.asarray([index], dtype=np.int64))[0]
         row: FloatRows = self.probabilities[position]
         return row
+
+    def _rows_of_slice(self, wanted: slice) -> FloatRows:
+        stop = len(self) if self._counted else int(self.indices[-1]) + 1
+        chosen = range(*wanted.indices(stop))
+        if self._counted and chosen.step > 0:
+            rows: FloatRows = self.probabilities[chosen.start : chosen.stop : chosen.step]
+            return rows
+        return self.gather(np.asarray(chosen, np.int64))
 
     def __contains__(self, index: object) -> bool:
         """Return whether a dataset index has a distribution."""
@@ -250,12 +309,6 @@ class Distributions(Mapping[int, FloatRows]):
         """Return the number of rows."""
         return len(self.probabilities)
 
-    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        """Return the rows as one array, without a copy unless another dtype is asked for."""
-        if copy is None:
-            return np.asarray(self.probabilities, dtype=dtype)
-        return np.array(self.probabilities, dtype=dtype, copy=copy)
-
     def __eq__(self, other: object) -> bool:
         """Return whether another mapping has the same indices and exactly the same rows; metadata does not count."""
         if not isinstance(other, Mapping):
@@ -267,10 +320,6 @@ class Distributions(Mapping[int, FloatRows]):
         return np.array_equal(self.indices, theirs.indices) and np.array_equal(self.probabilities, theirs.probabilities)
 
     __hash__ = None  # type: ignore[assignment]  # equal by content, like a dict
-
-    def _repr_html_(self) -> str:
-        """Return the first rows as the table that notebooks show."""
-        return distributions_table(self)
 
     def __repr__(self) -> str:
         """Return size and origin in one line."""

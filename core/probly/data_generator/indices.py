@@ -43,7 +43,9 @@ def whole_numbers(values: npt.ArrayLike) -> Indices:
     return array.astype(np.int64)
 
 
-def check_lengths(rows: int, keys: Indices, labels: Array | None, columns: Mapping[str, Array]) -> None:
+def check_lengths(
+    rows: int, keys: Indices, labels: Array | None, columns: Mapping[str, Array], sample_keys: Array | None = None
+) -> None:
     """Refuse what does not have one entry per row.
 
     Raises:
@@ -54,6 +56,9 @@ def check_lengths(rows: int, keys: Indices, labels: Array | None, columns: Mappi
         raise AlignmentError(message)
     if labels is not None and len(labels) != rows:
         message = f"expected one label per row ({rows}), got {len(labels)}"
+        raise AlignmentError(message)
+    if sample_keys is not None and len(sample_keys) != rows:
+        message = f"expected one of sample_keys per row ({rows}), got {len(sample_keys)}"
         raise AlignmentError(message)
     for name, column in columns.items():
         if column.shape[:1] != (rows,):

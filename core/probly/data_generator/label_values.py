@@ -241,7 +241,7 @@ def classes_in(meta: Mapping[str, Any], num_classes: int) -> list[Any] | None:
     return list(known) if all(isinstance(one, str | int | float) for one in known) else None
 
 
-def key_array(keys: Sequence[Any]) -> Labels:
+def key_array(keys: Sequence[Any] | Labels) -> Labels:
     """Return the keys of samples, such as file names, as an array of shape ``(samples,)``; text as it is among labels.
 
     Raises:
@@ -251,6 +251,8 @@ def key_array(keys: Sequence[Any]) -> Labels:
         >>> key_array(["n01440764_18.JPEG", "n01440764_36.JPEG"]).dtype
         dtype('<U17')
     """
+    if not len(keys):
+        return np.empty(0, keys.dtype if isinstance(keys, np.ndarray) and keys.dtype.kind in "iu" else np.str_)
     # Of a list, NumPy would make text of everything, which map() tells without a loop of ours.
     kinds = {keys.dtype.kind} if isinstance(keys, np.ndarray) else set(map(_kind_of_key, map(type, keys)))
     text = kinds == {"U"}

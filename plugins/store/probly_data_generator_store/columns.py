@@ -49,10 +49,10 @@ def packed(name: str, values: Array) -> tuple[dict[str, Array], dict[str, str]] 
     return {name: texts.view(np.uint8).reshape(len(texts), -1), **missing}, {name + DTYPE: texts.dtype.str}
 
 
-def arrays_of(labels: Array) -> dict[str, Array]:
-    """Return labels as the arrays of a format that has a dtype for text of a fixed width."""
-    texts, labelled = split_missing(labels)
-    arrays = {"labels": texts} if texts.dtype.kind != "O" else {"labels": _utf8(texts), "labels_ends": _ends(texts)}
+def arrays_of(name: str, values: Array) -> dict[str, Array]:
+    """Return labels or keys as the arrays of a format that has a dtype for text of a fixed width."""
+    texts, labelled = split_missing(values)
+    arrays = {name: texts} if texts.dtype.kind != "O" else {name: _utf8(texts), name + ENDS: _ends(texts)}
     return arrays if labelled is None else {**arrays, LABELLED: labelled}
 
 

@@ -1,9 +1,9 @@
 """NumPy's archive: ``np.load(path)["probabilities"]``.
 
-``probabilities`` (float32), ``indices`` (int64), ``labels`` where known, ``labelled`` (bool) for text that some
-rows lack, and ``meta``, JSON in UTF-8 as uint8. Text of which little is long is UTF-8 in ``labels``, with
-``labels_ends``; ``column.<name>`` where columns are kept. Nothing in it is a pickle. It is read without NumPy's own
-reader, which takes sizes on trust and checks no short member's sum.
+``probabilities`` (float32), ``indices`` (int64), ``labels`` and ``sample_keys`` where known, ``labelled`` (bool) for
+text that some rows lack, and ``meta``, JSON in UTF-8 as uint8. Text of which little is long is UTF-8, with
+``labels_ends`` or ``sample_keys_ends`` beside it; ``column.<name>`` where columns are kept. Nothing in it is a pickle.
+It is read without NumPy's own reader, which takes sizes on trust and checks no short member's sum.
 """
 
 import math
@@ -28,10 +28,12 @@ from probly_data_generator_store.kept import described
 NUMBERS_AT_ONCE = 2**20
 CHECKED = ("the CRC-32 of every array",)
 """What reading such a file compares besides its digest."""
-KEEPS_COLUMNS = True
+KEEPS_COLUMNS = KEEPS_SAMPLE_KEYS = True
 COLUMN = "column."
 """What the names of arrays begin with that are kept beside the rows."""
-NAMES = ("probabilities", "indices", "labels", "labelled", "labels_ends", "meta")
+NAMES = (
+    "probabilities", "indices", "labels", "labelled", "labels_ends", "meta", "sample_keys", "sample_keys_ends"
+)  # fmt: skip
 HEADER = re.compile(
     rb"\{'descr': '([<>|=]?(?:b1|[iu][1248]|f[248]|U[0-9]{1,8}))', 'fortran_order': (True|False), "
     rb"'shape': \(([0-9, ]*)\),? *\}\s*"
@@ -51,7 +53,9 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
     text = np.frombuffer(encode_with_digest(path, distributions, meta), np.uint8)
     arrays: dict[str, Array] = {"indices": distributions.indices, "meta": text}
     if labels is not None:
-        arrays |= columns.arrays_of(labels)
+        arrays |= columns.arrays_of("labels", labels)
+    if distributions.sample_keys is not None:
+        arrays |= columns.arrays_of("sample_keys", distributions.sample_keys)
     rows = (block for _, block in row_blocks(distributions, NUMBERS_AT_ONCE))
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         _add(archive, "probabilities", np.dtype("f4"), (len(distributions), distributions.num_classes), rows)
@@ -157,7 +161,7 @@ def _array(content: Array) -> Array:
 
 
 def _distributions(arrays: Mapping[str, Array]) -> Distributions:
-    rows, indices, labels, labelled, ends, meta = (arrays.get(name) for name in NAMES)
+    rows, indices, meta = (arrays.get(name) for name in ("probabilities", "indices", "meta"))
     assert rows is not None
     _expect("probabilities", rows, "fiu", 2)
     if indices is not None:
@@ -165,14 +169,21 @@ def _distributions(arrays: Mapping[str, Array]) -> Distributions:
     if meta is not None and (meta.dtype != np.uint8 or meta.ndim != 1):
         message = f"meta: expected JSON as uint8, got {meta.dtype} {meta.shape}"
         raise ValueError(message)
-    if ends is not None:
-        columns.check_ends(labels, ends)
-        labels = columns.texts_of(arrays["labels"], ends)
-    elif labels is not None:
-        _check_labels(labels)
-    labels = columns.join_missing(labels, labelled)
+    labels = columns.join_missing(_values("labels", arrays), arrays.get("labelled"))
     kept = {name.removeprefix(COLUMN): array for name, array in arrays.items() if name.startswith(COLUMN)}
-    return compared(rows, indices, labels, {} if meta is None else decode_meta(meta.tobytes()), kept)
+    said = {} if meta is None else decode_meta(meta.tobytes())
+    return compared(rows, indices, labels, said, kept, sample_keys=_values("sample_keys", arrays))
+
+
+def _values(name: str, arrays: Mapping[str, Array]) -> Array | None:
+    """Return labels or keys: as they are, or texts of any length one after the other."""
+    values, ends = arrays.get(name), arrays.get(name + columns.ENDS)
+    if ends is not None:
+        columns.check_ends(values, ends)
+        values = columns.texts_of(arrays[name], ends)
+    elif values is not None:
+        _check_values(name, values)
+    return values
 
 
 def _expect(name: str, array: Array, kinds: str, axes: int) -> None:
@@ -181,12 +192,12 @@ def _expect(name: str, array: Array, kinds: str, axes: int) -> None:
         raise ValueError(message)
 
 
-def _check_labels(labels: Array) -> None:
-    if labels.ndim == 0:
-        message = "labels: expected one per row, got a single one"
+def _check_values(name: str, values: Array) -> None:
+    if values.ndim == 0:
+        message = f"{name}: expected one per row, got a single one"
         raise ValueError(message)
-    if labels.dtype.kind == "U" and labels.size:
-        codes = np.ascontiguousarray(labels).view(np.dtype("u4").newbyteorder(labels.dtype.byteorder))
+    if values.dtype.kind == "U" and values.size:
+        codes = np.ascontiguousarray(values).view(np.dtype("u4").newbyteorder(values.dtype.byteorder))
         if codes.max(initial=0) > 0x10FFFF:
-            message = "labels: expected text, got numbers that are no characters"
+            message = f"{name}: expected text, got numbers that are no characters"
             raise ValueError(message)

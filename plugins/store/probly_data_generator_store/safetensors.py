@@ -1,4 +1,7 @@
-"""One file in a shard's layout, for any safetensors library: ``probs``, ``keys``, ``labels``, ``column.<name>``."""
+"""One file in a shard's layout, for any safetensors library.
+
+Its tensors are ``probs``, ``keys``, and where known ``labels``, ``sample_keys`` and ``column.<name>``.
+"""
 
 import zlib
 from collections.abc import Mapping
@@ -16,7 +19,7 @@ from probly_data_generator_store import columns, layout
 from probly_data_generator_store.kept import described
 
 NUMBERS_AT_ONCE = 2**20
-KEEPS_COLUMNS = True
+KEEPS_COLUMNS = KEEPS_SAMPLE_KEYS = True
 COLUMN = "column."
 """What the names of tensors begin with that are kept beside the rows."""
 CHECKED = ("the CRC-32 of the header and of all data",)
@@ -36,10 +39,13 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
         message = f"{path}: labels of the dtype {labels.dtype} fit no tensor; nothing written"
         raise TypeError(message)
     assert found is not None
-    metadata = {"meta": encode_with_digest(path, distributions, meta).decode(), **found[1]}
+    named = None if distributions.sample_keys is None else columns.packed("sample_keys", distributions.sample_keys)
+    assert named is not None or distributions.sample_keys is None  # keys are text or integers, which fit
+    named = named or ({}, {})
+    metadata = {"meta": encode_with_digest(path, distributions, meta).decode(), **found[1], **named[1]}
     # One number stands for all rows until their bytes are written, which only then have a checksum.
     rows = np.broadcast_to(np.zeros(1, "<f4"), (len(distributions), distributions.num_classes))
-    tensors = {"probs": rows, "keys": np.ascontiguousarray(distributions.indices, "<i8"), **found[0]}
+    tensors = {"probs": rows, "keys": np.ascontiguousarray(distributions.indices, "<i8"), **found[0], **named[0]}
     for name, kept in described(distributions.columns).items():
         tensors[COLUMN + name] = np.ascontiguousarray(distributions.columns[name], kept.dtype)
     with replacing(path) as file:
@@ -73,7 +79,8 @@ def read(path: Path) -> Distributions:
         columns.check(tensors, header.metadata, len(keys))
         labels = columns.unpacked("labels", tensors, header.metadata)
         kept = {name.removeprefix(COLUMN): tensor for name, tensor in tensors.items() if name.startswith(COLUMN)}
-        return compared(rows, keys, labels, decode_meta(header.metadata["meta"].encode()), kept)
+        named = columns.unpacked("sample_keys", tensors, header.metadata)
+        return compared(rows, keys, labels, decode_meta(header.metadata["meta"].encode()), kept, sample_keys=named)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         message = f"{path}: not a file of distributions: {error}"
         raise StoreError(message) from error

@@ -17,7 +17,7 @@ from probly.data_generator.formats.shared import check_size, checked_meta, decod
 
 NUMBERS_AT_ONCE = 2**20
 SUFFIXES = (".pt", ".pth")
-KEEPS_COLUMNS = True
+KEEPS_COLUMNS = KEEPS_SAMPLE_KEYS = True
 CHECKED = ()
 """What reading such a file compares besides its digest: nothing, torch does not look at its archive's checksums."""
 
@@ -39,13 +39,20 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
         "meta": decode_meta(encode_with_digest(path, distributions, meta)),
         "indices": torch.tensor(distributions.indices),
         "distributions": rows,
-        # Text has no tensor.
-        "labels": None if labels is None else labels.tolist() if labels.dtype.kind in "UO" else torch.tensor(labels),
+        "labels": None if labels is None else _tensor_or_texts(labels),
     }
+    if distributions.sample_keys is not None:
+        content["sample_keys"] = _tensor_or_texts(distributions.sample_keys)
     if distributions.columns:
         content["columns"] = {name: _tensor(name, column) for name, column in distributions.columns.items()}
     with replacing(path) as file:
         torch.save(content, file)
+
+
+def _tensor_or_texts(values: Any) -> Any:
+    import torch
+
+    return values.tolist() if values.dtype.kind in "UO" else torch.tensor(values)  # text has no tensor
 
 
 def _tensor(name: str, column: Any) -> Any:
@@ -73,11 +80,11 @@ def read(path: Path) -> Distributions:
             with zipfile.ZipFile(path) as archive:
                 check_size(sum(info.file_size for info in archive.infolist()), file_bytes)
         content = torch.load(path, weights_only=True, map_location="cpu")
-        _check_plain([content["meta"], content["labels"]], file_bytes)
+        _check_plain([content["meta"], content["labels"], content.get("sample_keys")], file_bytes)
         rows, indices = _array(content["distributions"], file_bytes), _array(content["indices"], file_bytes)
         columns = {name: _array(tensor, file_bytes) for name, tensor in content.get("columns", {}).items()}
-        labels = _labels(content["labels"], file_bytes)
-        return compared(rows, indices, labels, checked_meta(content["meta"]), columns)
+        labels, keys = (_labels(content.get(name), file_bytes) for name in ("labels", "sample_keys"))
+        return compared(rows, indices, labels, checked_meta(content["meta"]), columns, sample_keys=keys)
     except FileNotFoundError:
         raise
     # torch's reader raises what its zip and pickle readers happen to raise.

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.formats.shared import decode_meta, encode_meta
+from probly.data_generator.label_values import key_array
 from probly.data_generator.rows import FloatRows
 
 Array = npt.NDArray[Any]
@@ -36,7 +37,8 @@ def encode_with_digest(path: Path, distributions: Distributions, meta: Mapping[s
     """
     plain = decode_meta(encode_meta(path, meta))
     rows = (block for _, block in row_blocks(distributions, NUMBERS_AT_ONCE))
-    plain[DIGEST] = content_digest(rows, distributions.indices, distributions.labels, plain, distributions.columns)
+    beside = distributions.labels, plain, distributions.columns, distributions.sample_keys
+    plain[DIGEST] = content_digest(rows, distributions.indices, *beside)
     return encode_meta(path, plain)
 
 
@@ -48,6 +50,7 @@ def compared(
     columns: Mapping[str, Array] | None = None,
     *,
     tolerance: Any = None,
+    sample_keys: Any = None,
 ) -> Distributions:
     """Return what a reader has found as distributions, after a comparison with the digest where there is one.
 
@@ -58,6 +61,7 @@ def compared(
         meta: The metadata; the digest is taken out of them.
         columns: What is kept beside the rows, numbers with one entry per row.
         tolerance: What the sum of a row may miss 1 by.
+        sample_keys: What each sample is called, or None.
 
     Raises:
         ValueError: They are no distributions, or others than were written.
@@ -70,10 +74,11 @@ def compared(
         >>> compared(whole.probabilities, [0], ["dog"], {**meta})  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        ValueError: its rows, indices, labels, columns or class names are not those that were written...
+        ValueError: its rows, indices, labels, columns, sample keys or class names are not those that were written...
     """
     wanted = meta.pop(DIGEST, None)
-    found = Distributions(rows, indices, labels, meta, tolerance=tolerance, columns=columns)
+    named = None if sample_keys is None else _named(sample_keys)
+    found = Distributions(rows, indices, labels, meta, tolerance=tolerance, columns=columns, sample_keys=named)
     if any(column.dtype.kind not in "biuf" for column in found.columns.values()):
         message = "expected numbers in the columns beside the rows"
         raise ValueError(message)
@@ -81,14 +86,24 @@ def compared(
         # What was written, not what checking makes of rows that miss 1 by more than rounding.
         values, keys = np.asarray(rows, np.float32).reshape(found.probabilities.shape), np.asarray(indices)
         order = np.argsort(keys, kind="stable") if (np.diff(keys) < 0).any() else slice(None)
-        if content_digest([values[order]], found.indices, found.labels, meta, found.columns) != wanted:
+        beside = found.labels, meta, found.columns, found.sample_keys
+        if content_digest([values[order]], found.indices, *beside) != wanted:
             message = (
-                "its rows, indices, labels, columns or class names are not those that were written: the file is "
-                f'damaged, or somebody has changed it; whoever did so on purpose removes "{DIGEST}" from its meta'
+                "its rows, indices, labels, columns, sample keys or class names are not those that were written: the "
+                f'file is damaged, or somebody has changed it; whoever did so on purpose removes "{DIGEST}" from its meta'
             )
             raise ValueError(message)
         found.digest = wanted
     return found
+
+
+def _named(sample_keys: Any) -> Any:
+    """Return sample keys, after a look at what a file may hold in their place."""
+    try:
+        return key_array(sample_keys.tolist() if isinstance(sample_keys, np.ndarray) else sample_keys)
+    except TypeError as error:
+        message = f"sample_{error}"
+        raise ValueError(message) from error
 
 
 def content_digest(
@@ -97,8 +112,9 @@ def content_digest(
     labels: Array | None,
     meta: Mapping[str, Any],
     columns: Mapping[str, Any],
+    sample_keys: Array | None = None,
 ) -> str:
-    """Return the SHA-256 of rows in the order of their indices, of these, of labels, columns and the names of classes.
+    """Return the SHA-256 of rows by their indices, of these, of labels, columns, sample keys and the names of classes.
 
     Args:
         rows: float32, in blocks.
@@ -106,6 +122,7 @@ def content_digest(
         labels: As ``Distributions`` has them, or None.
         meta: As JSON knows them; of these, ``class_names`` and ``classes`` count.
         columns: Arrays, or those of a store, by name.
+        sample_keys: As ``Distributions`` has them, or None.
     """
     whole = hashlib.sha256(json.dumps([meta.get("class_names"), meta.get("classes")]).encode())
     width = 0
@@ -122,6 +139,10 @@ def content_digest(
         whole.update(json.dumps([name, dtype.str, list(column.shape[1:])]).encode())
         for part in column_blocks(column, NUMBERS_AT_ONCE):
             whole.update(np.ascontiguousarray(part, dtype).data)
+    if sample_keys is not None:  # without any, the digest is what it was before there were some
+        whole.update(b"sample_keys")
+        for part in _parts_of(sample_keys):
+            whole.update(part)
     return f"sha256:{whole.hexdigest()}"
 
 

@@ -1,6 +1,7 @@
 """The interchange format, readable by every backend and every language.
 
-``{"meta": {...}, "distributions": {"0": [...], ...}, "labels": {"0": ...}}`` in UTF-8; ``labels`` only where known, and
+``{"meta": {...}, "distributions": {"0": [...], ...}, "labels": {"0": ...}}`` in UTF-8; ``labels`` only where known,
+``"sample_keys": {"0": "a.png", ...}`` likewise, and
 ``"columns": {"members": {"0": ...}}`` only where some are kept, with their dtypes in ``"dtypes"``.
 """
 
@@ -20,7 +21,7 @@ from probly.data_generator.rows import SUM_TOLERANCE, decimals_tolerance
 from probly.data_generator.toolkit.samples import Indices
 
 NUMBERS_AT_ONCE = 2**16
-KEEPS_COLUMNS = True
+KEEPS_COLUMNS = KEEPS_SAMPLE_KEYS = True
 CHECKED = ()
 """What reading such a file compares besides its digest: nothing, text has no checksums."""
 
@@ -38,7 +39,7 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
         ValueError: It holds NaN or infinity.
     """
     header = encode_with_digest(path, distributions, meta)
-    indices, labels = distributions.indices, distributions.labels
+    indices, labels, sample_keys = distributions.indices, distributions.labels, distributions.sample_keys
     with replacing(path) as file:
         file.write(b'{"meta": ' + header + b', "distributions": {')
         _write_entries(file, indices, row_blocks(distributions, NUMBERS_AT_ONCE), _row_encoder())
@@ -46,6 +47,10 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
             file.write(b'}, "labels": {')
             parts = blocks(distributions, NUMBERS_AT_ONCE)
             _write_entries(file, indices, ((part, _written(labels[part])) for part in parts), _encode)
+        if sample_keys is not None:
+            file.write(b'}, "sample_keys": {')
+            parts = blocks(distributions, NUMBERS_AT_ONCE)
+            _write_entries(file, indices, ((part, sample_keys[part]) for part in parts), _encode)
         file.write(b"}")
         if distributions.columns:
             _write_columns(path, file, distributions)
@@ -152,11 +157,15 @@ def _distributions(document: Any, has_digest: bool) -> Distributions:
     if rows and values.dtype.kind not in "fiu":
         message = f"expected numbers in the rows, got {values.dtype}"
         raise ValueError(message)
-    labels = _labels(document.get("labels"), rows)
+    labels = None if document.get("labels") is None else label_array(_entries("labels", document["labels"], rows))
+    if labels is not None:
+        _check_finite("labels", labels)
+    named = document.get("sample_keys")
+    sample_keys = None if named is None else _entries("sample_keys", named, rows)
     # Others write a few decimals, whose rounding takes the sum of a row further from 1 than ours may be.
     tolerance = decimals_tolerance(values) if values.dtype == np.float64 and values.ndim == 2 else SUM_TOLERANCE
     columns = _columns(document.get("columns", {}), document.get("dtypes", {}), rows)
-    return compared(values, indices, labels, meta, columns, tolerance=tolerance)
+    return compared(values, indices, labels, meta, columns, tolerance=tolerance, sample_keys=sample_keys)
 
 
 def _columns(columns: Any, dtypes: Any, rows: Mapping[str, Any]) -> dict[str, Array]:
@@ -180,15 +189,12 @@ def _check_finite(name: str, values: Array) -> None:
         raise ValueError(message)
 
 
-def _labels(labels: Any, rows: Mapping[str, Any]) -> Array | None:
-    if labels is None:
-        return None
-    if not isinstance(labels, dict) or labels.keys() != rows.keys():
-        message = 'expected the same keys in "labels" as in "distributions"'
+def _entries(name: str, entries: Any, rows: Mapping[str, Any]) -> list[Any]:
+    """Return the entry of each row, in their order."""
+    if not isinstance(entries, dict) or entries.keys() != rows.keys():
+        message = f'expected the same keys in "{name}" as in "distributions"'
         raise ValueError(message)
-    found = label_array([labels[key] for key in rows])
-    _check_finite("labels", found)
-    return found
+    return [entries[key] for key in rows]
 
 
 def _index(key: str) -> int:

@@ -3,14 +3,11 @@
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from probly.data_generator.formats.arrow_messages import unpacked
 from probly.data_generator.formats.shared import optional_library
 from probly_data_generator_command_line.data.limits import check_unpacked
 from probly_data_generator_command_line.data.unpacking import dense_bytes
-
-DICTIONARY_BATCH, RECORD_BATCH = 2, 3
-"""The kinds of a message that have buffers."""
 
 
 def check_streams(folder: Path, files: Sequence[Path], limit: float | None) -> None:
@@ -52,46 +49,3 @@ def _of_rows(file: Path) -> int:
             batch.validate()
             total += sum(map(dense_bytes, batch.columns))
     return total
-
-
-def unpacked(message: Any) -> int:
-    """Return the bytes that the buffers of a message of Arrow's unpack to; 0 where they are not compressed.
-
-    Its head is a table of flatbuffers, which pyarrow does not show: https://arrow.apache.org/docs/format/Columnar.html.
-
-    Raises:
-        struct.error: It is damaged.
-    """
-    head, body = message.metadata.to_pybytes(), message.body
-    root = struct.unpack_from("<I", head)[0]
-    kind, header = _field(head, root, 1), _linked(head, _field(head, root, 2))
-    kind = 0 if kind is None else head[kind]
-    if kind == DICTIONARY_BATCH:
-        header = _linked(head, _field(head, header, 1))
-    if kind not in (DICTIONARY_BATCH, RECORD_BATCH) or _field(head, header, 3) is None:
-        return 0
-    buffers = _linked(head, _field(head, header, 2))
-    count = struct.unpack_from("<I", head, buffers)[0]
-    total = 0
-    for number in range(count):
-        start, length = struct.unpack_from("<qq", head, buffers + 4 + 16 * number)
-        if length:
-            total += max(0, struct.unpack("<q", body[start : start + 8].to_pybytes())[0])
-    return total
-
-
-def _field(head: bytes, table: int, number: int) -> int | None:
-    """Return where a field of a table is, or None where it is left out."""
-    places = table - struct.unpack_from("<i", head, table)[0]
-    size = struct.unpack_from("<H", head, places)[0]
-    found = struct.unpack_from("<H", head, places + 4 + 2 * number)[0] if 4 + 2 * number < size else 0
-    return table + found if found else None
-
-
-def _linked(head: bytes, place: int | None) -> int:
-    """Return where the table or list is that a field links to."""
-    if place is None:
-        message = "a part of it is missing"
-        raise struct.error(message)
-    found: int = struct.unpack_from("<I", head, place)[0]
-    return place + found
