@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conftest import ALL_BACKENDS, BACKENDS
+from tests.conftest import ALL_BACKENDS, BACKENDS, MORE_BACKENDS
 
 if "numpy" in BACKENDS:
     from tests.frameworks.numpy import TestNumpy  # noqa: F401
@@ -16,10 +16,20 @@ if "onnx" in BACKENDS:
     from tests.frameworks.onnx import TestOnnx  # noqa: F401
 if "sklearn" in BACKENDS:
     from tests.frameworks.sklearn import TestSklearn  # noqa: F401
+if "openvino" in BACKENDS:
+    from tests.frameworks.openvino import TestOpenvino  # noqa: F401
+if "litert" in BACKENDS:
+    from tests.frameworks.litert import TestLitert  # noqa: F401
+if "xgboost" in BACKENDS:
+    from tests.frameworks.xgboost import TestXgboost  # noqa: F401
+if "lightgbm" in BACKENDS:
+    from tests.frameworks.lightgbm import TestLightgbm  # noqa: F401
+if "catboost" in BACKENDS:
+    from tests.frameworks.catboost import TestCatboost  # noqa: F401
 
 
 def test_unknown_backends_are_not_ignored():
-    assert set(BACKENDS) <= set(ALL_BACKENDS)
+    assert set(BACKENDS) <= {*ALL_BACKENDS, *MORE_BACKENDS}
 
 
 @pytest.mark.parametrize("name", BACKENDS)
