@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.openvino_backend.runs import save
-
 
 @pytest.fixture
 def path(tmp_path):
+    from tests.openvino_backend.runs import save  # not above: this file is read where OpenVINO is not, too
+
     return save(tmp_path / "mlp.xml")
