@@ -6,14 +6,12 @@ import os
 import pytest
 
 USUAL = ("numpy", "torch", "jax", "tensorflow", "onnx", "sklearn")
-ALL_BACKENDS = (*USUAL, "openvino", "litert")
+ALL_BACKENDS = (*USUAL, "openvino", "litert", "xgboost", "lightgbm", "catboost")
 """Those beyond the usual ones are tested where BACKENDS names them."""
-MORE_BACKENDS = ("xgboost", "lightgbm", "catboost")  # tested where the variable names them
 BACKENDS = os.environ.get("BACKENDS", " ".join(USUAL)).split()
 
 # The folders of backends that nobody asked for.
 FOLDERS = {name: {"tensorflow": "tf"}.get(name, name) for name in ALL_BACKENDS if name != "numpy"}
-FOLDERS |= {name: name for name in MORE_BACKENDS}
 MISSING = {name: folder for name, folder in FOLDERS.items() if name not in BACKENDS}
 collect_ignore_glob = [f"{folder}_backend/*" for folder in MISSING.values()]
 collect_ignore_glob += [f"frameworks/{name}.py" for name in MISSING]
