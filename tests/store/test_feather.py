@@ -19,8 +19,7 @@ class TestFeather(BinaryTests):
     suffix, module, block, reading_step = ".feather", feather, "NUMBERS_PER_BATCH", "filled"
 
     def dressed(self, content):
-        end = feather.ENDED + (0).to_bytes(4, "little") + feather.END
-        return feather.START + content + end
+        return feather.START + content + len(content).to_bytes(4, "little") + feather.END
 
 
 def test_pandas_and_arrow_read_it(tmp_path):

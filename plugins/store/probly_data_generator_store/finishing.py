@@ -9,6 +9,7 @@ from probly.data_generator.errors import StoreError
 from probly.data_generator.run.ranges import Receipt
 from probly_data_generator_store import files
 from probly_data_generator_store.manifest import entry_of, manifest_of
+from probly_data_generator_store.publisher import changing
 from probly_data_generator_store.ranges import number_of_shards, refuse_unshared
 from probly_data_generator_store.reader import Store, open_store
 from probly_data_generator_store.shards import gaps, list_names, ranges_in
@@ -31,8 +32,17 @@ def finish(path: Path, receipts: Sequence[Receipt] = ()) -> Store:
         raise FileNotFoundError(message)
     spec = Spec.read(path / SPEC)
     if os.path.lexists(path / MANIFEST):
+        if spec.shard_rows is not None:
+            _remove_drafts(path)
         return open_store(path)
     refuse_unshared(path, spec)
+    _publish(path, _content(path, spec, receipts))
+    _remove_drafts(path)
+    return open_store(path)
+
+
+def _content(path: Path, spec: Spec, receipts: Sequence[Receipt]) -> bytes:
+    """Return the manifest of a store none of whose shards is missing."""
     rows = spec.rows or 0
     published = ranges_in(path, list_names(path))
     left = gaps(published, 0, rows)
@@ -46,19 +56,14 @@ def finish(path: Path, receipts: Sequence[Receipt] = ()) -> Store:
         raise StoreError(message)
     known = {(receipt.entry[0], receipt.entry[1]): receipt.entry for receipt in receipts}
     entries = [known.get((part.start, part.stop)) or entry_of(path, part, spec.id) for part in published]
-    _publish(path, manifest_of(spec.id, rows, entries))
-    _remove_drafts(path)
-    return open_store(path)
+    return manifest_of(spec.id, rows, entries)
 
 
 def _publish(path: Path, content: bytes) -> None:
-    try:
+    with changing(path / MANIFEST):
         if files.publish(path / MANIFEST, [content]) or files.read_small(path / MANIFEST, len(content)) == content:
             return
-        other = unseal(path / MANIFEST)
-    except OSError as error:
-        message = f"{path}: cannot be completed: {error}; all of its rows are safe, and the same call goes on"
-        raise StoreError(message) from error
+    other = unseal(path / MANIFEST)
     message = f"{path}: was completed by another worker with other shards ({len(other['shards'])} of them); verify it"
     raise StoreError(message)
 

@@ -18,6 +18,22 @@ EARLY_BYTES = 8 << 20
 """What is written at once before a shard is closed."""
 
 
+@contextlib.contextmanager
+def changing(path: Path) -> Iterator[None]:
+    """Say of an error of the disk what it means where several writers share a store: nothing but this is lost.
+
+    Raises:
+        StoreError: The block raised such an error.
+    """
+    try:
+        yield
+    except OSError as error:
+        message = (
+            f"{path}: cannot be written: {error}; what was published is safe, and the same call goes on from there"
+        )
+        raise StoreError(message) from error
+
+
 class Publisher:
     """Writes one file at a time.
 

@@ -1,5 +1,6 @@
 """The rows of one shard of a shared store, taken from a run; see ``run.sinks.Sink``."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.distributions import Distributions
-from probly.data_generator.errors import AlignmentError, InvalidOutputError
+from probly.data_generator.errors import AlignmentError, InvalidOutputError, StoreError
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.run.sinks import NORMALISED, Shape, Stored, usable_labels
 from probly.data_generator.toolkit.samples import LABELS, Indices
@@ -16,7 +17,7 @@ from probly_data_generator_store import kept
 from probly_data_generator_store.encodings import Encoding
 from probly_data_generator_store.held import Held
 from probly_data_generator_store.publisher import Publisher
-from probly_data_generator_store.shards import Range
+from probly_data_generator_store.shards import Range, list_shards
 from probly_data_generator_store.spec import SHARDS, Spec
 
 
@@ -51,7 +52,12 @@ class RangeSink:
         self._next: int | None = None
         self._held = Held(rows.stop - rows.start)
         self._held.start = rows.start
-        self._disk = Publisher(path, lambda: "as many per shard", lambda: rows.start)
+        self._disk = Publisher(path, lambda: "as many for each shard", self._published_rows)
+
+    def _published_rows(self) -> int:
+        with contextlib.suppress(StoreError):
+            return sum(rows.stop - rows.start for rows in list_shards(self.path))
+        return 0
 
     def needs(self, indices: Indices) -> bool:
         """Return whether a batch is of the range; a dataset that cannot be entered there gives those before, too.

@@ -24,6 +24,7 @@ from probly_data_generator_store.encodings import encoding_of
 from probly_data_generator_store.kept import Kept
 from probly_data_generator_store.lock import Lock
 from probly_data_generator_store.manifest import DEVIATION, entry_of
+from probly_data_generator_store.publisher import changing
 from probly_data_generator_store.range_sink import RangeSink
 from probly_data_generator_store.shards import Range, Shard, list_shards, read_shard
 from probly_data_generator_store.spec import MANIFEST, SHARDS, SPEC, Spec, refuse_differences
@@ -104,15 +105,12 @@ class Ranges:
 
     def _make(self, spec: Spec) -> None:
         """Make the store, or find that another writer has just made it."""
-        try:
+        with changing(self.path / SPEC):
             files.make_directories(self.path / SHARDS)
             self._share()
             if files.publish(self.path / SPEC, [spec.to_bytes()]):
                 self.spec = spec
                 return
-        except OSError as error:
-            message = f"{self.path}: cannot be made: {error}"
-            raise StoreError(message) from error
         self._read_spec()
 
     def _read_spec(self) -> None:
@@ -147,8 +145,8 @@ class Ranges:
         """Return the numbers of the shards that nobody has published."""
         published = _published(self.path, self.spec)
         left = [number for number in range(self.shards) if number not in published]
-        if left:
-            with contextlib.suppress(FileNotFoundError):  # a shard was removed, so it is no longer true
+        if left and os.path.lexists(self.path / MANIFEST):  # a shard was removed, so it is no longer true
+            with changing(self.path / MANIFEST), contextlib.suppress(FileNotFoundError):
                 files.remove(self.path / MANIFEST)
         return left
 
@@ -197,7 +195,8 @@ class Ranges:
         check_folder(self.path)
         if os.path.lexists(self.path / SPEC):
             self._read_spec()
-            self._share()
+            with changing(self.path / LOCK):
+                self._share()
         elif os.path.lexists(self.path / SHARDS):
             check_new(self.path)
         return self

@@ -1,0 +1,422 @@
+"""Several workers fill one store: what each of them does, what they agree on, and who is refused."""
+
+import base64
+import json
+import warnings
+
+import numpy as np
+import pytest
+
+from probly.data_generator import AlignmentError, FirstOrderDataGenerator, InvalidOutputError, StoreError
+from probly.data_generator.formats.choosing import format_of
+from probly.data_generator.store import open_partial, open_store
+from probly_data_generator_store import admission, files, naming
+from tests.store import shared, stores
+
+CHANGED = "has changed since the store was begun"
+
+
+@pytest.fixture
+def single(tmp_path):
+    """Return a store that one worker has filled."""
+    shared.run(tmp_path / "single.fod")
+    return tmp_path / "single.fod"
+
+
+def test_shards_end_on_the_grid_and_rows_are_those_of_a_run_in_memory(single):
+    assert stores.agrees(open_store(single))
+    assert [entry[:2] for entry in shared.entries(single)] == [[0, 10], [10, 20], [20, 30], [30, 40], [40, 43]]
+    spec = json.loads((single / "spec.json").read_bytes())
+    assert (spec["schema"], spec["shard_rows"], spec["identity"]["batch_size"]) == (2, 10, stores.BATCH)
+
+
+@pytest.mark.parametrize("workers", [2, 3, 7])
+def test_whoever_comes_last_finds_all_there(tmp_path, single, workers):
+    path = tmp_path / "a.fod"
+    for number in reversed(range(workers)):
+        shared.run(path, share=(number, workers))
+        shared.check(path, single)
+
+
+def test_a_worker_computes_its_share_first_and_then_what_is_missing(tmp_path):
+    path, numbers = tmp_path / "a.fod", []
+    counting = stores.Counting()
+    original = files.give_name
+
+    def noting(source, target):
+        numbers.append(target.name)
+        return original(source, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "give_name", noting)
+        shared.run(path, share=(1, 2), generator=stores.generator(wrappers=[counting]))
+    starts = [int(name[:12]) for name in numbers if name.endswith(".safetensors")]
+    assert starts == [20, 30, 40, 0, 10]
+    assert counting.rows == stores.ROWS + stores.BATCH  # the first batch once more, to be admitted
+
+
+def test_the_default_grid_is_a_64th_of_the_run_in_whole_batches(tmp_path):
+    rows = np.tile(stores.INPUTS, (40, 1))
+    store = stores.generator().generate_distributions(rows, progress=False, out=tmp_path / "a.fod", share=(0, 1))
+    assert store.spec.shard_rows == 30  # 1720 rows / 64 = 26.9
+    small = stores.generator().generate_distributions(
+        rows, progress=False, out=tmp_path / "b.fod", share=(0, 1), shard_megabytes=20 * 12 / 2**20
+    )
+    assert small.spec.shard_rows == 20
+
+
+def test_a_later_call_needs_no_argument_to_go_on(tmp_path, single):
+    path = tmp_path / "a.fod"
+    shared.run(path)
+    stores.shard(path, 2).unlink()
+    (path / "manifest.json").unlink()
+    assert stores.agrees(stores.run(path))
+    shared.check(path, single)
+
+
+def test_a_shard_that_was_removed_is_made_again_and_the_manifest_with_it(tmp_path, single):
+    path = tmp_path / "a.fod"
+    shared.run(path)
+    stores.shard(path, 1).unlink()
+    with pytest.raises(StoreError, match="a shard is missing"):
+        open_store(path)
+    shared.run(path, share=(1, 2))
+    shared.check(path, single)
+
+
+def test_finish_completes_what_is_there_and_says_what_is_missing(tmp_path, single):
+    path = tmp_path / "a.fod"
+    shared.run(path)
+    (path / "manifest.json").unlink()
+    (path / "shards" / ".000000000010.0a0b0c0d.part").write_bytes(b"of somebody who died")
+    finish = format_of(path).finish
+    assert stores.agrees(finish(path))
+    shared.check(path, single)
+    finish(path)
+    (path / "manifest.json").unlink()
+    stores.shard(path, 3).unlink()
+    (path / "shards" / ".000000000030.0a0b0c0d.part").write_bytes(b"of somebody at work")
+    with pytest.raises(StoreError, match=r"1 of 5 shards are missing, the first one of the rows 30 to 40; 33 of 43"):
+        finish(path)
+    assert (path / "shards" / ".000000000030.0a0b0c0d.part").exists()
+    with pytest.raises(FileNotFoundError):
+        finish(tmp_path / "nothing.fod")
+
+
+def test_a_worker_that_wakes_after_all_is_done_changes_nothing(tmp_path, single, monkeypatch):
+    path, original = tmp_path / "a.fod", files.give_name
+
+    def slept(source, target):
+        if target.name.startswith("000000000010"):
+            monkeypatch.setattr(files, "give_name", original)
+            shared.run(path, share=(1, 2))  # completes the store, and removes the draft of the sleeper
+            assert not source.exists()
+        return original(source, target)
+
+    monkeypatch.setattr(files, "give_name", slept)
+    assert stores.agrees(shared.run(path, share=(0, 2)))
+    shared.check(path, single)
+
+
+# Who is refused.
+
+
+def begin(path, model):
+    """Let somebody begin a store who dies after its first shard."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "give_name", dying_after(2))
+        with pytest.raises(KeyboardInterrupt):
+            shared.run(path, model=model)
+
+
+def dying_after(count):
+    original, calls = files.give_name, []
+
+    def give_name(source, target):
+        calls.append(target)
+        if len(calls) > count:
+            raise KeyboardInterrupt
+        return original(source, target)
+
+    return give_name
+
+
+def test_weights_that_are_off_by_1e_7_are_seen(tmp_path):
+    path = tmp_path / "a.fod"
+    begin(path, stores.Linear(2.0))
+    other = stores.Linear(2.0)
+    other.weights[0, 0] = np.nextafter(np.float32(2), np.float32(3))
+    with pytest.raises(StoreError, match=r"was begun by another run; model digest"):
+        shared.run(path, model=other)
+    assert len(open_partial(path)) == shared.SHARD_ROWS
+
+
+def seen_alike(monkeypatch):
+    """Let all models look the same from outside."""
+    from probly.data_generator.run import identity
+
+    monkeypatch.setattr(identity, "model_digest", lambda backend, model: "sha256:0")
+
+
+def test_what_no_digest_sees_the_first_batch_does(tmp_path, monkeypatch):
+    seen_alike(monkeypatch)
+    path = tmp_path / "a.fod"
+    begin(path, stores.Linear(2.0))
+    other = stores.Linear(2.0)
+    other.weights[0, 0] = np.nextafter(np.float32(2), np.float32(3))
+    with pytest.raises(StoreError, match=r"computes with other kernels .*tolerance=[0-9]e-0[78], which the store"):
+        shared.run(path, model=other)
+    with pytest.raises(StoreError, match=CHANGED):
+        shared.run(path, model=stores.Linear(2.1))
+    assert len(open_partial(path)) == shared.SHARD_ROWS
+
+
+def test_other_kernels_are_admitted_by_a_tolerance_and_the_store_says_so(tmp_path, monkeypatch):
+    seen_alike(monkeypatch)
+    path = tmp_path / "a.fod"
+    begin(path, stores.Linear(2.0))
+    other = stores.Linear(2.0)
+    other.weights[0, 0] = np.nextafter(np.float32(2), np.float32(3))
+    with pytest.raises(StoreError, match="tolerance=") as refused:
+        shared.run(path, model=other)
+    advised = float(str(refused.value).rpartition("tolerance=")[2].partition(",")[0])
+    store = shared.run(path, model=other, tolerance=advised)  # the advice works when it is followed
+    assert 0 < store.meta["deviation"] <= advised
+    assert np.abs(np.asarray(store) - stores.EXPECTED.probabilities).max() < 1e-6
+    with pytest.raises(StoreError, match=CHANGED):
+        shared.run(path, model=stores.Linear(2.1), tolerance=advised)
+
+
+def test_without_a_probe_only_the_identity_is_compared(tmp_path, monkeypatch):
+    seen_alike(monkeypatch)
+    path = tmp_path / "a.fod"
+    begin(path, stores.Linear(2.0))
+    shared.run(path, model=stores.Linear(2.1), probe=False)
+    with pytest.raises(StoreError, match="batch_size: the store has 5, this run has 10"):
+        shared.run(path, generator=stores.generator(batch_size=10), probe=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": (stores.INPUTS + 1, stores.LABELS)}, "was begun by another run; dataset content"),
+        ({"generator": stores.generator(output_mode="logits")}, "output_mode: the store has 'auto'"),
+        ({"generator": stores.generator(batch_size=2)}, "batch_size: the store has 5, this run has 2"),
+        ({"shard_rows": 20}, "shard_rows: the store was begun with 10, got 20"),
+        ({"encoding": "float16"}, "encoding: the store has 'float32', this run has 'float16'"),
+    ],
+    ids=["data", "mode", "batch size", "grid", "encoding"],
+)
+def test_others_are_refused_by_name(tmp_path, change, message):
+    path = tmp_path / "a.fod"
+    begin(path, stores.Linear())
+    with pytest.raises(StoreError, match=message):
+        shared.run(path, **change)
+    assert len(open_partial(path)) == shared.SHARD_ROWS
+
+
+def test_a_range_that_begins_with_rows_that_look_like_probabilities_is_read_as_the_whole_run_is(tmp_path):
+    """Logits everywhere, but in the second shard they happen to be distributions."""
+
+    class Telling:
+        def __call__(self, inputs):
+            return inputs
+
+    logits = np.tile(np.array([[3.0, -1.0, 0.5]], np.float32), (20, 1))
+    logits[10:14] = [0.5, 0.25, 0.25]
+    expected = stores.generator(Telling()).generate_distributions(logits, progress=False)
+    store = shared.run(tmp_path / "a.fod", logits, model=Telling(), share=(1, 2))
+    assert np.asarray(store).tobytes() == expected.probabilities.tobytes()
+    assert expected[12][0] < 0.45  # a softmax of 0.5, 0.25, 0.25
+    logits[10:] = [0.5, 0.25, 0.25]  # whole batches: the single run refuses them, and so does each worker
+    messages = set()
+    for run in (lambda: stores.run(tmp_path / "b.fod", logits, model=Telling()),
+                lambda: shared.run(tmp_path / "c.fod", logits, model=Telling(), share=(1, 2))):  # fmt: skip
+        with pytest.raises(InvalidOutputError, match="its outputs are probabilities, but those of the first") as caught:
+            run()
+        messages.add(str(caught.value).partition(": its")[2])
+    assert len(messages) == 1
+
+
+def test_models_that_are_not_the_same_each_time_are_noticed(tmp_path, monkeypatch):
+    class Drifting(stores.Linear):
+        calls = 0
+
+        def __call__(self, inputs):
+            type(self).calls += 1
+            drift = np.arange(3, dtype=np.float32) * np.float32(self.size)
+            return super().__call__(inputs) + (drift if type(self).calls > 1 else np.float32(0))
+
+        size = 0.5
+
+    path, original = tmp_path / "a.fod", files.give_name
+
+    def second(source, target):
+        if target.name.startswith("000000000010"):
+            monkeypatch.setattr(files, "give_name", original)
+            shared.run(path, share=(1, 2), model=stores.Linear())
+        return original(source, target)
+
+    for size, outcome in ((0.5, StoreError), (3e-7, UserWarning)):
+        path = tmp_path / f"{size}.fod"
+        seen_alike(monkeypatch)
+        Drifting.size, Drifting.calls = size, 0
+        Drifting.__qualname__ = "Linear"
+        monkeypatch.setattr(files, "give_name", second)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(outcome, match=r"another worker has published (other rows, by up to|these rows first)"):
+                shared.run(path, share=(0, 2), model=Drifting())
+
+
+# Data that cannot be shared, and arguments that exclude each other.
+
+
+def of_unknown_length():
+    yield from stores.INPUTS
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (of_unknown_length(), ValueError, "can be read only once"),
+        (type("Stream", (), {"__iter__": lambda self: iter(stores.INPUTS)})(), ValueError, "does not tell how many"),
+    ],
+)
+def test_data_that_cannot_be_shared(tmp_path, data, error, message):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*cannot be seen")
+        with pytest.raises(error, match=message):
+            shared.run(tmp_path / "a.fod", data)
+    assert not (tmp_path / "a.fod").exists()
+
+
+class Short:
+    """A dataset that announces more rows than it has."""
+
+    def __len__(self):
+        return stores.ROWS
+
+    def __iter__(self):
+        return iter(stores.INPUTS[:36])
+
+
+def test_data_that_end_too_early(tmp_path):
+    with pytest.warns(UserWarning, match="cannot be seen"), pytest.raises(AlignmentError) as caught:
+        shared.run(tmp_path / "a.fod", Short(), share=(0, 1))
+    assert "expected the rows 30 to 40 of a dataset of 43, but it ended after 6 of them" in str(caught.value)
+    assert len(open_partial(tmp_path / "a.fod")) == 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"share": (2, 2)}, ValueError, r"share: expected \(i, n\) with i from 0 to n - 1, got \(2, 2\)"),
+        ({"share": (0, 2), "workers": 2}, ValueError, "share: is for processes that you start yourself"),
+        ({"share": None, "workers": 0}, ValueError, "workers: expected a whole number of at least 1, got 0"),
+        ({"share": None, "devices": "cpu"}, TypeError, "devices: expected a list of names, got 'cpu'"),
+        ({"tolerance": float("nan")}, ValueError, "tolerance: expected a number from 0 to 1"),
+        ({"engine_options": {"a": 1}}, ValueError, "say which engine they are for"),
+        ({"share": None, "shard_rows": None, "tolerance": 0.1}, ValueError, "tolerance: is for workers that share"),
+        ({"shard_rows": 7}, ValueError, "shard_rows: expected a multiple of the batch size, 5, got 7; pass 5"),
+        ({"keys": ["a"]}, AlignmentError, "keys: expected one per sample, got 1 for a dataset of 43"),
+        ({"share": None, "engine": "slurm"}, ValueError, "Unknown engine: slurm"),
+    ],
+)
+def test_arguments_that_are_out_of_their_domain(tmp_path, arguments, error, message):
+    with pytest.raises(error, match=message):
+        shared.run(tmp_path / "a.fod", **arguments)
+    assert not (tmp_path / "a.fod").exists()
+
+
+def test_out_must_be_something_that_can_be_shared(tmp_path):
+    generator = stores.generator()
+    with pytest.raises(ValueError, match="rows of several workers are kept by a store only; set out"):
+        generator.generate_distributions(stores.DATA, progress=False, workers=2)
+    with pytest.raises(ValueError, match="workers cannot share it"):
+        generator.generate_distributions(stores.DATA, progress=False, workers=2, out=tmp_path / "a.npz")
+
+
+def test_a_store_that_is_shared_with_nobody_stays_so_and_the_other_way_round(tmp_path):
+    stores.run(tmp_path / "a.fod")
+    with pytest.raises(StoreError, match="was begun by a run that shares it with nobody; continue it without workers"):
+        shared.run(tmp_path / "a.fod")
+    assert stores.agrees(stores.run(tmp_path / "a.fod"))
+
+
+def test_labels_keys_columns_and_counts_are_those_of_a_run_alone(tmp_path):
+    keys = [f"{number}.png" for number in range(stores.ROWS)]
+    generator = stores.generator(output_mode="logits")
+    alone = generator.generate_distributions(
+        stores.DATA, progress=False, out=tmp_path / "a.fod", keys=keys, keep=["logits"]
+    )
+    for encoding in ("float32", "top-2"):
+        path = tmp_path / f"{encoding}.fod"
+        found = shared.run(path, generator=generator, keys=keys, keep=["logits"], encoding=encoding, share=(1, 3))
+        assert found.labels.tolist() == alone.labels.tolist()
+        assert found.sample_keys.tolist() == keys
+        assert np.array_equal(np.asarray(found.columns["logits"]), np.asarray(alone.columns["logits"]))
+        found.verify()
+
+
+def test_an_empty_dataset(tmp_path):
+    store = shared.run(tmp_path / "a.fod", np.empty((0, 3), np.float32))
+    assert len(store) == 0
+    assert store.complete
+
+
+def test_one_class_too_many_in_a_later_shard_is_named_and_costs_nothing(tmp_path):
+    class Growing(stores.Linear):
+        def __call__(self, inputs):
+            rows = super().__call__(inputs)
+            return np.pad(rows, ((0, 0), (0, 1))) if np.array_equal(inputs[0], stores.INPUTS[25]) else rows
+
+    with pytest.raises(InvalidOutputError, match="expected 3 classes"):
+        shared.run(tmp_path / "a.fod", model=Growing())
+    assert len(open_partial(tmp_path / "a.fod")) == 20
+
+
+# Names that are never taken away.
+
+
+def test_a_name_is_given_once(tmp_path):
+    one, other, target = tmp_path / "one", tmp_path / "other", tmp_path / "target"
+    one.write_text("one")
+    other.write_text("other")
+    assert naming.give_name(one, target)
+    assert naming.give_name(one, target)  # as when the answer to a link was lost on its way
+    assert not naming.give_name(other, target)
+    assert target.read_text() == "one"
+    with pytest.raises(FileNotFoundError):
+        naming.give_name(tmp_path / "nothing", tmp_path / "free")
+
+
+@pytest.mark.parametrize("code", naming.WITHOUT_LINKS)
+def test_file_systems_without_links(tmp_path, monkeypatch, code):
+    def link(source, target):
+        raise OSError(code, "no links here")
+
+    monkeypatch.setattr(naming.os, "link", link)
+    one, other, target = tmp_path / "one", tmp_path / "other", tmp_path / "target"
+    one.write_text("one")
+    other.write_text("other")
+    assert naming.give_name(one, target)
+    assert not naming.give_name(other, target)
+    assert target.read_text() == "one"
+    assert stores.agrees(shared.run(tmp_path / "a.fod"))
+    monkeypatch.setattr(naming.ctypes, "CDLL", lambda *_, **__: object())
+    with pytest.raises(OSError, match="neither a link nor a rename that replaces nothing"):
+        naming.give_name(other, tmp_path / "free")
+
+
+def test_the_probe_keeps_at_least_a_row():
+    rows = np.full((3, admission.MOST_NUMBERS), 1 / admission.MOST_NUMBERS, np.float32)
+    assert len(base64.b64decode(admission.packed_rows(rows))) == 4 * admission.MOST_NUMBERS
+
+
+def test_the_generator_of_a_subclass_is_made_again_in_a_worker():
+    made, _ = stores.generator(class_names=["a", "b", "c"]).__reduce__()
+    again = made()
+    assert isinstance(again, FirstOrderDataGenerator)
+    assert again.class_names == ["a", "b", "c"]
+    assert again.arguments().keys() == stores.generator().arguments().keys()
