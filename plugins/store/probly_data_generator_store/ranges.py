@@ -136,6 +136,12 @@ class Ranges:
         assert self.spec is not None
         return self.spec.rows or 0
 
+    @property
+    def id(self) -> str:
+        """The id of the store."""
+        assert self.spec is not None
+        return self.spec.id
+
     def range(self, number: int) -> range:
         """Return the rows of a shard."""
         assert self.spec is not None

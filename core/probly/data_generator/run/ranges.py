@@ -66,6 +66,7 @@ class Ranges(Protocol):
         decided: The output mode that it was begun with, or None before that.
         shards: How many it has when it is complete; known once the worker is admitted.
         rows: How many rows it has then.
+        id: What no other file has, so that workers can tell whether they see the same one.
     """
 
     @property
@@ -79,6 +80,10 @@ class Ranges(Protocol):
     @property
     def rows(self) -> int:
         """How many rows it has when it is complete."""
+
+    @property
+    def id(self) -> str:
+        """What no other file has."""
 
     def admit(self, first: Admission, tolerance: float | None) -> None:
         """Begin the file, or compare this worker with whoever began it; called once, before anything else.
