@@ -48,7 +48,7 @@ def test_every_truncation_is_noticed(tmp_path, labels):
     [
         ("0.75", "0.8", "sums to"),
         ("0.75", "NaN", "expected finite numbers"),
-        ('"index": 2,', '"index": 1,', "not those that were written"),
+        ('"index": 2,', '"index": 1,', "index 1 has more than one"),
         ("0.75, 0.0", "0.75", "not a file of distributions"),
         ('"labels": null', '"labels": "object"', "not a file of distributions"),
     ],

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from probly.data_generator.distributions import Distributions, row_blocks
-from probly.data_generator.formats.arrow_messages import unpacked
+from probly.data_generator.formats.arrow_messages import blocks_of, unpacked
 from probly.data_generator.formats.atomic import replacing
 from probly.data_generator.formats.shared import check_size, optional_library, reading
 from probly_data_generator_store.arrow_tables import MISSHAPEN, Layout, check_schema, distributions_of, filled
@@ -19,8 +19,8 @@ CHECKED = ("the CRC-32 of its metadata",)
 """What reading such a file compares besides its digest."""
 NUMBERS_PER_BATCH = 2**20
 START, END = b"ARROW1\0\0", b"ARROW1"
-ENDED = b"\xff\xff\xff\xff\0\0\0\0"
-"""The end of the stream that stands between the two."""
+CONTINUED = b"\xff\xff\xff\xff"
+"""What a message begins with; the one behind the start of a file has the schema, which its footer repeats."""
 
 
 def table_of(distributions: Distributions, meta: Mapping[str, Any]) -> Any:
@@ -61,34 +61,38 @@ def read(path: Path) -> Distributions:
         StoreError: It is damaged, has nulls, lists of different lengths or other columns.
     """
     pa = optional_library("pyarrow", "parquet")
-    with path.open("rb") as file:
-        content = file.read()
+    content = path.read_bytes()
     with reading(path, pa.ArrowException, OSError, struct.error, *MISSHAPEN):
-        stream = _stream(content)
-        check_size(sum(map(unpacked, pa.ipc.MessageReader.open_stream(pa.py_buffer(stream)))), len(content))
-        with pa.ipc.open_stream(pa.py_buffer(stream)) as reader:
-            check_schema(pa, reader.schema)
-            batches = list(reader)
-        _check_footer(pa, content, reader.schema, len(batches))
+        _check_messages(pa, content)
+        with pa.ipc.open_file(pa.py_buffer(content)) as file:
+            check_schema(pa, file.schema)
+            _check_beginning(pa, content, file.schema)
+            batches = [file.get_batch(number) for number in range(file.num_record_batches)]
         total = sum(map(len, batches))
-        columns = filled(pa, reader.schema, total, batches, len(content))
-        return distributions_of(pa, reader.schema, total, columns, len(content))
+        columns = filled(pa, file.schema, total, batches, len(content))
+        return distributions_of(pa, file.schema, total, columns, len(content))
 
 
-def _check_footer(pa: Any, content: bytes, schema: Any, count: int) -> None:
-    """Compare the stream with the footer, by which other libraries read the file."""
-    with pa.ipc.open_file(pa.py_buffer(content)) as again:
-        if again.num_record_batches != count or not again.schema.equals(schema, check_metadata=True):
-            message = "its footer says other columns, metadata or batches than there are"
-            raise ValueError(message)
-
-
-def _stream(content: bytes) -> Any:
-    """Return the stream of messages in a file."""
-    length = int.from_bytes(content[-10:-6], "little", signed=True)
+def _check_messages(pa: Any, content: bytes) -> None:
+    """Refuse what is no such file, or unpacks to more than it can hold."""
+    length = int.from_bytes(content[-10:-6], "little")
     stop = len(content) - 10 - length
-    whole = content[:8] == START and content[-6:] == END and 8 < stop <= len(content) - 10
-    if not whole or content[stop - 8 : stop] != ENDED:
-        message = "expected a file of Arrow's, with a footer behind its last record batch"
+    if content[:8] != START or content[-6:] != END or stop < len(START):
+        message = "expected a file of Arrow's, with a footer at its end"
         raise ValueError(message)
-    return memoryview(content)[8:stop]
+    needed = 0
+    for start, head, body in blocks_of(content[stop:-10]):
+        if min(start, head, body) < 0 or start + head + body > stop:
+            message = "a part of it is not in the file"
+            raise ValueError(message)
+        needed += unpacked(pa.ipc.read_message(pa.py_buffer(content)[start : start + head + body]))
+        check_size(needed, len(content))
+
+
+def _check_beginning(pa: Any, content: bytes, schema: Any) -> None:
+    """Compare the schema of the footer with that at the beginning, where there is one, by which streams are read."""
+    if content[8:12] != CONTINUED:
+        return
+    if not pa.ipc.read_schema(pa.py_buffer(content)[8:]).equals(schema, check_metadata=True):
+        message = "its beginning says other columns or metadata than its end"
+        raise ValueError(message)

@@ -40,6 +40,26 @@ def unpacked(message: Any) -> int:
     return total
 
 
+def blocks_of(footer: bytes) -> list[tuple[int, int, int]]:
+    """Return where the messages of a file are by its footer: where each begins, and how long its head and its body are.
+
+    Args:
+        footer: The bytes between the last message and the length that ends the file.
+
+    Raises:
+        struct.error: It is damaged.
+    """
+    root = struct.unpack_from("<I", footer)[0]
+    found = []
+    for number in (2, 3):  # dictionaries, record batches
+        place = _field(footer, root, number)
+        if place is not None:
+            first = _linked(footer, place)
+            count = struct.unpack_from("<I", footer, first)[0]
+            found += [struct.unpack_from("<qi4xq", footer, first + 4 + 24 * one) for one in range(count)]
+    return found
+
+
 def _field(head: bytes, table: int, number: int) -> int | None:
     """Return where a field of a table is, or None where it is left out."""
     places = table - struct.unpack_from("<i", head, table)[0]

@@ -90,7 +90,8 @@ def compared(
         if content_digest([values[order]], found.indices, *beside) != wanted:
             message = (
                 "its rows, indices, labels, columns, sample keys or class names are not those that were written: the "
-                f'file is damaged, or somebody has changed it; whoever did so on purpose removes "{DIGEST}" from its meta'
+                "file is damaged, or somebody has changed it; whoever did so on purpose removes "
+                f'"{DIGEST}" from its meta'
             )
             raise ValueError(message)
         found.digest = wanted
