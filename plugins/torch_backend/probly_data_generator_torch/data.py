@@ -1,6 +1,6 @@
 """torch's datasets and loaders, read for a run."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ def torch_batches(
     stop: int | None = None,
     num_workers: int = 0,
     label_getter: Getter | None = None,
+    stack: Callable[[Sequence[Any]], Any] = stack_samples,
 ) -> Batches:
     """Iterate over anything that torch users call a dataset; tensors are sliced, never fetched one by one.
 
@@ -46,6 +47,7 @@ def torch_batches(
         stop: The first row that is not needed any more, or None.
         num_workers: The processes that fetch the samples of a Dataset.
         label_getter: Picks the label.
+        stack: Makes a batch of the inputs of samples; a function that workers can be sent.
 
     Raises:
         AlignmentError: The index of a row cannot be known.
@@ -57,7 +59,7 @@ def torch_batches(
             return _sliced(*found, batch_size, start, stop)
     if num_workers and isinstance(dataset, Dataset) and not batched:
         fetched = fetched_by_workers(
-            dataset, batch_size, input_getter, index_getter, start, stop, num_workers, label_getter
+            dataset, batch_size, input_getter, index_getter, start, stop, num_workers, label_getter, stack
         )
         return Batches(explained(fetched), fetched.length)
     length = None
@@ -76,7 +78,7 @@ def torch_batches(
         stop,
         label_getter,
         pairs=PAIRS,
-        stack=stack_samples,
+        stack=stack,
     )
     return Batches(explained(batches), batches.length if length is None else length)
 

@@ -1,6 +1,6 @@
 """Fetching the samples of a Dataset in worker processes; each sample carries its number through them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
@@ -46,12 +46,18 @@ class _Collate:
     """Makes a batch of numbered samples; an object, because workers that are spawned get it as bytes."""
 
     def __init__(
-        self, input_getter: Getter | None, index_getter: Getter | None, label_getter: Getter | None, stop: int | None
+        self,
+        input_getter: Getter | None,
+        index_getter: Getter | None,
+        label_getter: Getter | None,
+        stop: int | None,
+        stack: Callable[[Sequence[Any]], Any],
     ) -> None:
         self.input_getter = input_getter
         self.index_getter = index_getter
         self.label_getter = label_getter
         self.stop = stop
+        self.stack = stack
 
     def __call__(self, numbered: Sequence[tuple[int, Any]]) -> Batch:
         numbers, samples = zip(*numbered, strict=True)
@@ -65,7 +71,7 @@ class _Collate:
             stop=self.stop,
             label_getter=self.label_getter,
             pairs=PAIRS,
-            stack=stack_samples,
+            stack=self.stack,
         )
         return batch
 
@@ -79,6 +85,7 @@ def fetched_by_workers(
     stop: int | None,
     num_workers: int,
     label_getter: Getter | None = None,
+    stack: Callable[[Sequence[Any]], Any] = stack_samples,
 ) -> Batches:
     """Return the batches of a map-style Dataset from row ``start`` up to ``stop``, fetched ahead by worker processes.
 
@@ -99,7 +106,7 @@ def fetched_by_workers(
         Subset(numbered, rows),
         batch_size,
         num_workers=num_workers,
-        collate_fn=_Collate(input_getter, index_getter, label_getter, stop),
+        collate_fn=_Collate(input_getter, index_getter, label_getter, stop, stack),
     )
     return Batches(_batches(loader), len(numbered))
 

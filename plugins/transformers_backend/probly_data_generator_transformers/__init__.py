@@ -1,0 +1,1 @@
+"""The Hugging Face transformers backend of probly.data_generator; its hooks are in ``backend``."""

@@ -1,0 +1,233 @@
+"""What the inputs of a batch are: texts, pairs of texts, pictures, tokenised samples, or what a model takes as is."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from probly.data_generator.toolkit.nests import Samples, shape_of
+from probly.data_generator.toolkit.outputs import describe
+from probly.data_generator.toolkit.parts import LABEL_KEYS
+from probly.data_generator.toolkit.tables import column_names, column_of, is_table
+from probly_data_generator_torch.arrays import stack_samples
+
+PAIR: Final = ("text", "text_pair")
+"""What transformers calls the two texts of a pair."""
+GETTER: Final = (
+    "set input_getter, such as lambda sample: sample['text'], or lambda sample: (sample['premise'], "
+    "sample['hypothesis']) for a pair"
+)
+
+
+def rows_of(inputs: Any, names: Collection[str], indices: Any = None, *, arrays: bool = False) -> Samples | None:
+    """Return one entry per row of what has to be prepared for a model, or None where it takes the batch as it is.
+
+    Args:
+        inputs: The inputs of a batch, in any form that a dataset or a loader gives them.
+        names: What the model calls its inputs, such as ``input_ids``.
+        indices: The dataset index of each row, for messages.
+        arrays: Whether arrays of uint8 are pictures, because an image processor is there.
+
+    Returns:
+        Texts; pairs of texts, as tuples; Pillow images; or tokenised samples of different lengths, as mappings.
+
+    Raises:
+        TypeError: A row is nothing of the kind; the message names it.
+    """
+    if isinstance(inputs, Mapping) or (is_table(inputs) and len(inputs.shape) == 2):
+        columns = without_labels(_columns_of(inputs))
+        if any(name in names for name in columns):
+            return _tokenised_rows(columns)
+        rows = _rows_of_columns(columns, arrays=arrays)
+    elif is_table(inputs):
+        rows = _rows_of_array(np.asarray(inputs), arrays=False)
+    elif isinstance(inputs, np.ndarray | torch.Tensor):
+        rows = _rows_of_array(inputs, arrays=arrays)
+    elif type(inputs) is tuple and len(inputs) == 2 and all(map(_holds_texts, inputs)):
+        rows = list(zip(*inputs, strict=True))
+    else:
+        rows = inputs if isinstance(inputs, list) and _are_rows(inputs, arrays=arrays) else None
+    if rows is None:
+        return None
+    places = range(len(rows)) if indices is None else indices
+    return Samples(_row(row, names, place) for row, place in zip(rows, places, strict=True))
+
+
+def stack(samples: Sequence[Any], names: Collection[str]) -> Any:
+    """Make a batch of the inputs of samples: raw ones stay a list, others are stacked as torch does.
+
+    Examples:
+        >>> stack([{"text": "a cat", "label": 0}, {"text": "a dog", "label": 1}], ["input_ids"])
+        [{'text': 'a cat', 'label': 0}, {'text': 'a dog', 'label': 1}]
+        >>> stack([{"input_ids": [2, 7]}, {"input_ids": [2, 9]}], ["input_ids"])["input_ids"].tolist()
+        [[2, 7], [2, 9]]
+    """
+    if any(map(_is_raw, samples)):
+        return Samples(samples)
+    if all(isinstance(sample, Mapping) and any(name in names for name in sample) for sample in samples):
+        kept = [without_labels(sample) for sample in samples]
+        return Samples(kept) if _differ(kept) else stack_samples(kept)
+    return stack_samples(samples)
+
+
+def without_labels(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping without labels: a model of transformers would compute its loss of them, which -1 breaks."""
+    return {name: value for name, value in inputs.items() if name not in LABEL_KEYS}
+
+
+def is_picture(value: Any) -> bool:
+    """Return whether a value is a Pillow image, without importing Pillow."""
+    return any(kind.__module__.startswith("PIL.") for kind in type(value).__mro__)
+
+
+def _is_raw(sample: Any) -> bool:
+    if isinstance(sample, Mapping):
+        return any(isinstance(value, str) or is_picture(value) for value in without_labels(sample).values())
+    return isinstance(sample, str) or is_picture(sample) or _is_pair(sample)
+
+
+def _is_pair(value: Any) -> bool:
+    return (
+        isinstance(value, tuple | list | np.ndarray) and len(value) == 2 and all(isinstance(one, str) for one in value)
+    )
+
+
+def _differ(samples: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether tokenised samples have different lengths."""
+    first = samples[0]
+    if any(sample.keys() != first.keys() for sample in samples):
+        return False  # which stacking names
+    return any(len({_shape(sample[name]) for sample in samples}) > 1 for name in first)
+
+
+def _shape(value: Any) -> Any:
+    return np.shape(value) if isinstance(value, list | tuple) else shape_of(value)
+
+
+def _columns_of(inputs: Any) -> Mapping[str, Any]:
+    if isinstance(inputs, Mapping):
+        return inputs
+    return {str(name): np.asarray(column_of(inputs, place)) for place, name in enumerate(column_names(inputs))}
+
+
+def _tokenised_rows(columns: Mapping[str, Any]) -> Samples | None:
+    """Return the rows of columns whose entries have different lengths; None of arrays, which the model takes."""
+    lists = {name: list(column) for name, column in columns.items() if isinstance(column, Samples | list)}
+    objects = {name: list(column) for name, column in columns.items() if getattr(column, "dtype", None) == np.object_}
+    if not lists and not objects:
+        return None
+    values = {name: list(column) for name, column in columns.items()}
+    rows = zip(*values.values(), strict=True)
+    return Samples(dict(zip(values, row, strict=True)) for row in rows)
+
+
+def _rows_of_columns(columns: Mapping[str, Any], *, arrays: bool) -> list[Any] | None:
+    """Return the rows of a column of texts or pictures, or of the two of a pair; None of what a model may take."""
+    values = list(columns.values())
+    if len(columns) == 1 and isinstance(values[0], np.ndarray | torch.Tensor):
+        return _rows_of_array(values[0], arrays=arrays)
+    if not any(_holds_texts(value) or (isinstance(value, list) and any(map(is_picture, value))) for value in values):
+        return None
+    if columns.keys() == set(PAIR):
+        return list(zip(columns[PAIR[0]], columns[PAIR[1]], strict=True))
+    if len(columns) == 1:
+        return list(values[0])
+    message = (
+        f"a mapping with the keys {', '.join(map(repr, columns))}: which of them the model is to see is not guessed; "
+        f"{GETTER}"
+    )
+    raise TypeError(message)
+
+
+def _rows_of_array(array: Any, *, arrays: bool) -> list[Any] | None:
+    if arrays and str(array.dtype).rpartition(".")[2] == "uint8" and array.ndim in (3, 4):
+        return list(np.asarray(array.cpu() if isinstance(array, torch.Tensor) else array))
+    return list(array) if getattr(array.dtype, "kind", "") in ("O", "U", "S") and array.ndim else None
+
+
+def _are_rows(inputs: list[Any], *, arrays: bool) -> bool:
+    """Return whether a list holds a raw sample per row, and not arrays, which a model takes as several inputs."""
+    if any(map(_is_raw, inputs)):
+        return True
+    if not isinstance(inputs, Samples):
+        return False
+    return arrays or not all(isinstance(one, np.ndarray | torch.Tensor) for one in inputs)
+
+
+def _holds_texts(column: Any) -> bool:
+    listed = isinstance(column, list | tuple) or getattr(getattr(column, "dtype", None), "kind", "") in ("O", "U")
+    return listed and any(isinstance(text, str) for text in column)
+
+
+def _row(value: Any, names: Collection[str], place: Any) -> Any:
+    """Return a text, a pair, a picture or a tokenised sample."""
+    found = _plain(value, names)
+    if found is not None:
+        return found
+    if isinstance(value, Mapping):
+        message = (
+            f"sample {place} is a mapping with the keys {', '.join(map(repr, value))}: which of them the model is to "
+            f"see is not guessed; {GETTER}"
+        )
+        raise TypeError(message)
+    shown = repr(value) if value is None or isinstance(value, int | float | bytes) else describe(value)
+    message = (
+        f"sample {place}: expected a text, a pair of texts, a picture of Pillow, or a mapping by the names of the "
+        f"model's inputs ({', '.join(list(names)[:3])}, ...), got {shown}; fill it in or leave it out, or {GETTER}"
+    )
+    raise TypeError(message)
+
+
+def _plain(value: Any, names: Collection[str]) -> Any:
+    if isinstance(value, str) or is_picture(value):
+        return str(value) if isinstance(value, str) else value
+    if _is_pair(value):
+        return tuple(map(str, value))
+    if isinstance(value, torch.Tensor):
+        value = value.cpu().numpy()
+    if isinstance(value, np.ndarray) and value.dtype == np.uint8:
+        return _picture_of(value)
+    if isinstance(value, Mapping):
+        return _plain_mapping(without_labels(value), names)
+    return None
+
+
+def _plain_mapping(value: dict[str, Any], names: Collection[str]) -> Any:
+    if any(name in names for name in value):
+        return value
+    if value.keys() == set(PAIR):
+        text, other = value[PAIR[0]], value[PAIR[1]]
+        return _plain(text if other is None else (text, other), names)
+    (only, *further) = [*value.values(), None]
+    return None if len(further) != 1 or isinstance(only, Mapping) else _plain(only, names)
+
+
+def _picture_of(array: Any) -> Any:
+    """Return the picture of an array of uint8, (height, width), (height, width, 3) or (3, height, width); else None."""
+    from PIL import Image
+
+    if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (1, 3):
+        array = array.transpose(1, 2, 0)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3 and array.shape[0] not in (1, 3))
+    return Image.fromarray(np.ascontiguousarray(array)) if fits else None
+
+
+def kind_of(rows: Sequence[Any]) -> str:
+    """Return what rows are: ``"texts"``, ``"pictures"`` or ``"tokens"``.
+
+    Raises:
+        TypeError: They are of several kinds.
+    """
+    kinds = sorted(set(_kinds(rows)))
+    if len(kinds) > 1:
+        message = f"the samples of a batch are {' and '.join(kinds)}; expected one kind for all"
+        raise TypeError(message)
+    return kinds[0]
+
+
+def _kinds(rows: Sequence[Any]) -> Iterator[str]:
+    for row in rows:
+        yield "texts" if isinstance(row, str | tuple) else "tokens" if isinstance(row, Mapping) else "pictures"
