@@ -53,9 +53,10 @@ __all__ = [
 @hookimpl
 def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> "TransformersModel":
     """Accept a saved folder, a model, (model, tokenizer or image processor), or a classification pipeline."""
+    from probly.data_generator.toolkit.options import checked_options
     from probly_data_generator_transformers.models import load
 
-    return load(source, device, options)
+    return load(source, device, checked_options(options, KNOWN, "transformers"))
 
 
 @hookimpl

@@ -8,14 +8,11 @@ from typing import Any
 import torch
 
 from probly.data_generator.toolkit.importing import import_model, is_import_path
-from probly.data_generator.toolkit.options import checked_options
 from probly.data_generator.toolkit.recognition import class_from
-from probly.data_generator.toolkit.trust import TRUST
 from probly_data_generator_torch import models as torch_models
 from probly_data_generator_torch.devices import resolve_device
 from probly_data_generator_torch.forward import TorchModel
 from probly_data_generator_torch.options import with_options
-from probly_data_generator_transformers.backend import KNOWN
 from probly_data_generator_transformers.folders import open_folder
 from probly_data_generator_transformers.forward import TransformersModel
 from probly_data_generator_transformers.pictures import Pictures
@@ -35,13 +32,12 @@ def load(source: Any, device: str | None, options: Mapping[str, Any]) -> Transfo
         source: A folder, a live model, a pair of one and its tokenizer or image processor, a pipeline, or
             ``"module:attribute"``.
         device: A device name of torch. None: a live model stays where its weights are, anything else goes to the best.
-        options: Those of the torch backend, but for ``trust``: nothing that is opened here runs code.
+        options: The value of every option.
 
     Raises:
         TypeError: It is nothing of the kind.
         ValueError: See ``folders.open_folder``, and for the device and the options the torch backend.
     """
-    chosen = {**checked_options(options, KNOWN, "transformers"), TRUST: False}
     if isinstance(source, str) and is_import_path(source):
         return load(import_model(source), str(resolve_device(device)), options)
     if isinstance(source, str | os.PathLike):
@@ -49,7 +45,7 @@ def load(source: Any, device: str | None, options: Mapping[str, Any]) -> Transfo
         model, preparer = open_folder(Path(source))
         model.to(place)
         loaded = TorchModel(model, place, model)
-        return TransformersModel(with_options(loaded, chosen), preparer, None, str(source))
+        return TransformersModel(with_options(loaded, options), preparer, None, str(source))
     if type(source) is tuple and len(source) == 2:
         model, preparer, function = source[0], _preparer(source[1], source[0]), None
     elif class_from(source, "transformers") is not None and not isinstance(source, torch.nn.Module):
@@ -60,7 +56,7 @@ def load(source: Any, device: str | None, options: Mapping[str, Any]) -> Transfo
         what = "a function" if callable(source) and not isinstance(source, type) else type(source).__name__
         message = f"expected {EXPECTED} as model, got {what}"
         raise TypeError(message)
-    loaded = with_options(torch_models.load(model, device), chosen)
+    loaded = with_options(torch_models.load(model, device), options)
     return TransformersModel(loaded, preparer, function, type(model).__name__)
 
 

@@ -60,7 +60,7 @@ class Texts:
         known: Mapping[Text, Tokens] = ChainMap(*self._recent)
         missing = [row for row in dict.fromkeys(rows) if row not in known]
         if missing:
-            made = {}
+            made: dict[Text, Tokens] = {}
             for some in (
                 [row for row in missing if isinstance(row, str)],
                 [row for row in missing if type(row) is tuple],
