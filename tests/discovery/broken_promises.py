@@ -149,5 +149,23 @@ BROKEN_PROMISES = {
         """),
         r"hook data_digest failed: ValueError: expected None for an object of nobody's",
     ),
+    "no-choices": (
+        hook("""
+        @hookimpl
+        def choices():
+            return {"device": "cpu"}
+        """),
+        r"hook choices failed: TypeError: expected the allowed values of each option by its name, got \{'device'",
+    ),
+    "imports-to-list": (
+        hook("""
+        @hookimpl
+        def choices():
+            import pytest
+
+            return {"device": ["cpu"]}
+        """),
+        r"hook choices failed: ImportError: it imports pytest, for which all would wait",
+    ),
 }
 """What can be seen without a model: the hook, and what is said of it."""

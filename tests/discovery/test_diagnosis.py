@@ -95,6 +95,8 @@ def site(tmp_path_factory):
         options = REQUIRING[name][0] if name in REQUIRING else {}
         if name == "imports-to-recognize":
             options = needing("old-framework")
+        if name == "imports-to-list":
+            options = needing("pytest")
         wheels.append(build_wheel(folder, f"tiny-{name}", {f"{module}.py": source}, {name: module}, **options))
     for name in ("tiny-first", "tiny-second"):
         module = f"{name.replace('-', '_')}_twice"  # which makes "twice" its main name

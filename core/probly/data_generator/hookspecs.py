@@ -1,4 +1,4 @@
-"""The contract of a backend, whole: two hooks that it must have, three that the core can answer, seven optional.
+"""The contract of a backend, whole: two hooks that it must have, three that the core can answer, eight optional.
 
 A backend is a module (or an object) whose functions carry ``@hookimpl`` and the names below. It may leave out
 arguments that it does not need, but not rename them. It is named by an entry point of the group
@@ -10,7 +10,7 @@ The core makes rows of what a model returned: a backend has no softmax to get wr
 per run, never per sample. A ``ValueError`` of a hook is bad input: its message reaches the user as it is.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pluggy
@@ -35,6 +35,7 @@ OPTIONAL: Final = (
     "weight_digest",
     "data_digest",
     "available_devices",
+    "choices",
 )
 
 
@@ -263,4 +264,17 @@ def available_devices() -> list[str]:  # type: ignore[empty-body]  # a specifica
     """Return the names of the devices that ``load_model`` accepts on this machine (optional).
 
     Called by ``check_backend``, in a process of its own, so it may import the framework and start its devices.
+    """
+
+
+@hookspec(firstresult=True)
+def choices() -> Mapping[str, Collection[Any]]:  # type: ignore[empty-body]  # a specification has no body
+    """Return what users can choose from, by name, without importing the framework (optional).
+
+    Called by ``first-order generate --help-options`` and by shells that complete a line, where nobody waits for a
+    framework.
+
+    Returns:
+        ``"device"``: the names that the framework has for devices, whether there is one here or not; and each option
+        that ``load_model`` knows with its allowed values, the default first, empty where they depend on the model.
     """

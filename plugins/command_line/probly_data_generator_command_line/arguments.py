@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -21,9 +22,11 @@ limit_option = click.option(
 )
 
 
-def file_argument(name: str) -> Callable[[Function], Function]:
-    """Return an argument for a store or a file of distributions that must exist."""
-    return click.argument(name, metavar=name.upper(), type=click.Path(path_type=Path))
+def file_argument(
+    name: str, complete: Callable[..., list[CompletionItem]] | None = None
+) -> Callable[[Function], Function]:
+    """Return an argument for a store or a file of distributions; ``complete`` is what shells complete it by."""
+    return click.argument(name, metavar=name.upper(), type=click.Path(path_type=Path), shell_complete=complete)
 
 
 def subcommand(

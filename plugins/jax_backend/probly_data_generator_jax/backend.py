@@ -1,8 +1,8 @@
 """The hooks. jax is imported inside their bodies only, so that listing backends stays free of it."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from probly.data_generator.hookspecs import HOST, hookimpl
 from probly.data_generator.toolkit.options import checked_options
@@ -13,13 +13,17 @@ from probly.data_generator.toolkit.samples import Batch
 if TYPE_CHECKING:
     from probly_data_generator_jax.forward import JaxModel
 
+DEVICES: Final = ("cpu", "gpu", "tpu", "cpu:all", "gpu:all", "tpu:all")
+KNOWN: Final[Mapping[str, Collection[Any]]] = {"donate": (False, True)}
+"""The allowed values of each option, the default first."""
+
 
 @hookimpl
 def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> "JaxModel":
     """Accept a function, a flax or equinox module, a Keras model on JAX, or ``"module:attribute"``."""
     from probly_data_generator_jax.models import load
 
-    chosen = checked_options(options, {"donate": (False, True)}, "jax")
+    chosen = checked_options(options, KNOWN, "jax")
     return load(source, device, donate=chosen["donate"])
 
 
@@ -111,3 +115,9 @@ def available_devices() -> list[str]:
     from probly_data_generator_jax.devices import device_names
 
     return device_names()
+
+
+@hookimpl
+def choices() -> dict[str, Collection[Any]]:
+    """Return the first device of each kind, all of a kind, and what options take."""
+    return {"device": DEVICES, **KNOWN}

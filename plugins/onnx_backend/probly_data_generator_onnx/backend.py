@@ -3,7 +3,7 @@
 onnxruntime and onnx are imported inside hook bodies only, so that listing backends imports neither.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,3 +86,11 @@ def available_devices() -> list[str]:
     from probly_data_generator_onnx import devices
 
     return list(devices.available_devices())
+
+
+@hookimpl
+def choices() -> dict[str, Collection[Any]]:
+    """Return the devices of the usual execution providers, and what options take."""
+    from probly_data_generator_onnx.options import DEVICES, KNOWN
+
+    return {"device": DEVICES, **KNOWN}

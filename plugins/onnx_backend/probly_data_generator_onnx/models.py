@@ -28,8 +28,8 @@ from probly_data_generator_onnx.devices import (
 from probly_data_generator_onnx.files import Stored, stored
 from probly_data_generator_onnx.forward import MAPS
 from probly_data_generator_onnx.inputs import inputs_of
+from probly_data_generator_onnx.options import THREADS
 
-MOST_THREADS = 1024
 QUIET = 4  # errors are raised; printing them as well would only show them twice
 
 # The phrases of onnxruntime's model_load_utils.h, model.cc and graph.cc; where they change, its own text remains.
@@ -129,7 +129,7 @@ def load(source: Any, device: str | None, options: Mapping[str, Any]) -> OnnxMod
     if isinstance(source, str) and is_import_path(source):
         source = import_model(source)
     others = {name: value for name, value in options.items() if name != "output"}
-    threads = checked_options(others, {"threads": range(MOST_THREADS)}, "onnx")["threads"]
+    threads = checked_options(others, THREADS, "onnx")["threads"]
     if isinstance(source, onnxruntime.InferenceSession):
         model = _live(source, device)
         if "threads" in options:

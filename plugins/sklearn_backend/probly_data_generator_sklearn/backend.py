@@ -1,6 +1,6 @@
 """The hooks. scikit-learn is imported inside their bodies only, so that listing backends stays free of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,3 +78,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 def available_devices() -> list[str]:
     """Return the one device that there is."""
     return ["cpu"]
+
+
+@hookimpl
+def choices() -> dict[str, Collection[Any]]:
+    """Return the one device that there is, and what options take."""
+    from probly_data_generator_sklearn.options import KNOWN
+
+    return {"device": ("cpu",), **KNOWN}

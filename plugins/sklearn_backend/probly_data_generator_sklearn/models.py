@@ -15,11 +15,9 @@ from probly.data_generator.label_values import class_name, plain_classes
 from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly.data_generator.toolkit.options import checked_options
 from probly.data_generator.toolkit.tables import declared_columns
-from probly.data_generator.toolkit.trust import TRUST_OPTION
 from probly_data_generator_sklearn.files import open_file
 from probly_data_generator_sklearn.members import check_members, member_distributions
-
-PROBABILITIES, DECISIONS = "predict_proba", "decision_function"
+from probly_data_generator_sklearn.options import DECISIONS, KNOWN, PROBABILITIES
 
 
 class SklearnModel(NamedTuple):
@@ -89,8 +87,7 @@ def load(source: Any, device: str | None, options: Mapping[str, Any]) -> Sklearn
     if device not in (None, "cpu", HOST):
         message = f"device {device!r} is not available to backend 'sklearn'; available: 'cpu'"
         raise ValueError(message)
-    choices = {"scores": (PROBABILITIES, DECISIONS), "members": (False, True), **TRUST_OPTION}
-    known = checked_options(options, choices, "sklearn")
+    known = checked_options(options, KNOWN, "sklearn")
     if isinstance(source, str | Path):
         is_path = isinstance(source, str) and is_import_path(source)
         source = import_model(str(source)) if is_path else open_file(Path(source), trust=known["trust"])

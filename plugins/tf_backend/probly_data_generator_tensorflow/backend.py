@@ -1,9 +1,9 @@
 """The hooks. TensorFlow is imported inside their bodies only, so that listing backends stays free of it."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from probly.data_generator.hookspecs import HOST, hookimpl
 from probly.data_generator.toolkit.nests import map_leaves
@@ -17,13 +17,17 @@ from probly.data_generator.toolkit.trust import TRUST_OPTION
 if TYPE_CHECKING:
     from probly_data_generator_tensorflow.models import TensorFlowModel
 
+DEVICES: Final = ("CPU:0", "GPU:0", "TPU:0")
+KNOWN: Final[Mapping[str, Collection[Any]]] = {"xla": (False, True), **TRUST_OPTION}
+"""The allowed values of each option, the default first."""
+
 
 @hookimpl
 def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> "TensorFlowModel":
     """Accept a Keras model, a tf.Module, a callable, or a file or folder of one of these."""
     from probly_data_generator_tensorflow.models import load
 
-    chosen = checked_options(options, {"xla": (False, True), **TRUST_OPTION}, "tensorflow")
+    chosen = checked_options(options, KNOWN, "tensorflow")
     return load(source, device, **chosen)
 
 
@@ -127,3 +131,9 @@ def available_devices() -> list[str]:
     from probly_data_generator_tensorflow.devices import device_names
 
     return device_names()
+
+
+@hookimpl
+def choices() -> dict[str, Collection[Any]]:
+    """Return the first device of each kind, and what options take."""
+    return {"device": DEVICES, **KNOWN}

@@ -1,21 +1,31 @@
 """The hooks. torch is imported inside their bodies only, so that listing backends stays free of it."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from probly.data_generator.hookspecs import HOST, hookimpl
 from probly.data_generator.toolkit.outputs import pick_scores
 from probly.data_generator.toolkit.parts import Getter
 from probly.data_generator.toolkit.recognition import class_from
 from probly.data_generator.toolkit.samples import Batch
+from probly.data_generator.toolkit.trust import TRUST_OPTION
 
 if TYPE_CHECKING:
     from probly_data_generator_torch.forward import TorchModel
 
 SUFFIXES = (".pt2", ".pt", ".pth", ".ts", ".torchscript", ".safetensors")
 """Files of models; ``.safetensors`` is one of weights, which a ``(builder, weights)`` pair names."""
+DEVICES: Final = ("cpu", "cuda", "xpu", "mps")
+KNOWN: Final[Mapping[str, Collection[Any]]] = {
+    "autocast": (None, "bfloat16", "float16"),
+    "channels_last": (False, True),
+    "compile": (False, True),
+    "num_workers": range(1025),
+    **TRUST_OPTION,
+}
+"""The allowed values of each option, the default first; see ``options``."""
 
 
 @hookimpl
@@ -23,7 +33,7 @@ def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> "
     """Accept a Module, a callable, an exported program, a file of one of these, or (builder, weight file)."""
     from probly.data_generator.toolkit.options import checked_options
     from probly_data_generator_torch.models import load
-    from probly_data_generator_torch.options import KNOWN, with_options
+    from probly_data_generator_torch.options import with_options
 
     chosen = checked_options(options, KNOWN, "torch")
     return with_options(load(source, device, trust=chosen["trust"]), chosen)
@@ -133,3 +143,9 @@ def available_devices() -> list[str]:
     from probly_data_generator_torch.devices import device_names
 
     return device_names()
+
+
+@hookimpl
+def choices() -> dict[str, Collection[Any]]:
+    """Return the kinds of devices that torch has, and what options take."""
+    return {"device": DEVICES, **KNOWN}

@@ -1,22 +1,12 @@
 """What users may ask of torch by name: ``FirstOrderDataGenerator(..., options={"autocast": "bfloat16"})``."""
 
 import copy
-from collections.abc import Collection, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
-from probly.data_generator.toolkit.trust import TRUST_OPTION
 from probly_data_generator_torch.forward import TorchModel
-
-KNOWN: Final[Mapping[str, Collection[Any]]] = {
-    "autocast": (None, "bfloat16", "float16"),
-    "channels_last": (False, True),
-    "compile": (False, True),
-    "num_workers": range(1025),
-    **TRUST_OPTION,
-}
-"""The allowed values of each option, the default first."""
 
 
 def with_options(model: TorchModel, chosen: Mapping[str, Any]) -> TorchModel:

@@ -129,6 +129,12 @@ class ListsAnything(Honest):
         return ["cpu", "gpu:7"]
 
 
+class ListsOptionsOfOthers(Honest):
+    @hookimpl
+    def choices(self):
+        return {"device": ["cpu"], "compile": (False, True)}
+
+
 class NeverOutOfMemory(Honest):
     @hookimpl
     def is_out_of_memory(self, error):
@@ -284,6 +290,7 @@ BACKENDS = {
     "records-anything": (RecordsAnything(), "test_the_best_device_is_found_and_recorded", ()),
     "needs-a-device": (NeedsADevice(), "test_a_run_with_nothing_said_agrees_with_the_reference", ()),
     "lists-anything": (ListsAnything(), "test_the_devices_that_are_listed_are_there", ()),
+    "lists-options-of-others": (ListsOptionsOfOthers(), "test_the_options_that_are_listed_are_known", ()),
     "no-oom": (NeverOutOfMemory(), "test_out_of_memory_halves_the_batch", ()),
     "loads-nothing": (LoadsNothing(), "test_rows_agree_with_the_reference", ("arrays",)),
     "takes-any-option": (TakesAnyOption(), "test_unknown_options_are_refused", ()),

@@ -60,6 +60,12 @@ class ListsItsDevice(Honest):
         return ["cpu"]
 
 
+class ListsItsChoices(Honest):
+    @hookimpl
+    def choices(self):
+        return {"device": ["cpu"]}
+
+
 class ClaimsItsOwn(Honest):
     @hookimpl
     def recognizes(self, source):
@@ -157,6 +163,7 @@ HONEST = {
     "two-hooks": TwoHooks(),
     "has-bfloat16": WithBfloat16(),
     "lists-its-device": ListsItsDevice(),
+    "lists-its-choices": ListsItsChoices(),
     "claims-its-own": ClaimsItsOwn(),
     "tells-weights": TellsWeights(),
     "tells-data": TellsData(),

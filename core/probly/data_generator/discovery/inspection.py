@@ -1,9 +1,10 @@
 """The other side of ``check_backend``: asks one backend what needs no model, in a process that may crash."""
 
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +51,39 @@ def answer(name: str) -> None:
 
 def _recognizes(backend: Backend, info: BackendInfo) -> None:
     """Ask for objects and files of nobody, which every user's model passes on its way to its own backend."""
-    before = set(sys.modules)
+    with _light(info):
+        _ask_for_foreigners(backend)
+
+
+def _ask_for_foreigners(backend: Backend) -> None:
     for foreign in (object(), Path("file.of-nobody"), Path("folder-of-nobody")):
         found = backend.hook.recognizes(source=foreign)
         if found is not None and found is not False:
             message = f"expected False for {foreign!r}, which is nobody's, got {found!r}"
             raise ValueError(message)
+
+
+def _choices(backend: Backend, info: BackendInfo) -> None:
+    """Ask what users can choose from, which a shell does that completes a line."""
+    with _light(info):
+        found: Any = backend.hook.choices()
+    fine = isinstance(found, Mapping) and all(isinstance(name, str) for name in found)
+    if not fine or not all(isinstance(part, Collection) and not isinstance(part, str) for part in found.values()):
+        message = f"expected the allowed values of each option by its name, got {found!r}"
+        raise TypeError(message)
+
+
+@contextlib.contextmanager
+def _light(info: BackendInfo) -> Iterator[None]:
+    """Refuse a block that imports the framework."""
+    before = set(sys.modules)
+    yield
     imported = {module.partition(".")[0].lower() for module in set(sys.modules) - before}
     heavy = sorted(imported & (required_modules(info.distribution) - {"numpy"}))
     if heavy:
-        message = f"it imports {', '.join(heavy)}, for which all models would wait; look at the class and its module"
+        message = (
+            f"it imports {', '.join(heavy)}, for which all would wait; answer from names, as of classes and modules"
+        )
         raise ImportError(message)
 
 
@@ -133,6 +157,7 @@ def _data_digest(backend: Backend, info: BackendInfo) -> None:  # noqa: ARG001
 
 ASKED: dict[str, Callable[[Backend, BackendInfo], None]] = {
     "recognizes": _recognizes,
+    "choices": _choices,
     "available_devices": _available_devices,
     "to_device": _to_device,
     "iterate_batches": _iterate_batches,

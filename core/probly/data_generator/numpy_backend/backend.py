@@ -123,3 +123,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 def available_devices() -> list[str]:
     """Return the one device that there is."""
     return ["cpu"]
+
+
+@hookimpl
+def choices() -> dict[str, list[str]]:
+    """Return the one device that there is; there are no options."""
+    return {"device": ["cpu"]}

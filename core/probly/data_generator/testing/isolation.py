@@ -108,6 +108,25 @@ class IsolationChecks(Suite):
         with pytest.raises(ValueError, match=r"no_such_option"):
             self.generator(self.classifier().model, options={"no_such_option": 1})
 
+    def test_the_options_that_are_listed_are_known(self) -> None:
+        """A value that none of them takes is refused, but not as that of an unknown option is."""
+        if not self.loaded_backend.has("choices"):
+            return
+        listed = {**self.loaded_backend.hook.choices()}
+        assert listed.pop("device", ["?"]), "at least the host's processor"
+        model = self.classifier().model
+        for name in listed:
+            said = [self._refused(model, option).replace(option, "it") for option in (name, "no_such_option")]
+            assert said[0] != said[1], f"{name} is listed, and load_model does not know it"
+
+    def _refused(self, model: Any, option: str) -> str:
+        """Return what is said of an option with a value that is none; nothing where it is taken."""
+        try:
+            self.generator(model, options={option: object()})
+        except (TypeError, ValueError) as error:
+            return str(error)
+        return ""
+
     def test_metadata_says_where_the_rows_come_from(self) -> None:
         model, inputs, expected = self.classifier()
         names = [f"class {column}" for column in range(expected.shape[1])]
