@@ -278,8 +278,8 @@ def test_the_format_of_out_must_take_rows_as_they_come(tmp_path):
         generator().generate_distributions(LOGITS, out=tmp_path / "rows.json")
     with pytest.raises(ValueError, match=r"expected a store's path, which ends in \.fod"):
         generator().generate_distributions(LOGITS, out=tmp_path / "my.rows")
-    with pytest.raises(ValueError, match="keys are kept by a store only"):
-        generator().generate_distributions(LOGITS, keys=["a"])
+    with pytest.raises(ValueError, match="rows of several workers are kept by a store only"):
+        generator().generate_distributions(LOGITS, workers=2)
     assert not list(tmp_path.iterdir())
 
 

@@ -5,7 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from probly.data_generator import AlignmentError, StoreError
+from probly.data_generator import AlignmentError, Distributions, StoreError
+from probly.data_generator.formats import json as json_format
 from probly.data_generator.store import open_partial, open_store
 from tests.store import stores
 from tests.store.stores import shard
@@ -66,10 +67,51 @@ def test_there_is_one_key_per_sample(tmp_path, data, count, computed):
     assert counting.rows == computed
 
 
+def in_memory(data, keys, **options):
+    return stores.generator(**options).generate_distributions(data, keys=keys, progress=False)
+
+
+def test_keys_stand_beside_the_rows_in_memory(tmp_path):
+    assert in_memory(stores.DATA, NAMES).sample_keys.tolist() == NAMES
+    assert in_memory(samples(), NAMES).sample_keys.tolist() == NAMES
+    backwards = [(*sample, 42 - place) for place, sample in enumerate(samples())]
+    found = in_memory(backwards, NAMES, index_getter=lambda sample: sample[2])
+    assert found.sample_keys.tolist() == NAMES  # those of the indices, not of the order of arrival
+    some = in_memory(backwards[33:36], NAMES, index_getter=lambda sample: sample[2])
+    assert (some.indices.tolist(), some.sample_keys.tolist()) == ([7, 8, 9], NAMES[7:10])
+
+
+@pytest.mark.parametrize("data", [lambda: stores.DATA, samples], ids=["arrays", "stream"])
+@pytest.mark.parametrize("count", [0, 42, 44])
+def test_in_memory_there_is_one_key_per_sample_too(data, count):
+    with pytest.raises(AlignmentError, match=f"keys: expected one per sample, got {count} for a dataset of"):
+        in_memory(data(), NAMES[:count] if count < 44 else [*NAMES, "more"])
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npz", ".safetensors", ".parquet", ".feather", ".csv", ".fod"])
+@pytest.mark.parametrize("keys", [["a.png", "", "é/ü.png", "x" * 10**5], [3, 1, 2**40, 0]], ids=["text", "integers"])
+def test_every_format_keeps_keys(tmp_path, suffix, keys):
+    given = Distributions(np.float32([[0.25, 0.75]] * 4), [1, 4, 9, 16], [0, 1, 1, 0], sample_keys=keys)
+    given.save(tmp_path / f"a{suffix}")
+    found = Distributions.load(tmp_path / f"a{suffix}")
+    assert found.sample_keys.tolist() == keys
+    assert found == given
+    assert found.select([9, 4]).sample_keys.tolist() == keys[1:3]
+    assert found.labels.tolist() == [0, 1, 1, 0]
+
+
+def test_a_format_without_a_place_for_keys_refuses_them(tmp_path, monkeypatch):
+    monkeypatch.delattr(json_format, "KEEPS_SAMPLE_KEYS")
+    given = Distributions([[0.25, 0.75]], sample_keys=["a.png"])
+    with pytest.raises(TypeError, match=r"a.json: .json keeps rows and labels, not sample keys; choose another format"):
+        given.save(tmp_path / "a.json")
+    Distributions(given.probabilities, given.indices, given.labels, given.meta).save(tmp_path / "a.json")
+
+
 @pytest.mark.parametrize("keys", [[1.5] * 43, ["a", *range(42)], [[1]] * 43, [True] * 43, [None] * 43, [b"a"] * 43])
 def test_keys_are_text_or_integers(tmp_path, keys):
     with pytest.raises(TypeError, match="keys: expected a list of text or of integers"):
         stores.run(tmp_path / "a.fod", keys=keys)
-    with pytest.raises(ValueError, match="kept by a store only"):
+    with pytest.raises(TypeError, match="keys: expected a list of text or of integers"):
         stores.generator().generate_distributions(stores.DATA, keys=keys)
     assert os.listdir(tmp_path) == []

@@ -263,8 +263,8 @@ class FirstOrderDataGenerator:
             encoding: How a store keeps a row: ``"float32"``, ``"float16"`` or ``"top-<k>"``.
             shard_megabytes: The rows that a store publishes at once.
             shard_seconds: The longest time until it publishes what there is; a crash costs no more work than that.
-            keys: What a store keeps beside its rows, one text or integer per sample in dataset order, such as file
-                names; ``Store.sample_keys`` returns them.
+            keys: What each sample is called, one text or integer per sample in dataset order, such as file names;
+                they are kept beside the rows, as ``Distributions.sample_keys``.
             representation: The name of ``encoding`` in version 0.1.
             probe: Compute one batch again, the first that a store has rows of, before it is continued or returned, and
                 compare: it notices another model or another preprocessing where nothing else can. False to do without.
@@ -299,19 +299,18 @@ class FirstOrderDataGenerator:
         check_progress(progress)
         kept = check_keep(keep)
         shared = Sharing.of(workers, devices, share, engine, engine_options, shard_rows, tolerance)
+        named = None if keys is None else key_array(keys)
         if out is None:
-            if keys is not None or shared is not None:
-                message = (
-                    f"{'keys are' if shared is None else 'rows of several workers are'} kept by a store only; set out"
-                )
+            if shared is not None:
+                message = "rows of several workers are kept by a store only; set out"
                 raise ValueError(message)
-            return self._run(dataset_or_loader, progress, kept).into_memory()
+            return self._run(dataset_or_loader, progress, kept).into_memory(named)
         options = {
             "encoding": representation or encoding,
             "shard_megabytes": shard_megabytes,
             "shard_seconds": shard_seconds,
             "shard_rows": shard_rows,
-            "keys": None if keys is None else key_array(keys),
+            "keys": named,
         }
         if shared is None and choosing.is_shared(out):
             shared = Sharing()  # it was begun by several, and may be continued by one

@@ -62,7 +62,7 @@ def read(path: Path) -> Distributions:
     """
     pa = optional_library("pyarrow", "parquet")
     content = path.read_bytes()
-    with reading(path, pa.ArrowException, OSError, struct.error, *MISSHAPEN):
+    with reading(path, pa.ArrowException, OSError, EOFError, struct.error, *MISSHAPEN):
         _check_messages(pa, content)
         with pa.ipc.open_file(pa.py_buffer(content)) as file:
             check_schema(pa, file.schema)

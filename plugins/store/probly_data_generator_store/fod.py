@@ -23,7 +23,7 @@ from probly_data_generator_store.writer import Limits, StoreWriter
 
 __all__ = ["CHECKED", "KEEPS_COLUMNS", "finish", "is_shared", "open_ranges", "open_sink", "read", "write"]
 
-KEEPS_COLUMNS = True
+KEEPS_COLUMNS = KEEPS_SAMPLE_KEYS = True
 CHECKED = ("the checksum of every file and of every shard",)
 """What ``verify`` compares."""
 
@@ -72,7 +72,8 @@ def _fill(
     rows = len(distributions)
     indices = distributions.indices
     keyed = bool(rows) and int(indices[-1]) != rows - 1
-    with StoreWriter(path, {"saved": True}, encoding, Limits(megabytes, float("inf"))) as writer:
+    limits = Limits(megabytes, float("inf"))
+    with StoreWriter(path, {"saved": True}, encoding, limits, distributions.sample_keys) as writer:
         columns = kept.described(distributions.columns)
         writer.begin(distributions.num_classes, meta, rows=rows, decided=None, keyed=keyed, columns=columns)
         for part, block in row_blocks(distributions, NUMBERS_AT_ONCE):

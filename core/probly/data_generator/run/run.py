@@ -45,9 +45,9 @@ class Run:
         """What was asked of the first model, and of the dataset."""
         return self.loaded[0].request
 
-    def into_memory(self) -> Distributions:
-        """Return the rows of all samples."""
-        return self._fill(MemorySink(keyed=self.request.index_getter is not None))
+    def into_memory(self, keys: Any = None) -> Distributions:
+        """Return the rows of all samples, with their keys where there are some."""
+        return self._fill(MemorySink(keyed=self.request.index_getter is not None, sample_keys=keys))
 
     def to_file(
         self, out: str | PathLike[str], open_sink: Any, options: dict[str, Any], *, probe: bool

@@ -123,6 +123,7 @@ class MemorySink:
 
     Args:
         keyed: Whether the indices come from the user's index_getter, which must not repeat one.
+        sample_keys: What each sample of the dataset is called, or None.
     """
 
     first_needed = 0
@@ -130,8 +131,9 @@ class MemorySink:
     decided: str | None = None
     safe_rows = 0
 
-    def __init__(self, *, keyed: bool = False) -> None:
-        self.keyed = keyed
+    def __init__(self, *, keyed: bool = False, sample_keys: npt.NDArray[Any] | None = None) -> None:
+        self.keyed, self.sample_keys = keyed, sample_keys
+        self.counted = keyed  # whether the number of samples is known; indices of the user's own may leave some out
         self.count = 0
         self.meta: Mapping[str, Any] = {}
         self.rows: FloatRows = np.empty((0, 0), np.float32)
@@ -158,11 +160,18 @@ class MemorySink:
     ) -> None:
         """Make room. A dataset may announce any length; a wrong one costs time, never rows."""
         self.meta = meta
+        self._check_keys(None if self.keyed else length)
+        self.counted = self.counted or length is not None
         capacity = min(length or 0, MOST_ROWS_IN_ADVANCE)
         try:
             self._make_room(capacity, {"": (classes,), **shapes})
         except MemoryError:  # the rows that there are may well have room
             self._make_room(0, {"": (classes,), **shapes})
+
+    def _check_keys(self, samples: int | None) -> None:
+        if self.sample_keys is not None and samples not in (None, len(self.sample_keys)):
+            message = f"keys: expected one per sample, got {len(self.sample_keys)} for a dataset of {samples}"
+            raise AlignmentError(message)
 
     def _make_room(self, capacity: int, shapes: Mapping[str, Shape]) -> None:
         self.columns = {name: np.empty((capacity, *shape), np.float32) for name, shape in shapes.items()}
@@ -171,6 +180,8 @@ class MemorySink:
 
     def write(self, indices: Indices, rows: FloatRows, columns: Mapping[str, Any]) -> None:
         """Append the rows of a batch."""
+        if self.sample_keys is not None and len(indices) and indices.max() >= len(self.sample_keys):
+            self._check_keys(int(indices.max()) + 1)
         stop = self.count + len(rows)
         if stop > len(self.rows):
             self._grow(stop)
@@ -218,8 +229,11 @@ class MemorySink:
                 warnings.warn(message, stacklevel=5)
             rows, labels = rows[first], None if labels is None else labels[first]
             columns = {name: column[first] for name, column in columns.items()}
+        if not self.counted:
+            self._check_keys(int(indices[-1]) + 1 if self.count else 0)
+        named = None if self.sample_keys is None else self.sample_keys[indices]
         counted = {NORMALISED_ROWS: len(np.unique(np.concatenate(self.normalised)))} if self.normalised else {}
-        return Distributions.of_checked(rows, indices, labels, {**self.meta, **counted}, columns)
+        return Distributions.of_checked(rows, indices, labels, {**self.meta, **counted}, columns, named)
 
     def _check_repeated(self) -> None:
         """Refuse an index that the user's own function gave twice; a sampler may repeat samples."""
