@@ -6,7 +6,7 @@ import os
 import pytest
 
 USUAL = ("numpy", "torch", "jax", "tensorflow", "onnx", "sklearn")
-ALL_BACKENDS = (*USUAL, "openvino", "litert", "xgboost", "lightgbm", "catboost")
+ALL_BACKENDS = (*USUAL, "transformers", "openvino", "litert", "xgboost", "lightgbm", "catboost")
 """Those beyond the usual ones are tested where BACKENDS names them."""
 BACKENDS = os.environ.get("BACKENDS", " ".join(USUAL)).split()
 

@@ -16,6 +16,8 @@ if "onnx" in BACKENDS:
     from tests.frameworks.onnx import TestOnnx  # noqa: F401
 if "sklearn" in BACKENDS:
     from tests.frameworks.sklearn import TestSklearn  # noqa: F401
+if "transformers" in BACKENDS:
+    from tests.frameworks.transformers import TestTransformers  # noqa: F401
 if "openvino" in BACKENDS:
     from tests.frameworks.openvino import TestOpenvino  # noqa: F401
 if "litert" in BACKENDS:
