@@ -23,10 +23,12 @@ from probly.data_generator.run.passes import Passes
 from probly.data_generator.run.progress import Callback, check_progress
 from probly.data_generator.run.provenance import Loaded, Request
 from probly.data_generator.run.run import Run, check_keep, score_reader
+from probly.data_generator.run.sample_keys import dataset_keys
 from probly.data_generator.run.scores import check_output_mode, is_half
 from probly.data_generator.run.temperature import Temperature
 from probly.data_generator.run.worker import Worker, admitted
 from probly.data_generator.toolkit.casting import check_dtype
+from probly.data_generator.toolkit.loaders import is_loader
 from probly.data_generator.toolkit.outputs import pick_scores
 from probly.data_generator.toolkit.parts import split_sample
 from probly.data_generator.toolkit.samples import check_batch_size
@@ -264,7 +266,8 @@ class FirstOrderDataGenerator:
             shard_megabytes: The rows that a store publishes at once.
             shard_seconds: The longest time until it publishes what there is; a crash costs no more work than that.
             keys: What each sample is called, one text or integer per sample in dataset order, such as file names;
-                they are kept beside the rows, as ``Distributions.sample_keys``.
+                they are kept beside the rows, as ``Distributions.sample_keys``. By default those that the dataset has:
+                its ``sample_keys``, or the files of torchvision's ``ImageFolder``.
             representation: The name of ``encoding`` in version 0.1.
             probe: Compute one batch again, the first that a store has rows of, before it is continued or returned, and
                 compare: it notices another model or another preprocessing where nothing else can. False to do without.
@@ -278,8 +281,8 @@ class FirstOrderDataGenerator:
             engine: What starts the workers: ``"processes"`` on this machine, ``"ray"`` on a cluster, or another that
                 is installed.
             engine_options: What only the engine knows, by name.
-            shard_rows: The rows of a shard of a shared store, a multiple of the batch size; by default a 64th of the
-                run, or less where that is more than ``shard_megabytes``.
+            shard_rows: The rows of a shard of a shared store, a multiple of the batch size; by default what suits the
+                length of the run, at most ``shard_megabytes``.
             tolerance: How far the rows of a worker's first batch may be from those that a shared store was begun with.
                 0 wants the same bits; more admits other processors, and the store records it.
 
@@ -299,7 +302,7 @@ class FirstOrderDataGenerator:
         check_progress(progress)
         kept = check_keep(keep)
         shared = Sharing.of(workers, devices, share, engine, engine_options, shard_rows, tolerance)
-        named = None if keys is None else key_array(keys)
+        named = self._keys(dataset_or_loader) if keys is None else key_array(keys)
         if out is None:
             if shared is not None:
                 message = "rows of several workers are kept by a store only; set out"
@@ -322,6 +325,11 @@ class FirstOrderDataGenerator:
             shared.tolerance if probe else None,
         )  # fmt: skip
         return fill(shared, job, self.worker, progress)
+
+    def _keys(self, dataset: Any) -> Any:
+        """Return what the dataset calls its samples; not where the user's function says which index a row has."""
+        known = self.index_getter is None and (not self.batched or is_loader(dataset))
+        return dataset_keys(dataset) if known else None
 
     def worker(
         self, dataset: Any, out: str, options: dict[str, Any], keep: Sequence[str], tolerance: float | None

@@ -142,7 +142,7 @@ def dataset_class_names(dataset: Any) -> list[str] | None:
     """
     for _ in range(LAYERS):
         names = _own_names(dataset)
-        inner = None if names else _attribute(dataset, "dataset")
+        inner = None if names else attribute(dataset, "dataset")
         if inner is None:
             return names
         dataset = inner
@@ -150,18 +150,19 @@ def dataset_class_names(dataset: Any) -> list[str] | None:
 
 
 def _own_names(dataset: Any) -> list[str] | None:
-    features = _attribute(dataset, "features")
+    features = attribute(dataset, "features")
     if isinstance(features, Mapping):
         kinds = [features[name] for name in ("label", "labels") if name in features]
         found = [list(kind.names) for kind in kinds if type(kind).__name__ == "ClassLabel" and kind.names]
         return found[0] if len(found) == 1 else None
-    classes = _attribute(dataset, "classes")
+    classes = attribute(dataset, "classes")
     if isinstance(classes, list | tuple) and classes and all(isinstance(name, str) for name in classes):
         return [class_name(name) for name in classes]
     return None
 
 
-def _attribute(value: Any, name: str) -> Any:
+def attribute(value: Any, name: str) -> Any:
+    """Return an attribute of a dataset, or None."""
     try:
         return getattr(value, name, None)
     except Exception:  # noqa: BLE001  # a property of the user's own, which the run itself does not need
