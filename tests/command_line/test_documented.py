@@ -45,6 +45,6 @@ def test_the_help_of_generate_has_its_options_under_headings(shell):
     places = [text.index(f"\n{title}:\n") for title in [*titles, "Other options"]]
     assert places == sorted(places)
     parts = [text[start:end] for start, end in zip(places, [*places[1:], len(text)], strict=True)]
-    for part, words in zip(parts, ("--model TEXT", "--data TEXT", "--out PATH", "--help"), strict=True):
+    for part, words in zip(parts, ("--model TEXT", "--data TEXT", "--out PATH", "--share I/N", "--help"), strict=True):
         assert words in part
     assert options_of("generate") <= set(NAME.findall("".join(parts)))

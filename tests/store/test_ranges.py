@@ -55,7 +55,7 @@ def test_a_worker_computes_its_share_first_and_then_what_is_missing(tmp_path):
     assert counting.rows == stores.ROWS + stores.BATCH  # the first batch once more, to be admitted
 
 
-def test_the_default_grid_is_a_64th_of_the_run_in_whole_batches(tmp_path):
+def test_the_default_grid_of_a_small_run_is_a_64th_of_it_in_whole_batches(tmp_path):
     rows = np.tile(stores.INPUTS, (40, 1))
     store = stores.generator().generate_distributions(rows, progress=False, out=tmp_path / "a.fod", share=(0, 1))
     assert store.spec.shard_rows == 30  # 1720 rows / 64 = 26.9

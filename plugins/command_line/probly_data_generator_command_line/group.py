@@ -17,6 +17,7 @@ DISTRIBUTION = "probly-data-generator-command-line"
 OURS = {
     "generate": "Run a model over a dataset and write its distributions to a store.",
     "inspect": "Show what is in a store or a file of distributions.",
+    "finish": "Complete a store that several workers have filled.",
     "verify": "Check every byte and every row.",
     "convert": "Write a store or a file of distributions in another format.",
     "diff": "Compare two sets of distributions, rows matched by index.",

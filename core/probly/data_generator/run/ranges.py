@@ -11,9 +11,12 @@ from typing import Any, NamedTuple, Protocol
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.run.sinks import Shape, Sink
 
-MOST_SHARDS = 64
-"""How many shards a run is cut into where they are not limited by their size: few enough to cost nothing, enough to
-share out, and each of them one or two hundredths of the progress."""
+MOST_SHARDS = 4096
+"""How many shards a large run is cut into where they are not limited by their size: 64 for each of 64 workers."""
+FEW_SHARDS = 64
+BATCHES = 64
+"""A shard has so many batches, in the middle between those of large runs and small ones: a loader that starts workers of
+its own does so for each shard. Small runs have ``FEW_SHARDS``, so that there is something to share out."""
 
 
 class Admission(NamedTuple):
@@ -113,18 +116,21 @@ OpenRanges = AbstractContextManager[Ranges]
 
 
 def grid_rows(rows: int, batch_size: int, row_bytes: float, megabytes: float, wanted: int | None) -> int:
-    """Return how many rows a shard has: what was asked for, or one of ``MOST_SHARDS``, if that is not too large.
+    """Return how many rows a shard has: what was asked for, or what suits the run, at most so many megabytes.
 
     Raises:
         ValueError: What was asked for is no multiple of the batch size.
 
     Examples:
-        >>> grid_rows(1_000_000, 64, 4000, 64, None), grid_rows(100_000, 64, 40, 64, None), grid_rows(10, 4, 8, 64, 8)
-        (15680, 1600, 8)
+        >>> [grid_rows(rows, 64, 4000, 64, None) for rows in (5_000, 1_000_000, 50_000_000)]
+        [128, 4096, 12224]
+        >>> grid_rows(50_000_000, 64, 40_000, 64, None), grid_rows(10, 4, 8, 64, 8)
+        (1728, 8)
     """
     if wanted is None:
-        most = max(int(megabytes * 2**20 / max(row_bytes, 1)), 1)
-        return -(-min(most, max(-(-rows // MOST_SHARDS), 1)) // batch_size) * batch_size
+        largest = max(int(megabytes * 2**20 / max(row_bytes, 1)), 1)
+        suited = max(-(-rows // MOST_SHARDS), min(BATCHES * batch_size, -(-rows // FEW_SHARDS)), 1)
+        return -(-min(largest, suited) // batch_size) * batch_size
     if wanted < 1 or wanted % batch_size:
         nearest = max(round(wanted / batch_size), 1) * batch_size
         message = (
