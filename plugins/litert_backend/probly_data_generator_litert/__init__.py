@@ -1,0 +1,1 @@
+"""The LiteRT backend of probly.data_generator; its hooks are in ``backend``."""
