@@ -1,0 +1,1 @@
+"""The XGBoost backend of probly.data_generator; its hooks are in ``backend``."""
