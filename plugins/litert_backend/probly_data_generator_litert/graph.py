@@ -73,7 +73,8 @@ class Graph:
     def class_names(self, tensor: int) -> list[str] | None:
         """Return the names of an output's columns, or None where the metadata have none.
 
-        They are the lines of a file that the metadata call the labels of its axis, in the archive at the model's end.
+        They are the lines of the file that the metadata call the labels of its axis, in the archive at the model's end.
+        Of several, the first is it; the others are translations.
 
         Args:
             tensor: The place of the output among the tensors.
@@ -84,7 +85,7 @@ class Graph:
         files = self._label_files(outputs.index(tensor))
         with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
             sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-            if len(files) != 1 or sizes.get(files[0], LONGEST) >= LONGEST:
+            if not files or sizes.get(files[0], LONGEST) >= LONGEST:
                 return None
             try:
                 lines = archive.read(files[0]).decode().rstrip().splitlines()
@@ -93,7 +94,7 @@ class Graph:
         return [line.strip() for line in lines] if len(lines) > 1 else None
 
     def _label_files(self, output: int) -> list[str]:
-        """Return the names of the label files of an output; of several, those without a language."""
+        """Return the names of the label files of an output."""
         for place in range(self.model.MetadataLength()):
             entry = self.model.Metadata(place)
             if entry.Name() != METADATA:
@@ -114,8 +115,7 @@ def _axis_labels(metadata: bytes, graph: int, output: int) -> list[str]:
     files = [
         file for file in _tables(of_output, 6) if _number(file, 2) == AXIS_LABELS
     ]  # TensorMetadata, AssociatedFile
-    neutral = [file for file in files if not _text(file, 3)]  # AssociatedFile.locale
-    return [_text(file, 0) for file in (neutral or files)]
+    return [_text(file, 0) for file in files]
 
 
 def _field(table: Any, place: int) -> int:
