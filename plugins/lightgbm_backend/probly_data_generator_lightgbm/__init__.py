@@ -1,0 +1,1 @@
+"""The LightGBM backend of probly.data_generator; its hooks are in ``backend``."""
