@@ -190,6 +190,28 @@ def test_convert_and_diff_know_every_format(demo, suffix):
     assert verified == {"path": f"copy{suffix}", "ok": True, "rows": 1000, "problems": []}
 
 
+def test_sample_keys_go_along_and_a_card_is_for_a_hub(demo):
+    names = [f"p/{number}.png" for number in range(4)]
+    rows = np.float32([[0.25, 0.75]] * 4)
+    Distributions(rows, labels=[0, 1, 1, 0], meta={"class_names": ["cat", "dog"]}, sample_keys=names).save("a.fod")
+    found = demo.json("convert a.fod hub/test.parquet --card")
+    assert found["card"] == "hub/README.md"
+    assert load("hub/test.parquet")[0].sample_keys.tolist() == names
+    assert "0 cat, 1 dog" in (demo.folder / "hub/README.md").read_text(encoding="utf-8")
+    assert demo.json("inspect hub/test.parquet --rows 1")["first_rows"][0]["key"] == "p/0.png"
+    demo.run("convert hub/test.parquet back.fod")
+    assert open_store("back.fod").sample_keys.tolist() == names
+    (demo.folder / "hub/README.md").write_text("mine")
+    assert "README.md: exists, and was left as it is" in demo.fails("convert a.fod hub/other.parquet --card")
+    assert not (demo.folder / "hub/other.parquet").exists()
+    demo.run("convert a.fod hub/other.parquet --card --overwrite")
+    assert "other.parquet" in (demo.folder / "hub/README.md").read_text(encoding="utf-8")
+    assert "a dataset card is for a file beside it that ends in .parquet or .csv" in demo.fails(
+        "convert a.fod hub2/a.npz --card"
+    )
+    assert not (demo.folder / "hub2").exists()
+
+
 def test_diff_reports_what_the_formulas_say(demo):
     found = demo.json("diff demo/teacher.fod demo/truth.npz", code=1)
     p, q = (load(f"demo/{name}")[0].probabilities.astype(float) for name in ("teacher.fod", "truth.npz"))

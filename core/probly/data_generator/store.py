@@ -5,11 +5,11 @@ from probly.data_generator.formats.choosing import load, save
 from probly.data_generator.installing import install_advice
 
 try:
-    from probly_data_generator_store import FORMATS, Store, open_partial, open_store, replacing
+    from probly_data_generator_store import FORMATS, Store, dataset_card, open_partial, open_store, replacing
 except ModuleNotFoundError as error:
     if error.name != "probly_data_generator_store":
         raise
     message = f"the store is not installed; {install_advice('probly-data-generator[store]')}"
     raise NotInstalledError(message) from error
 
-__all__ = ["FORMATS", "Store", "load", "open_partial", "open_store", "replacing", "save"]
+__all__ = ["FORMATS", "Store", "dataset_card", "load", "open_partial", "open_store", "replacing", "save"]

@@ -20,7 +20,7 @@ CHECKED = ("the CRC-32 of its metadata",)
 NUMBERS_PER_BATCH = 2**20
 START, END = b"ARROW1\0\0", b"ARROW1"
 CONTINUED = b"\xff\xff\xff\xff"
-"""What a message begins with; the one behind the start of a file has the schema, which its footer repeats."""
+"""What a message begins with."""
 
 
 def table_of(distributions: Distributions, meta: Mapping[str, Any]) -> Any:
@@ -66,7 +66,7 @@ def read(path: Path) -> Distributions:
         _check_messages(pa, content)
         with pa.ipc.open_file(pa.py_buffer(content)) as file:
             check_schema(pa, file.schema)
-            _check_beginning(pa, content, file.schema)
+            _check_stream(pa, content, file)
             batches = [file.get_batch(number) for number in range(file.num_record_batches)]
         total = sum(map(len, batches))
         columns = filled(pa, file.schema, total, batches, len(content))
@@ -89,10 +89,17 @@ def _check_messages(pa: Any, content: bytes) -> None:
         check_size(needed, len(content))
 
 
-def _check_beginning(pa: Any, content: bytes, schema: Any) -> None:
-    """Compare the schema of the footer with that at the beginning, where there is one, by which streams are read."""
+def _check_stream(pa: Any, content: bytes, file: Any) -> None:
+    """Compare the footer, by which files are read, with the messages before it, by which streams are.
+
+    Not every library writes them so that a stream can be read. Ours do, or a footer that has lost some of its batches
+    would be taken for that of a part of the rows, which has no digest.
+    """
     if content[8:12] != CONTINUED:
         return
-    if not pa.ipc.read_schema(pa.py_buffer(content)[8:]).equals(schema, check_metadata=True):
-        message = "its beginning says other columns or metadata than its end"
+    stream = pa.py_buffer(content)[8:]
+    batches = sum(message.type == "record batch" for message in pa.ipc.MessageReader.open_stream(stream))
+    same_schema = pa.ipc.read_schema(stream).equals(file.schema, check_metadata=True)
+    if batches != file.num_record_batches or not same_schema:
+        message = "its footer says other columns, metadata or batches than there are"
         raise ValueError(message)

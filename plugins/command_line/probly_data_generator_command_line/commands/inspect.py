@@ -46,17 +46,16 @@ def describe(path: Path, distributions: Distributions) -> dict[str, Any]:
         "encoding": "float32",
         "bytes": size_on_disk(path),
         "labels": None if distributions.labels is None else _array(distributions.labels),
+        "sample_keys": None if distributions.sample_keys is None else _array(distributions.sample_keys),
         "meta": distributions.meta,
     }
     store = as_store(distributions)
     if store is not None:
-        keys = store.sample_keys
         found |= {
             "complete": store.complete,
             "state": "complete" if store.complete else missing_rows(store),
             "expected_rows": store.spec.rows,
             "encoding": store.spec.encoding,
-            "sample_keys": None if keys is None else _array(keys),
             "identity": store.spec.identity,
         }
     return found | {"representation": found["encoding"]}  # its name in version 0.1
@@ -72,8 +71,7 @@ def _first_rows(distributions: Distributions, count: int) -> list[dict[str, Any]
         return []
     values = distributions.gather(indices)
     labels = distributions.labels
-    store = as_store(distributions)
-    keys = None if store is None else store.sample_keys
+    keys = distributions.sample_keys
     return [
         {
             "index": int(index),
