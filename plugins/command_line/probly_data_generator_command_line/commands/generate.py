@@ -67,9 +67,11 @@ def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any
                             a function or class without arguments that makes one
       file.npz              the arrays inputs (or x) and labels (or label, y)
       file.npy              the inputs
-      file.parquet          a column label (or labels, y), and the inputs: those that
+      file.parquet, .csv or .jsonl
+                            a column label (or labels, y), and the inputs: those that
                             the model knows by name; or a column of lists or texts
-                            called inputs or x, or else all other columns
+                            called inputs, x or text (with text_pair beside it for
+                            pairs), or else all other columns
       a folder              one subfolder of pictures per class, or pictures
                             without labels, or a dataset that Hugging Face
                             datasets saved to disk
@@ -224,6 +226,7 @@ def _data(options: dict[str, Any], generator: FirstOrderDataGenerator) -> Data:
         options["colour"],
         None if transform is None else import_model(transform),
         one_size=options["batch_size"] > 1,
+        as_they_are=transform is None and getattr(generator.loaded_model, "takes_pictures", False),
     )
     settings = DataSettings(
         options["inputs_key"],

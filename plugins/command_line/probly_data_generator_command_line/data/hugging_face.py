@@ -19,6 +19,7 @@ from probly_data_generator_command_line.data.settings import (
     choose,
     label_positions,
     missing_inputs,
+    text_columns,
     unlabelled,
 )
 from probly_data_generator_command_line.data.streams import check_streams
@@ -71,7 +72,10 @@ def _inputs(path: Path, names: list[str], settings: DataSettings) -> list[str]:
         wanted = [*settings.inputs_key.split(",")]
     found = [choose(path, names, name, PICTURE_NAMES, "--inputs-key") for name in wanted]
     if None in found:
-        raise missing_inputs(path, names)
+        texts = text_columns(names)
+        if texts is None:
+            raise missing_inputs(path, names)
+        return texts
     return [str(name) for name in found]
 
 
@@ -150,11 +154,11 @@ def _stacked(labels: list[Any]) -> Any:
 
 
 class SavedRows:
-    """The rows of a saved dataset as samples of numbers.
+    """The rows of a saved dataset as samples of numbers or texts.
 
     Args:
         rows: The dataset.
-        inputs: The columns of the input; several become a mapping.
+        inputs: The columns of the input; several become a mapping, two of texts a pair.
         labels: The label of each row, or None.
     """
 
@@ -178,14 +182,18 @@ class SavedRows:
         ]
 
     def _sample(self, values: dict[str, Any], index: int) -> Any:
-        arrays = {name: self._numbers(name, value) for name, value in values.items()}
+        arrays = {name: self._plain(name, value) for name, value in values.items()}
         inputs = arrays if len(arrays) > 1 else arrays[self.inputs[0]]
+        if len(arrays) == 2 and all(isinstance(value, str) for value in arrays.values()):
+            inputs = list(arrays.values())  # a tuple without a label would be an input and its label
         return inputs if self.labels is None else (inputs, self.labels[index])
 
-    def _numbers(self, name: str, value: Any) -> Any:
+    def _plain(self, name: str, value: Any) -> Any:
+        if isinstance(value, str):
+            return str(value)
         array = np.asarray(value)
         if array.dtype.kind not in "biuf":
-            message = f"column {name!r} holds {array.dtype}, expected numbers; choose others with --inputs-key"
+            message = f"column {name!r} holds {array.dtype}, expected numbers or texts; choose others with --inputs-key"
             raise InputError(message)
         return array
 

@@ -61,11 +61,11 @@ def load_data(text: str, settings: DataSettings) -> Data:
     suffix = path.suffix.lower()
     if suffix in (".npz", ".npy"):
         return arrays.load_npz(path, settings) if suffix == ".npz" else arrays.load_npy(path, settings)
-    if suffix == ".parquet":
-        return tables.load_parquet(path, settings)
+    if suffix in tables.SUFFIXES:
+        return tables.load_table(path, settings)
     message = (
-        f"--data {path}: expected .npz, .npy, .parquet, a folder of pictures, a saved Hugging Face dataset or "
-        f"module:attribute, got the suffix {path.suffix!r}"
+        f"--data {path}: expected .npz, .npy, {', '.join(tables.SUFFIXES)}, a folder of pictures, a saved Hugging Face "
+        f"dataset or module:attribute, got the suffix {path.suffix!r}"
     )
     raise InputError(message)
 

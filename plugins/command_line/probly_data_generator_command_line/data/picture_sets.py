@@ -58,7 +58,8 @@ class Pictures:
     def __init__(self, sources: Sources, labels: Any, settings: PictureSettings | None = None) -> None:
         self.sources, self.labels, self.settings = sources, labels, settings
         self.first_size: tuple[int, int] | None = None
-        self.of_one_size = bool(settings and settings.one_size and settings.size is None and settings.transform is None)
+        free = settings is None or settings.as_they_are or settings.size is not None or settings.transform is not None
+        self.of_one_size = settings is not None and settings.one_size and not free
 
     def __len__(self) -> int:
         """Return the number of pictures."""

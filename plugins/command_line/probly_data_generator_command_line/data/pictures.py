@@ -34,6 +34,14 @@ def check_settings(settings: PictureSettings) -> None:
         "--image-size": settings.size, "--resize": settings.resize, "--mean": settings.mean, "--std": settings.std,
     }  # fmt: skip
     given = [name for name, value in others.items() if value]
+    if settings.as_they_are and settings.colour == "grayscale":
+        given.append("--colour")
+    if settings.as_they_are and given:
+        message = (
+            f"the model's own image processor prepares its pictures; leave out {', '.join(given)}, or pass a "
+            "--transform, which replaces it"
+        )
+        raise InputError(message)
     if settings.transform is not None and given:
         message = f"--transform does all that happens to a picture; leave out {', '.join(given)}"
         raise InputError(message)
@@ -65,6 +73,8 @@ def describe_settings(settings: PictureSettings) -> str:
     """
     if settings.transform is not None:
         return "your own --transform"
+    if settings.as_they_are:
+        return "as they are; the model's own image processor prepares them"
     parts = ["RGB" if settings.colour == "rgb" else "grayscale"]
     if settings.size is not None:
         parts += [f"shorter side to {settings.resize or settings.size}", f"centre {settings.size} x {settings.size}"]
@@ -89,13 +99,16 @@ def to_array(image: Any, settings: PictureSettings) -> Any:
         settings: What to do.
 
     Returns:
-        float32, ``(channels, height, width)`` or ``(height, width, channels)``; or what ``transform`` returns.
+        float32, ``(channels, height, width)`` or ``(height, width, channels)``; or what ``transform`` returns; or the
+        image itself with ``as_they_are``.
 
     Raises:
         ValueError: It has more than 8 bits per channel, and there is no ``transform``.
     """
     if settings.transform is not None:
         return settings.transform(image)
+    if settings.as_they_are and not _is_wide(image):
+        return image
     if _is_wide(image):
         message = (
             f"it has more than 8 bits per channel (Pillow mode {image.mode}), and what its numbers range over is not "

@@ -13,6 +13,8 @@ from probly_data_generator_command_line.printing import shortened
 INPUT_NAMES = ("inputs", "x")
 LABEL_NAMES = ("labels", "label", "y")
 """What arrays and columns are taken without being asked for, in this order; letters of any case."""
+TEXT_NAMES = ("text", "text_pair")
+"""Likewise the column of texts in a table, and that of the second text of each pair."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class PictureSettings:
         colour: ``"rgb"`` or ``"grayscale"``.
         transform: A function of the user's own, from a Pillow image to an array; it replaces all of the above.
         one_size: Whether pictures without ``size`` and ``transform`` must have one size; not where each is a batch.
+        as_they_are: Whether the model prepares Pillow images itself, so that none of the above is done to them.
     """
 
     size: int | None = None
@@ -38,6 +41,7 @@ class PictureSettings:
     colour: str = "rgb"
     transform: Any = None
     one_size: bool = True
+    as_they_are: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,17 @@ def choose(path: Path, names: Sequence[str], wanted: str | None, known: Sequence
         return wanted
     by_name = {name.lower(): name for name in reversed(names)}
     return next((by_name[name] for name in known if name in by_name), None)
+
+
+def text_columns(names: Sequence[str]) -> list[str] | None:
+    """Return the column of texts, or the two of pairs, by their names; None if there is none.
+
+    Examples:
+        >>> text_columns(["id", "Text", "text_pair"]), text_columns(["id", "title"])
+        (['Text', 'text_pair'], None)
+    """
+    by_name = {name.lower(): name for name in reversed(names)}
+    return [by_name[name] for name in TEXT_NAMES if name in by_name] if TEXT_NAMES[0] in by_name else None
 
 
 def missing_inputs(path: Path, names: Sequence[str]) -> InputError:

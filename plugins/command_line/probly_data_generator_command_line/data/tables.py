@@ -1,4 +1,4 @@
-"""``--data`` in Parquet: a data frame for models that know columns by name, for others numbers in a stated order."""
+"""``--data`` as a table: a data frame for models that know columns by name, for others numbers in a stated order."""
 
 import json
 import re
@@ -21,22 +21,26 @@ from probly_data_generator_command_line.data.settings import (
     choose,
     described,
     missing_inputs,
+    text_columns,
     unlabelled,
 )
 from probly_data_generator_command_line.data.unpacking import check_parquet
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.printing import shortened
 
+SUFFIXES = (".parquet", ".csv", ".jsonl")
+LONGEST_ROW = 1 << 26
+"""The bytes that one row of CSV or JSON may have; what a column holds is told by as many."""
 INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the column of an index without a name."""
 
 
-def load_parquet(path: Path, settings: DataSettings) -> Data:
+def load_table(path: Path, settings: DataSettings) -> Data:
     """Read a table: a column of labels, and the inputs.
 
     A model that knows its columns by name gets a data frame of them, in its own order, with their dtypes. Any other
-    model gets one column of lists or of text, or else all other columns as numbers, in the order of the table. An index
-    of pandas is no input unless it is asked for.
+    model gets one column of lists or of text, or two of text, or else all other columns as numbers, in the order of the
+    table. An index of pandas is no input unless it is asked for.
 
     Raises:
         InputError: It is damaged; a column that the model knows is missing, or another one is asked for; or, where a
@@ -74,16 +78,14 @@ def load_parquet(path: Path, settings: DataSettings) -> Data:
 
 
 def _read(path: Path, limit: float | None) -> Any:
-    pq = optional_library("pyarrow.parquet", "parquet")
+    kind = {".csv": "CSV", ".jsonl": "lines of JSON"}.get(path.suffix.lower(), "Parquet")
     try:
-        with pq.ParquetFile(path) as file:  # read_table would make columns of folders that are called year=2026
-            check_parquet(path, file, limit)
-            table = file.read()
+        table = _opened(path, limit)
         table.validate(full=True)  # texts, too
-    except (InputError, MemoryError):
+    except (InputError, MemoryError, ImportError):
         raise
     except Exception as error:  # a damaged file fails in any way
-        message = f"{path}: cannot be read as Parquet: {error}"
+        message = f"{path}: cannot be read as {kind}: {error}"
         raise InputError(message) from error
     twice = [name for name, count in Counter(table.column_names).items() if count > 1]
     if twice:
@@ -92,6 +94,20 @@ def _read(path: Path, limit: float | None) -> Any:
         )
         raise InputError(message)
     return table
+
+
+def _opened(path: Path, limit: float | None) -> Any:
+    if path.suffix.lower() == ".csv":
+        csv = optional_library("pyarrow.csv", "parquet")
+        lines = csv.ParseOptions(newlines_in_values=True)
+        return csv.read_csv(path, csv.ReadOptions(block_size=LONGEST_ROW), lines)
+    if path.suffix.lower() == ".jsonl":
+        json_lines = optional_library("pyarrow.json", "parquet")
+        return json_lines.read_json(path, json_lines.ReadOptions(block_size=LONGEST_ROW))
+    pq = optional_library("pyarrow.parquet", "parquet")
+    with pq.ParquetFile(path) as file:  # read_table would make columns of folders that are called year=2026
+        check_parquet(path, file, limit)
+        return file.read()
 
 
 def _index_columns(table: Any) -> list[str]:
@@ -157,11 +173,12 @@ def _inputs(path: Path, names: list[str]) -> list[str]:
     named = choose(path, names, None, INPUT_NAMES, "--inputs-key")
     if named is None and not names:
         raise missing_inputs(path, names)
-    return names if named is None else [named]
+    return (text_columns(names) or names) if named is None else [named]
 
 
 def _array(path: Path, table: Any, inputs: list[str], settings: DataSettings) -> Any:
-    columns = {name: _values(path, name, table.column(name), text=len(inputs) == 1) for name in inputs}
+    text = len(inputs) == 1 or (_name_pairs(inputs, settings) and all(_is_text(table.column(name)) for name in inputs))
+    columns = {name: _values(path, name, table.column(name), text=text) for name in inputs}
     array = next(iter(columns.values())) if len(inputs) == 1 else _matrix(path, columns)
     width = None if settings.feature_names is None else len(settings.feature_names)
     if width not in (None, *array.shape[1:]):
@@ -171,6 +188,12 @@ def _array(path: Path, table: Any, inputs: list[str], settings: DataSettings) ->
         )
         raise InputError(message)
     return array
+
+
+def _name_pairs(inputs: list[str], settings: DataSettings) -> bool:
+    """Return whether two columns are the texts of pairs, where somebody says so: others may be names, or labels."""
+    said = settings.inputs_key is not None and not any(name.lower() in LABEL_NAMES for name in inputs)
+    return len(inputs) == 2 and (said or inputs == text_columns(inputs))
 
 
 def _values(path: Path, name: str, column: Any, *, text: bool) -> Any:
