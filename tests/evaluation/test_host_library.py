@@ -41,10 +41,9 @@ class HostEnvironment(Environment):
     """The host library and ours in one site-packages."""
 
     def __init__(self, folder):
-        python = python_3_13()
-        subprocess.run([python, "-m", "venv", "--without-pip", folder / "env"], check=True)
-        self.folder, self.python = folder, folder / "env" / "bin" / "python"
-        self.install("--no-compile", *HOST, *wheels())  # imports compile what they need, which is far less
+        super().__init__(folder, python_3_13())
+        versions = ["-c", ROOT / "constraints.txt"]
+        self.install(*versions, "--no-compile", *HOST, *wheels())  # imports compile what they need, which is far less
 
 
 @pytest.fixture(scope="module")

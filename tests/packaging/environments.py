@@ -5,22 +5,20 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 from pathlib import Path
 
 from probly.data_generator.testing import BackendConformance
+from tests.packaging.linked import link, ours_with
 
 ROOT = Path(__file__).parents[2]
-BACKENDS = {
-    "torch": "torch_backend",
-    "jax": "jax_backend",
-    "tensorflow": "tf_backend",
-    "onnx": "onnx_backend",
-    "sklearn": "sklearn_backend",
+PROJECTS = {
+    tomllib.loads(file.read_text(encoding="utf-8"))["project"]["name"].replace("-", "_"): file.parent
+    for file in [ROOT / "pyproject.toml", *sorted(ROOT.glob("plugins/*/pyproject.toml"))]
 }
-"""The folder of each backend below plugins/."""
-TOOLS = ("store", "report", "evaluation", "command_line")
-DISTRIBUTIONS = {"probly_data_generator", *(f"probly_data_generator_{name}" for name in (*BACKENDS, *TOOLS))}
+"""The folder of each of our distributions, by the name that wheels have."""
+CORE = "probly_data_generator"
 CHECKS = [name for name in dir(BackendConformance) if name.startswith("test_")]
 
 PYTEST_INI = """
@@ -30,16 +28,33 @@ filterwarnings = error
 """
 
 
+def project(name):
+    """Return what the pyproject.toml of a distribution of ours says."""
+    return tomllib.loads((PROJECTS[name] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def backends():
+    """Return the distribution of each backend that a plugin brings, by each of its names."""
+    group = "probly.data_generator.backends"
+    plugins = [name for name in PROJECTS if name != CORE]
+    return {alias: name for name in plugins for alias in project(name).get("entry-points", {}).get(group, {})}
+
+
 def built_wheels(folder):
     """Return the wheels of the core and of every plugin by name: those that make has built, or new ones."""
     made = os.environ.get("WHEELS")
     if made is None:
-        projects = [ROOT, *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
-        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder)]
-        subprocess.run([*command, *map(str, projects)], check=True, capture_output=True)
+        for path in PROJECTS.values():
+            command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+            subprocess.run(command, cwd=path, check=True, capture_output=True)
     else:
         folder = Path(made).absolute()
     return {wheel.name.split("-")[0]: wheel for wheel in folder.glob("*.whl")}
+
+
+def clean():
+    """Return the variables of this process without those that tell Python or pytest what to do."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYTEST"))}
 
 
 class Environment:
@@ -47,20 +62,20 @@ class Environment:
 
     Args:
         folder: Where.
-        wanted: Wheels and names.
-        pinned: Whether in the versions that the other tests run with, or in any.
+        python: The interpreter; this one by default.
     """
 
-    def __init__(self, folder, *wanted, pinned=True):
-        venv.create(folder / "env", with_pip=False, symlinks=True)
+    def __init__(self, folder, python=None):
         self.folder, self.python = folder, folder / "env" / "bin" / "python"
-        self.install(*wanted, pinned=pinned)
+        if python is None:
+            venv.create(folder / "env", with_pip=False, symlinks=True)
+        else:
+            subprocess.run([python, "-m", "venv", "--without-pip", folder / "env"], check=True)
 
-    def install(self, *wanted, pinned=True):
-        """Install or upgrade distributions."""
-        versions = ["-c", ROOT / "constraints.txt"] if pinned else []
-        command = [sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet", "--upgrade"]
-        done = subprocess.run([*command, *versions, *wanted], capture_output=True, text=True)
+    def install(self, *wanted, options=("--upgrade",)):
+        """Install or upgrade distributions, as pip does it for a user."""
+        command = [sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet", *options, *wanted]
+        done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
     def installed(self):
@@ -85,10 +100,34 @@ class Environment:
         folder.mkdir(exist_ok=True)
         (folder / "pytest.ini").write_text(PYTEST_INI)
         shutil.copyfile(ROOT / "tests" / "frameworks" / f"{name}.py", folder / f"test_conformance_of_{name}.py")
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYTEST"))}
         command = [self.python, "-I", "-m", "pytest", "-q", "-rfEsx", folder]
-        done = subprocess.run(command, capture_output=True, text=True, env=clean, cwd=folder)
+        done = subprocess.run(command, capture_output=True, text=True, env=clean(), cwd=folder)
         assert done.returncode == 0, done.stdout + done.stderr
         passed = int(re.search(r"(\d+) passed", done.stdout)[1])
         assert passed >= len(CHECKS) - done.stdout.count("XFAIL"), done.stdout
         assert "skipped" not in done.stdout
+
+
+class Alone(Environment):
+    """An environment with some of our wheels and what they require, in the versions that are here, and nothing else.
+
+    What is not ours is linked, and pip, without an index, then finds for each wheel that its requirements are there, in
+    versions that it admits. Nothing is ever uninstalled from it: pip would follow the links.
+
+    Args:
+        folder: Where.
+        wheels: All of ours, by name.
+        names: Those to install, with the others of ours that they require.
+        wanted: What else is linked, such as pytest.
+    """
+
+    def __init__(self, folder, wheels, *names, wanted=()):
+        super().__init__(folder)
+        ours = ours_with(wheels, names)
+        (site,) = (folder / "env" / "lib").glob("python*/site-packages")
+        link(site, wanted, ours)
+        super().install(*ours, options=["--no-index"])
+
+    def install(self, *wanted, options=()):
+        """Refuse: what is linked would be deleted where it is."""
+        raise NotImplementedError

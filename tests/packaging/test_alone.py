@@ -7,22 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from probly.data_generator.installing import install_advice
 from tests.conftest import BACKENDS
-from tests.packaging.environments import ROOT, Environment
+from tests.packaging.environments import CORE, ROOT, Alone, backends, project
+from tests.packaging.linked import needed, ours_with
 
 SPREAD = True  # each has an environment of its own, so they may run beside each other
-FRAMEWORKS = {
-    "torch": "torch", "jax": "jax", "tensorflow": "tensorflow", "onnx": "onnxruntime", "sklearn": "sklearn"
-}  # fmt: skip
 NEEDED = {"jax": ["flax"]}
 """What a suite needs beside pytest, for its models."""
 
 RUN = """
-import importlib.util
-
-assert not [other for other in {absent!r} if importlib.util.find_spec(other)], "another framework is installed"
+import importlib.metadata
 import probly.data_generator as fod
-assert set(fod.list_backends()) == {{"numpy", {name!r}}}, fod.list_backends()
+others = {{name.lower() for name in {others!r}}}
+here = {{distribution.name.lower() for distribution in importlib.metadata.distributions()}}
+assert not others & here, f"other frameworks are installed: {{others & here}}"
+assert {{info.distribution for info in fod.list_backends().values()}} == {ours!r}, fod.list_backends()
+assert {name!r} in fod.list_backends()
 print(fod.__file__)
 """
 
@@ -49,13 +50,25 @@ told(lambda: made.save_distributions("rows.parquet", rows))
 
 
 def quick_start():
-    """Return the README's block for plain Python and NumPy."""
+    """Return the block of the README."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.search(r"^### Anything else.*?^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)[1]
+    return re.search(r"^## Quick start.*?^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)[1]
+
+
+def question(name, wheels):
+    """Return code that ends in an error where a backend, and those of ours that it requires, are not alone."""
+    ours = {
+        backend: ours_with(wheels, [CORE, *([] if backend == "numpy" else [backends()[backend]])])
+        for backend in BACKENDS
+    }
+    frameworks = set().union(*(needed([], found) for found in ours.values()))
+    others = sorted(frameworks - needed(["pytest", *NEEDED.get(name, [])], ours[name]).keys())
+    stems = {wheel.name.split("-")[0] for wheel in ours[name]}
+    return RUN.format(name=name, others=others, ours={project(stem)["name"] for stem in stems})
 
 
 def test_the_core_needs_four_libraries_and_runs_the_quick_start(wheels, tmp_path):
-    alone = Environment(tmp_path, wheels["probly_data_generator"])
+    alone = Alone(tmp_path, wheels, CORE)
     assert alone.installed() - {"probly-data-generator"} == {
         "numpy",
         "pluggy",
@@ -67,35 +80,29 @@ def test_the_core_needs_four_libraries_and_runs_the_quick_start(wheels, tmp_path
     alone.run(quick_start(), cwd=tmp_path)
     assert list(tmp_path.glob("*.json")), "it writes JSON"
     said = alone.run(ABSENT, cwd=tmp_path).splitlines()
-    assert [re.search(r"pip install \S+", line)[0] for line in said] == [
-        "pip install probly-data-generator-torch",
-        'pip install "probly-data-generator[store]"',
-        *['pip install "probly-data-generator[report]"'] * 2,
-        *['pip install "probly-data-generator[store]"'] * 2,
-        'pip install "probly-data-generator[parquet]"',
-    ]
+    extras = ["store", "report", "report", "store", "store", "parquet"]
+    wanted = ["probly-data-generator-torch", *(f"probly-data-generator[{extra}]" for extra in extras)]
+    for line, distribution in zip(said, wanted, strict=True):
+        assert line.endswith(install_advice(distribution))
     done = subprocess.run([alone.python, "-I", "-m", "probly.data_generator"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert 'pip install "probly-data-generator[cli]"' in done.stderr
+    assert done.stderr.rstrip().endswith(install_advice("probly-data-generator[cli]"))
 
 
 @pytest.mark.parametrize("name", BACKENDS)
 def test_each_backend_passes_the_suite(name, wheels, tmp_path):
-    plugin = [] if name == "numpy" else [wheels[f"probly_data_generator_{name}"]]
-    alone = Environment(tmp_path, wheels["probly_data_generator"], *plugin)
-    absent = [module for other, module in FRAMEWORKS.items() if other != name]
-    imported = alone.run(RUN.format(name=name, absent=absent)).strip()
+    """In an environment with its framework alone, which the control below shows to be one."""
+    alone = Alone(tmp_path, wheels, {"numpy": CORE, **backends()}[name], wanted=["pytest", *NEEDED.get(name, [])])
+    imported = alone.run(question(name, wheels)).strip()
     assert Path(imported).is_relative_to(alone.python.parents[1]), "the installed one"
-    alone.install("pytest", *NEEDED.get(name, []))
     alone.run_conformance(name)
 
 
-def test_that_another_framework_is_there_would_be_noticed():
+def test_that_another_framework_is_there_would_be_noticed(wheels):
     """The control of the test above: this environment has them all."""
-    code = RUN.format(name="numpy", absent=[FRAMEWORKS.get(name, name) for name in BACKENDS])
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", question("numpy", wheels)], capture_output=True, text=True)
     assert done.returncode != 0
-    assert "another framework is installed" in done.stderr
+    assert "other frameworks are installed" in done.stderr
 
 
 STORE = """
@@ -147,33 +154,33 @@ except ImportError as error:
 
 
 def test_the_store_works_alone(wheels, tmp_path):
-    alone = Environment(tmp_path, wheels["probly_data_generator"], wheels["probly_data_generator_store"])
-    assert "pip install" in alone.run(STORE, cwd=tmp_path)
+    alone = Alone(tmp_path, wheels, "probly_data_generator_store")
+    assert alone.run(STORE, cwd=tmp_path).rstrip().endswith(install_advice("probly-data-generator[parquet]"))
 
 
 def test_the_report_works_alone(wheels, tmp_path):
-    alone = Environment(tmp_path, wheels["probly_data_generator"], wheels["probly_data_generator_report"])
+    alone = Alone(tmp_path, wheels, "probly_data_generator_report")
     alone.run(REPORT, cwd=tmp_path)
     assert "50 samples" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_evaluation_works_alone(wheels, tmp_path):
-    alone = Environment(tmp_path, wheels["probly_data_generator"], wheels["probly_data_generator_evaluation"])
+    alone = Alone(tmp_path, wheels, "probly_data_generator_evaluation")
     assert alone.installed() & {"scipy", "pyarrow", "scikit-learn"} == {"scipy"}
-    assert 'pip install "probly-data-generator[parquet]"' in alone.run(EVALUATION, cwd=tmp_path)
+    assert alone.run(EVALUATION, cwd=tmp_path).rstrip().endswith(install_advice("probly-data-generator[parquet]"))
     assert (tmp_path / "next.csv").is_file()
 
 
 def test_the_command_line_works_alone_and_names_what_it_lacks(wheels, tmp_path):
-    alone = Environment(tmp_path, wheels["probly_data_generator"], wheels["probly_data_generator_command_line"])
+    alone = Alone(tmp_path, wheels, "probly_data_generator_command_line")
     rows = "from probly.data_generator.formats.choosing import save; save('rows.json', {0: [0.25, 0.75]})"
     alone.run(rows, cwd=tmp_path)
     for arguments, code, says in (
         (["--help"], 0, "generate"),
         (["inspect", "rows.json"], 0, "1"),
         (["backends"], 0, "numpy"),
-        (["convert", "rows.json", "rows.npz"], 2, 'pip install "probly-data-generator[store]"'),
-        (["report", "rows.json", "--out", "page.html"], 2, 'pip install "probly-data-generator[report]"'),
+        (["convert", "rows.json", "rows.npz"], 2, install_advice("probly-data-generator[store]")),
+        (["report", "rows.json", "--out", "page.html"], 2, install_advice("probly-data-generator[report]")),
     ):
         done = alone.command("first-order", *arguments, cwd=tmp_path)
         assert done.returncode == code, (arguments, done.stdout, done.stderr)

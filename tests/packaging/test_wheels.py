@@ -5,12 +5,12 @@ import sys
 import tomllib
 import zipfile
 
-from tests.packaging.environments import BACKENDS, DISTRIBUTIONS, ROOT
+from tests.packaging.environments import CORE, PROJECTS, ROOT, backends, project
 from tests.tiny import build_wheel, install
 
 
 def test_wheels_hold_what_they_should(wheels):
-    assert set(wheels) == DISTRIBUTIONS
+    assert wheels.keys() == PROJECTS.keys()
     for name, wheel in wheels.items():
         archive = zipfile.ZipFile(wheel)
         files = archive.namelist()
@@ -23,8 +23,8 @@ def test_wheels_hold_what_they_should(wheels):
         text = archive.read(metadata).decode()
         assert "License-Expression: MIT" in text
         assert "Requires-Python: >=3.11" in text
-        declares = name != "probly_data_generator_report"
-        assert any(file.endswith("entry_points.txt") for file in files) == declares
+        declared = "entry-points" in project(name) or "scripts" in project(name)
+        assert any(file.endswith("entry_points.txt") for file in files) == declared
 
 
 def test_every_backend_has_the_same_files_for_the_same_subjects():
@@ -32,12 +32,35 @@ def test_every_backend_has_the_same_files_for_the_same_subjects():
     subjects = required | {
         f"{name}.py" for name in ("arrays", "data", "devices", "digest", "files", "options", "posterior", "training")
     }
-    for folder in BACKENDS.values():
-        (package,) = (ROOT / "plugins" / folder).glob("probly_data_generator_*")
-        names = {file.name for file in package.iterdir() if file.is_file()}
-        assert required <= names, folder
-        assert len(names & subjects) >= 8, folder
-        assert (ROOT / "plugins" / folder / "README.md").exists()
+    for name in set(backends().values()):
+        names = {file.name for file in (PROJECTS[name] / name).iterdir() if file.is_file()}
+        assert required <= names, name
+        assert len(names & subjects) >= len(names) / 2, name
+
+
+def test_all_have_one_version_and_require_the_core_of_it():
+    version = project(CORE)["version"]
+    for name, folder in PROJECTS.items():
+        assert project(name)["version"] == version, name
+        assert (folder / "README.md").exists()
+        ours = [text for text in project(name)["dependencies"] if text.startswith("probly-data-generator")]
+        assert (name == CORE) == (ours == []), name
+        assert all(text.endswith(f">={version}") for text in ours), (name, ours)
+
+
+def test_every_plugin_is_in_the_lists_of_pyproject():
+    """What mypy and the import contracts read is said, so that what was forgotten would not be checked."""
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    expected = {"probly.data_generator" if name == CORE else name for name in PROJECTS}
+    folders = {str(folder.relative_to(ROOT)) for folder in PROJECTS.values() if folder != ROOT}
+    assert set(tool["mypy"]["packages"]) == expected
+    assert set(tool["mypy"]["mypy_path"].split(":")) == {"core", *folders}
+    assert set(tool["importlinter"]["root_packages"]) == expected
+    contracts = {contract["name"]: contract for contract in tool["importlinter"]["contracts"]}
+    plugins = expected - {"probly.data_generator"}
+    assert set(contracts["no plugin imports another"]["modules"]) == plugins
+    assert set(contracts["the core imports no plugin but through the promised paths"]["forbidden_modules"]) == plugins
+    assert set(contracts["no circles"]["ancestors"]) == expected
 
 
 def test_the_extras_name_distributions_that_are_here(wheels):
