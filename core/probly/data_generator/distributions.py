@@ -184,6 +184,26 @@ class Distributions(Exchange):
         """
         return self.probabilities[self._positions(whole_numbers(indices).reshape(-1))]
 
+    def gather_column(self, name: str, indices: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return what is kept beside the rows of many dataset indices at once, as a new array.
+
+        Args:
+            name: One of ``columns``.
+            indices: Dataset indices in any order; one may stand several times.
+
+        Raises:
+            KeyError: There is no such column, or one of them has no distribution.
+
+        Examples:
+            >>> Distributions([[0.5, 0.5]], [7], columns={"logits": [[1.5, 1.5]]}).gather_column("logits", [7, 7])
+            array([[1.5, 1.5],
+                   [1.5, 1.5]])
+        """
+        if name not in self.columns:
+            message = f"there is no column {name!r}; there are {', '.join(self.columns) or 'none'}"
+            raise KeyError(message)
+        return np.asarray(self.columns[name][self._positions(whole_numbers(indices).reshape(-1))])
+
     def head(self, count: int) -> "Distributions":
         """Return the first rows with their labels and all of the metadata; a store reads no more of itself than that.
 

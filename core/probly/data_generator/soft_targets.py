@@ -1,11 +1,13 @@
 """Putting distributions beside the samples that they belong to, for training on soft targets."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy.typing as npt
+
 from probly.data_generator.distributions import Distributions
-from probly.data_generator.rows import FloatRows
+from probly.data_generator.targets import PROBABILITIES, VIEW, SparseTargets, check_targets, read_target
 from probly.data_generator.toolkit.loaders import SimpleDataLoader
 from probly.data_generator.toolkit.nests import columns, count_rows
 from probly.data_generator.toolkit.parts import Getter, split_sample
@@ -22,6 +24,9 @@ class FirstOrderDataset:
         label_getter: Picks the label from a sample; by default the second element of a pair, or ``"label"`` or
             ``"labels"`` of a mapping.
         labels: Whether samples come with their label; without, trainers of (input, target) pairs take them.
+        targets: What stands at the end of a sample, in this order: ``"probabilities"``, its row; ``"top-<k>"``, the
+            largest probabilities and the mass of the others, as ``SparseTargets``; ``"members"``, ``"logits"`` or
+            another of ``distributions.columns``; ``"view"``, the member whose turn it is, see ``set_epoch``.
 
     Examples:
         >>> base = [("a", 0), ("b", 1)]
@@ -38,19 +43,32 @@ class FirstOrderDataset:
         input_getter: Getter | None = None,
         label_getter: Getter | None = None,
         labels: bool = True,
+        targets: Sequence[str] = (PROBABILITIES,),
     ) -> None:
         self.base_dataset = base_dataset
         self.distributions = Distributions.from_mapping(distributions)
         self.input_getter = input_getter
         self.label_getter = label_getter if labels else without_label
+        self.targets = check_targets(targets, self.distributions)
+        self.epoch = 0
         self._arrays = columns(base_dataset)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch it is: of m members, the target ``"view"`` is that of the number ``epoch`` modulo m.
+
+        With that target, a base dataset that has a method ``set_epoch``, too, is told: where members are views, as in
+        FKD, it gives the input as that member saw it.
+        """
+        self.epoch = epoch
+        if VIEW in self.targets and hasattr(self.base_dataset, "set_epoch"):
+            self.base_dataset.set_epoch(epoch)
 
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.base_dataset) if self._arrays is None else count_rows(self._arrays)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        """Return (input, label, distribution), or (input, distribution) without a label.
+        """Return (input, label, *targets), or (input, *targets) without a label; the target is mostly its distribution.
 
         Raises:
             KeyError: There is no distribution for the index.
@@ -63,18 +81,47 @@ class FirstOrderDataset:
         return self.__getitems__([index % length])[0]
 
     def __getitems__(self, indices: list[int]) -> list[tuple[Any, ...]]:
-        """Return several samples, with their distributions read at once; loaders call it with a batch of indices."""
-        rows = self.convert(self.distributions.gather(indices))
+        """Return several samples, with their targets read at once; loaders call it with a batch of indices."""
+        targets = list(zip(*(self._target(name, indices) for name in self.targets), strict=True))
         samples = fetch(self.base_dataset if self._arrays is None else self._arrays, indices)
         pieces = (split_sample(sample, self.input_getter, self.pairs, self.label_getter) for sample in samples)
         return [
-            (value, row) if label is None else (value, label, row)
-            for (value, label), row in zip(pieces, rows, strict=True)
+            (value, *found) if label is None else (value, label, *found)
+            for (value, label), found in zip(pieces, targets, strict=True)
         ]
 
-    def convert(self, rows: FloatRows) -> Any:
-        """Return distributions as the framework's float32 array."""
+    def _target(self, name: str, indices: list[int]) -> Any:
+        """Return a target with an entry for each sample."""
+        found = read_target(name, self.distributions, indices, self.epoch)
+        if not isinstance(found, SparseTargets):
+            return self.convert(found)
+        return list(map(SparseTargets, *map(self.convert, found)))
+
+    def convert(self, rows: npt.NDArray[Any]) -> Any:
+        """Return an array as one of the framework, of the same dtype: float32 and, of sparse targets, int64."""
         return rows
+
+
+class Epochs:
+    """What loaders inherit first: each pass over them is an epoch of their dataset, for the target ``"view"``."""
+
+    dataset: Any
+    epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say the epoch of the next pass, as when training is continued; the passes after it count on from there."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[Any]:
+        """Begin an epoch."""
+        self.dataset.set_epoch(self.epoch)
+        self.epoch += 1
+        batches: Iterator[Any] = super().__iter__()  # type: ignore[misc]  # of the loader that it stands before
+        return batches
+
+
+class SoftTargetLoader(Epochs, SimpleDataLoader):
+    """A SimpleDataLoader of a FirstOrderDataset."""
 
 
 def without_label(_sample: Any) -> None:
@@ -114,8 +161,9 @@ def output_dataloader(
     input_getter: Getter | None = None,
     label_getter: Getter | None = None,
     labels: bool = True,
+    targets: Sequence[str] = (PROBABILITIES,),
     seed: int | None = None,
-) -> SimpleDataLoader:
+) -> SoftTargetLoader:
     """Return a loader of (inputs, labels, distributions) batches as NumPy arrays.
 
     Args:
@@ -128,10 +176,12 @@ def output_dataloader(
         input_getter: See FirstOrderDataset.
         label_getter: See FirstOrderDataset.
         labels: See FirstOrderDataset.
+        targets: See FirstOrderDataset; batches are ``(inputs, labels, *targets)``.
         seed: Makes the orders reproducible.
 
     Raises:
         KeyError: A sample has no distribution.
+        ValueError: There is no such target.
 
     Examples:
         >>> loader = output_dataloader([([1.0], 0), ([2.0], 1)], {0: [0.9, 0.1], 1: [0.5, 0.5]}, batch_size=2)
@@ -140,6 +190,6 @@ def output_dataloader(
         (2, 1) [0 1] float32
     """
     warn_ignored(num_workers, pin_memory, "SimpleDataLoader reads in this process")
-    dataset = FirstOrderDataset(base_dataset, distributions, input_getter, label_getter, labels)
+    dataset = FirstOrderDataset(base_dataset, distributions, input_getter, label_getter, labels, targets)
     check_covered(dataset)
-    return SimpleDataLoader(dataset, batch_size, shuffle, seed=seed)
+    return SoftTargetLoader(dataset, batch_size, shuffle, seed=seed)

@@ -9,6 +9,7 @@ from probly.data_generator.toolkit.parts import Getter, split_sample
 
 try:
     from probly_data_generator_torch.arrays import PAIRS
+    from probly_data_generator_torch.losses import sparse_kl_div
     from probly_data_generator_torch.pt_format import load_distributions_pt, save_distributions_pt
     from probly_data_generator_torch.training import FirstOrderDataset, output_dataloader
 except ImportError as error:
@@ -22,6 +23,7 @@ __all__ = [
     "output_dataloader",
     "prepares_batch_inp",
     "save_distributions_pt",
+    "sparse_kl_div",
 ]
 
 

@@ -1,13 +1,14 @@
 """Datasets and loaders of JAX that pair samples with their distributions, for training on soft targets."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy.typing as npt
 
 from probly.data_generator import soft_targets
-from probly.data_generator.rows import FloatRows
+from probly.data_generator.targets import PROBABILITIES
 from probly.data_generator.toolkit.loaders import SimpleDataLoader
 from probly.data_generator.toolkit.parts import Getter
 from probly_data_generator_jax.data import host_views
@@ -24,6 +25,8 @@ class FirstOrderDataset(soft_targets.FirstOrderDataset):
         label_getter: Picks the label from a sample; by default the second element of a pair, or ``"label"`` or
             ``"labels"`` of a mapping.
         labels: Whether samples come with their label; without, trainers of (input, target) pairs take them.
+        targets: What stands at the end of a sample: ``"probabilities"``, ``"top-<k>"``, ``"members"``, ``"view"``, …;
+            see ``probly.data_generator.FirstOrderDataset``.
 
     Examples:
         >>> base = [("a", 0), ("b", 1)]
@@ -31,8 +34,8 @@ class FirstOrderDataset(soft_targets.FirstOrderDataset):
         ('b', 1, Array([0.5, 0.5], dtype=float32))
     """
 
-    def convert(self, rows: FloatRows) -> jax.Array:
-        """Return distributions as a float32 jax.Array."""
+    def convert(self, rows: npt.NDArray[Any]) -> jax.Array:
+        """Return an array as a jax.Array."""
         return jnp.asarray(rows)
 
 
@@ -72,6 +75,10 @@ class JaxDataLoader(SimpleDataLoader):
         return self.placement.put(super().collate(indices))
 
 
+class SoftTargetLoader(soft_targets.Epochs, JaxDataLoader):
+    """A JaxDataLoader of a FirstOrderDataset; of the target ``"view"``, each pass is given the next member."""
+
+
 def output_dataloader(
     base_dataset: Any,
     distributions: Mapping[int, Any],
@@ -83,9 +90,10 @@ def output_dataloader(
     input_getter: Getter | None = None,
     label_getter: Getter | None = None,
     labels: bool = True,
+    targets: Sequence[str] = (PROBABILITIES,),
     seed: int | None = None,
     device: str | None = None,
-) -> JaxDataLoader:
+) -> SoftTargetLoader:
     """Return a loader of (inputs, labels, distributions) batches as jax.Arrays.
 
     Args:
@@ -98,12 +106,13 @@ def output_dataloader(
         input_getter: See FirstOrderDataset.
         label_getter: See FirstOrderDataset.
         labels: See FirstOrderDataset.
+        targets: See FirstOrderDataset; batches are ``(inputs, labels, *targets)``.
         seed: Makes the orders reproducible.
         device: A device name, or None for the best one available.
 
     Raises:
         KeyError: A sample has no distribution.
-        ValueError: The device is not available.
+        ValueError: The device is not available, or there is no such target.
 
     Examples:
         >>> base = (jnp.zeros((2, 3)), jnp.array([0, 1]))
@@ -114,6 +123,6 @@ def output_dataloader(
     soft_targets.warn_ignored(num_workers, pin_memory, "JaxDataLoader reads in this process")
     # NumPy rows until the batch is whole: one copy to the device per batch instead of one per sample.
     base = host_views(base_dataset) if input_getter is None and label_getter is None else base_dataset
-    dataset = soft_targets.FirstOrderDataset(base, distributions, input_getter, label_getter, labels)
+    dataset = soft_targets.FirstOrderDataset(base, distributions, input_getter, label_getter, labels, targets)
     soft_targets.check_covered(dataset)
-    return JaxDataLoader(dataset, batch_size, shuffle, seed=seed, device=device)
+    return SoftTargetLoader(dataset, batch_size, shuffle, seed=seed, device=device)

@@ -1,16 +1,16 @@
 """Datasets paired with distributions, for training on soft targets."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from probly.data_generator import soft_targets as core
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import AlignmentError
-from probly.data_generator.rows import FloatRows
-from probly.data_generator.toolkit.loaders import SimpleDataLoader
+from probly.data_generator.targets import PROBABILITIES, VIEW, check_targets, read_target
 from probly.data_generator.toolkit.nests import columns, count_rows, leaves
 from probly.data_generator.toolkit.order import check_order
 from probly.data_generator.toolkit.parts import Getter, split_sample
@@ -28,6 +28,8 @@ class FirstOrderDataset(core.FirstOrderDataset):
         label_getter: Picks the label from a sample; by default the second element of a pair, or ``"label"`` or
             ``"labels"`` of a mapping.
         labels: Whether samples come with their label; without, trainers of (input, target) pairs take them.
+        targets: What stands at the end of a sample: ``"probabilities"``, ``"top-<k>"``, ``"members"``, ``"view"``, …;
+            see ``probly.data_generator.FirstOrderDataset``.
 
     Raises:
         AlignmentError: A tf.data pipeline shuffles, or yields fewer elements than there are distributions.
@@ -45,16 +47,17 @@ class FirstOrderDataset(core.FirstOrderDataset):
         input_getter: Getter | None = None,
         label_getter: Getter | None = None,
         labels: bool = True,
+        targets: Sequence[str] = (PROBABILITIES,),
     ) -> None:
         distributions = Distributions.from_mapping(distributions)
         if isinstance(base_dataset, tf.data.Dataset):
             check_order(base_dataset)
             base_dataset = list(base_dataset)
             _check_samples(len(base_dataset), distributions)
-        super().__init__(base_dataset, distributions, input_getter, label_getter, labels)
+        super().__init__(base_dataset, distributions, input_getter, label_getter, labels, targets)
 
-    def convert(self, rows: FloatRows) -> tf.Tensor:
-        """Return distributions as a float32 tensor."""
+    def convert(self, rows: npt.NDArray[Any]) -> tf.Tensor:
+        """Return an array as a tensor of the same dtype."""
         return tf.convert_to_tensor(rows)
 
 
@@ -69,6 +72,7 @@ def output_dataloader(
     input_getter: Getter | None = None,
     label_getter: Getter | None = None,
     labels: bool = True,
+    targets: Sequence[str] = (PROBABILITIES,),
     seed: int | None = None,
 ) -> tf.data.Dataset:
     """Return a tf.data.Dataset of (inputs, labels, distributions) batches.
@@ -84,11 +88,14 @@ def output_dataloader(
         input_getter: See FirstOrderDataset; for a tf.data.Dataset it is traced, like the function of ``map``.
         label_getter: Likewise.
         labels: See FirstOrderDataset.
+        targets: See FirstOrderDataset; batches are ``(inputs, labels, *targets)``. ``"view"`` needs a dataset with
+            indices, not a tf.data.Dataset; each iteration is an epoch.
         seed: Makes the orders reproducible.
 
     Raises:
         KeyError: A sample has no distribution.
         AlignmentError: See FirstOrderDataset.
+        ValueError: There is no such target.
 
     Examples:
         >>> base = (np.zeros((2, 3), np.float32), np.array([0, 1]))
@@ -100,12 +107,18 @@ def output_dataloader(
     batch_size = check_batch_size(batch_size)
     label_getter = label_getter if labels else core.without_label
     checked = Distributions.from_mapping(distributions)
+    targets = check_targets(targets, checked)
     if isinstance(base_dataset, tf.data.Dataset):
-        samples = _streamed(base_dataset, checked, input_getter, label_getter)
-    elif input_getter is None and (label_getter is None or not labels) and _in_memory(columns(base_dataset)):
-        samples = _sliced(columns(base_dataset), checked, label_getter)
+        samples = _streamed(base_dataset, checked, input_getter, label_getter, targets)
+    elif (
+        input_getter is None
+        and (label_getter is None or not labels)
+        and _in_memory(columns(base_dataset))
+        and VIEW not in targets
+    ):
+        samples = _sliced(columns(base_dataset), checked, label_getter, targets)
     else:
-        dataset = core.FirstOrderDataset(base_dataset, checked, input_getter, label_getter)
+        dataset = core.FirstOrderDataset(base_dataset, checked, input_getter, label_getter, targets=targets)
         return _generated(dataset, batch_size, shuffle, seed)
     if shuffle:
         samples = samples.shuffle(max(1, len(samples)), seed=seed, reshuffle_each_iteration=True)
@@ -123,19 +136,29 @@ def _check_samples(samples: int, distributions: Distributions) -> None:
 
 
 def _streamed(
-    dataset: tf.data.Dataset, distributions: Distributions, input_getter: Getter | None, label_getter: Getter | None
+    dataset: tf.data.Dataset,
+    distributions: Distributions,
+    input_getter: Getter | None,
+    label_getter: Getter | None,
+    targets: tuple[str, ...],
 ) -> tf.data.Dataset:
     check_order(dataset)
+    if VIEW in targets:
+        message = (
+            "targets: 'view' takes another member in each epoch, and a tf.data.Dataset does not say which one it is; "
+            "pass arrays or a sequence of samples, such as list(dataset)"
+        )
+        raise ValueError(message)
     count = int(dataset.cardinality())
     if count < 0:
         count = int(dataset.reduce(np.int64(0), lambda counted, *_: counted + 1))
     _check_samples(count, distributions)
-    rows = tf.data.Dataset.from_tensor_slices(distributions.gather(np.arange(count)))
+    rows = tf.data.Dataset.from_tensor_slices(_targets(distributions, count, targets))
 
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]  # TensorFlow has no types
-    def parts(sample: Any, row: tf.Tensor) -> tuple[Any, ...]:
+    def parts(sample: Any, found: tuple[Any, ...]) -> tuple[Any, ...]:
         inputs, label = split_sample(sample, input_getter, label_getter=label_getter)
-        return (inputs, row) if label is None else (inputs, label, row)
+        return (inputs, *found) if label is None else (inputs, label, *found)
 
     paired = tf.data.Dataset.zip((dataset, rows)).map(parts, num_parallel_calls=tf.data.AUTOTUNE)
     return paired.apply(tf.data.experimental.assert_cardinality(count))
@@ -146,16 +169,23 @@ def _in_memory(arrays: Any) -> bool:
     return arrays is not None and not any(isinstance(leaf, np.memmap) for leaf in leaves(arrays))
 
 
-def _sliced(arrays: Any, distributions: Distributions, label_getter: Getter | None) -> tf.data.Dataset:
+def _targets(distributions: Distributions, count: int, targets: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return the targets of all samples."""
+    return tuple(read_target(name, distributions, np.arange(count)) for name in targets)
+
+
+def _sliced(
+    arrays: Any, distributions: Distributions, label_getter: Getter | None, targets: tuple[str, ...]
+) -> tf.data.Dataset:
     core.check_covered(core.FirstOrderDataset(arrays, distributions))
     inputs, labels = split_sample(arrays, label_getter=label_getter)
-    rows = distributions.gather(np.arange(count_rows(arrays)))
-    return tf.data.Dataset.from_tensor_slices((inputs, rows) if labels is None else (inputs, labels, rows))
+    found = _targets(distributions, count_rows(arrays), targets)
+    return tf.data.Dataset.from_tensor_slices((inputs, *found) if labels is None else (inputs, labels, *found))
 
 
 def _generated(dataset: core.FirstOrderDataset, batch_size: int, shuffle: bool, seed: int | None) -> tf.data.Dataset:
     core.check_covered(dataset)
-    loader = SimpleDataLoader(dataset, batch_size, shuffle, seed=seed)
+    loader = core.SoftTargetLoader(dataset, batch_size, shuffle, seed=seed)
     if len(dataset) == 0:
         return tf.data.Dataset.range(0)
     signature = tf.nest.map_structure(_any_rows, loader.collate([0]))

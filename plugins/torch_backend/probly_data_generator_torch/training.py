@@ -1,15 +1,16 @@
 """Datasets whose samples carry their distribution, for training on soft targets."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from probly.data_generator import soft_targets as core
-from probly.data_generator.rows import FloatRows
+from probly.data_generator.targets import PROBABILITIES
 from probly.data_generator.toolkit.parts import Getter
-from probly_data_generator_torch.arrays import PAIRS, stack_samples
+from probly_data_generator_torch.arrays import PAIRS, plain, stack_samples
 
 
 class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):
@@ -22,6 +23,8 @@ class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):
         label_getter: Picks the label from a sample; by default the second element of a pair, or ``"label"`` or
             ``"labels"`` of a mapping.
         labels: Whether samples come with their label; without, trainers of (input, target) pairs take them.
+        targets: What stands at the end of a sample: ``"probabilities"``, ``"top-<k>"``, ``"members"``, ``"view"``, …;
+            see ``probly.data_generator.FirstOrderDataset``.
 
     Raises:
         TypeError: ``base_dataset`` has no indices, as an IterableDataset.
@@ -41,6 +44,7 @@ class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):
         input_getter: Getter | None = None,
         label_getter: Getter | None = None,
         labels: bool = True,
+        targets: Sequence[str] = (PROBABILITIES,),
     ) -> None:
         indexed = hasattr(base_dataset, "__len__") and hasattr(base_dataset, "__getitem__")
         if isinstance(base_dataset, IterableDataset) or not indexed:
@@ -49,11 +53,15 @@ class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):
                 f"{type(base_dataset).__name__}; an iterable dataset can be collected first: list(dataset)"
             )
             raise TypeError(message)
-        super().__init__(base_dataset, distributions, input_getter, label_getter, labels)
+        super().__init__(base_dataset, distributions, input_getter, label_getter, labels, targets)
 
-    def convert(self, rows: FloatRows) -> torch.Tensor:
-        """Return distributions as a float32 tensor."""
-        return torch.from_numpy(rows)
+    def convert(self, rows: npt.NDArray[Any]) -> torch.Tensor:
+        """Return an array as a tensor of the same dtype."""
+        return torch.from_numpy(plain(rows))
+
+
+class SoftTargetLoader(core.Epochs, DataLoader[Any]):  # type: ignore[misc]  # its iterator has a class of its own
+    """A DataLoader of a FirstOrderDataset; of the target ``"view"``, each pass is given the next member."""
 
 
 def output_dataloader(
@@ -67,7 +75,8 @@ def output_dataloader(
     input_getter: Getter | None = None,
     label_getter: Getter | None = None,
     labels: bool = True,
-) -> "DataLoader[Any]":
+    targets: Sequence[str] = (PROBABILITIES,),
+) -> SoftTargetLoader:
     """Return a torch DataLoader of (inputs, labels, distributions) batches.
 
     Args:
@@ -80,9 +89,11 @@ def output_dataloader(
         input_getter: See FirstOrderDataset.
         label_getter: See FirstOrderDataset.
         labels: See FirstOrderDataset.
+        targets: See FirstOrderDataset; batches are ``(inputs, labels, *targets)``.
 
     Raises:
         KeyError: A sample has no distribution.
+        ValueError: There is no such target.
 
     Examples:
         >>> base = torch.utils.data.TensorDataset(torch.zeros(2, 3), torch.tensor([0, 1]))
@@ -90,9 +101,9 @@ def output_dataloader(
         >>> [tuple(part.shape) for part in next(iter(loader))]
         [(2, 3), (2,), (2, 2)]
     """
-    dataset = FirstOrderDataset(base_dataset, distributions, input_getter, label_getter, labels)
+    dataset = FirstOrderDataset(base_dataset, distributions, input_getter, label_getter, labels, targets)
     core.check_covered(dataset)
-    return DataLoader(
+    return SoftTargetLoader(
         dataset,
         batch_size,
         shuffle=shuffle,
