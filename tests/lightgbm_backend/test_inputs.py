@@ -65,7 +65,7 @@ def test_what_a_sparse_matrix_leaves_out_is_zero():
         (FRAME.drop(columns="age"), "missing: 'age'"),
         (FRAME.assign(more=1), "not known to it: 'more'"),
         (FRAME.rename(columns={"age": "Age"}), "missing: 'age'; not known to it: 'Age'"),
-        (pd.DataFrame(INPUTS), "missing: 'age', 'dose', 'size', 'rest'; not known to it: 0, 1, 2, 3"),
+        (pd.DataFrame(INPUTS), "missing: 'age', 'dose', 'size', 'rest'; not known to it: '0', '1', '2', '3'"),
         (FRAME.assign(age="old"), "column 'age' holds str, and the booster was trained with numbers"),
         (
             FRAME.assign(age=pd.Categorical(["old"] * ROWS)),

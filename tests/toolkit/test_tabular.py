@@ -38,6 +38,13 @@ def test_columns_of_one_name_are_refused():
         select_columns(twice, ["age", "dose"])
 
 
+def test_columns_that_are_numbers_are_known_as_texts():
+    frame = pd.DataFrame({7: [0.5], 5: [3]})
+    assert list(select_columns(frame, ["5", "7"])) == [5, 7]
+    with pytest.raises(ValueError, match="missing: '6'; not known to it: '7'"):
+        select_columns(frame, ["5", "6"])
+
+
 def test_long_lists_of_names_are_cut():
     with pytest.raises(ValueError, match="'c7' and 92 more; missing"):
         select_columns(pd.DataFrame({"x": [1]}), [f"c{place}" for place in range(100)])

@@ -68,7 +68,7 @@ def select_columns(inputs: Any, names: Sequence[str]) -> Any:
 rename the columns, or pass those of the model alone, in any order
     """
     is_mapping = isinstance(inputs, Mapping)
-    given = list(inputs) if is_mapping else column_names(inputs)
+    given = [str(name) for name in (inputs if is_mapping else column_names(inputs))]  # pandas has numbers, too
     if given == list(names):
         return inputs
     known, counts = set(names), Counter(given)
@@ -86,7 +86,9 @@ rename the columns, or pass those of the model alone, in any order
         raise ValueError(message)
     if is_mapping:
         return {name: inputs[name] for name in names}
-    return inputs[list(names)] if hasattr(inputs, "iloc") else inputs.select(list(names))
+    if hasattr(inputs, "iloc"):
+        return inputs.iloc[:, [given.index(name) for name in names]]
+    return inputs.select(list(names))
 
 
 def kind_of(column: Any) -> str:

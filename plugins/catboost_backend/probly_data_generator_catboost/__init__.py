@@ -1,0 +1,1 @@
+"""The CatBoost backend of probly.data_generator; its hooks are in ``backend``."""
