@@ -158,3 +158,40 @@ def test_one_row_for_a_whole_part_is_refused():
     x, y = made.tensor("x", [4, 3]), made.tensor("y", [1, 3])
     mean = made.operator("MEAN", [x, made.constant(np.int32([0]))], y, kind="ReducerOptions", keepDims=True)
     refused(ValueError, "expected 4 rows, got 1", made.content({"x": x}, {"logits": mean}), LEFT)
+
+
+def test_state_does_not_pass_from_one_row_to_the_next():
+    """Each row of a filter with a memory of two is as if it were the first."""
+    made = Builder()
+    x, y, memory = made.tensor("x", [1, 3]), made.tensor("y", [1, 3]), made.tensor("memory", [1, 6])
+    made.graph.tensors[memory].isVariable = True
+    weights = [made.constant(np.eye(3, dtype=np.float32)), made.constant(np.ones((3, 2), np.float32))]
+    made.operator("SVDF", [x, *weights, -1, memory], y, kind="SVDFOptions", rank=1)
+    content = made.content({"x": x}, {"logits": y})
+    model = live(content)
+    runner = live(content).get_signature_runner()
+    assert [runner(x=np.ones((1, 3), np.float32))["logits"][0, 0] for _ in range(2)] == [1, 2]
+    for source in (content, model, model):
+        check(run(source, LEFT, output_mode="logits"), reference.softmax(LEFT))
+
+
+def test_texts_go_in_as_they_are():
+    made = Builder()
+    x, y = made.tensor("x", [-1], schema.TensorType.STRING), made.tensor("y", [-1], schema.TensorType.STRING)
+    content = made.content({"x": x}, {"words": made.operator("RESHAPE", [x, made.constant(np.int32([-1]))], y)})
+    seen = []
+    run(content, ["a", "über", "c"], output_transform=lambda words: seen.append(words.tolist()) or np.eye(3))
+    assert seen == [[b"a", "über".encode(), b"c"]]
+    refused(ValueError, "the model wants text, got float32", content, LEFT[:, 0])
+    refused(TypeError, "Model must return an array of real numbers", content, ["a", "b"])
+
+
+def test_a_model_that_takes_single_rows_only_says_so():
+    """Its first axis has no length, but an operator inside has one."""
+    made = Builder()
+    x, y = made.tensor("x", [-1, 3]), made.tensor("y", [1, 3])
+    content = made.content({"x": x}, {"logits": made.operator("RESHAPE", [x, made.constant(np.int32([1, 3]))], y)})
+    with pytest.raises(RuntimeError) as caught:
+        run(content, LEFT)
+    assert "if the model takes single rows only, set batch_size=1" in caught.value.__notes__
+    check(run(content, LEFT, batch_size=1, output_mode="logits"), reference.softmax(LEFT))

@@ -1,22 +1,16 @@
 """What changes a model of LiteRT: each change is refused by a store; what changes nothing is not."""
 
-import signal
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from probly.data_generator import StoreError
-from probly.data_generator.store import open_partial, open_store
+from probly.data_generator.store import open_store
 from probly.data_generator.testing import reference
 from probly.data_generator.toolkit.digest import is_seen
 from probly_data_generator_litert.digest import digest_model
-from tests.command_line.commands import finished
 from tests.frameworks.litert import INT8, Builder, live, mlp_model
-from tests.litert_backend.runs import CONVERTED, EXPECTED, INPUTS, LABELS, WEIGHTS, check, generator, run, with_labels
+from tests.litert_backend.runs import INPUTS, WEIGHTS, check, generator, run, with_labels
 
 
 def quantised(weight=1, scale=0.1, zero_point=0, operator="ADD", activation=0):
@@ -85,34 +79,3 @@ def test_an_interpreter_of_a_path_is_probed_only(tmp_path, path):
         pytest.raises(StoreError, match="the model or its preprocessing has changed"),
     ):
         run(Interpreter(model_path=str(path)), out=tmp_path / "a.fod")
-
-
-CODE = """
-import os, signal, sys
-from tests.litert_backend.runs import CONVERTED, INPUTS, LABELS, generator
-
-def die(seen):
-    if seen.rows >= 30:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-made = generator(CONVERTED["inner_int8"], batch_size=1)
-made.generate_distributions((INPUTS, LABELS), out=sys.argv[1], shard_seconds=0.001, progress=die)
-"""
-
-
-def test_a_killed_run_is_continued_by_the_command_line(tmp_path):
-    """A quantised file: killed in mid-run, the same run to its end, verify and report."""
-    out, root = tmp_path / "a.fod", Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", CODE, str(out)], cwd=root, capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    assert 0 < len(open_partial(out)) < len(INPUTS)
-    found = run(CONVERTED["inner_int8"], (INPUTS, LABELS), out=out, batch_size=1)
-    assert found == run(CONVERTED["inner_int8"], (INPUTS, LABELS), batch_size=1)
-    check(found, EXPECTED, 0.1)
-    np.savez(tmp_path / "data.npz", inputs=INPUTS, labels=LABELS)
-    words = ["--model", str(CONVERTED["inner_int8"]), "--data", "data.npz", "--out", "b.fod"]
-    finished(tmp_path, "generate", *words)
-    np.testing.assert_array_equal(np.asarray(open_store(tmp_path / "b.fod")), np.asarray(found))
-    finished(tmp_path, "verify", "a.fod")
-    finished(tmp_path, "report", "b.fod", "--out", "report.html")
-    assert (tmp_path / "report.html").stat().st_size > 1000

@@ -1,21 +1,20 @@
-"""`first-order` with an IR: pictures, a kill in mid-run, verify and report."""
+"""`first-order` with an IR."""
 
-import numpy as np
-from openvino import opset13 as op
+import pytest
 
-from tests.command_line.sessions import COUNT, SIZE, check_session, folder_of_pictures, generated, softmax
-from tests.frameworks.openvino import dense, model_of
-from tests.openvino_backend.runs import save
+from probly.data_generator.testing import reference
+from tests.command_line.conftest import shell as shell  # noqa: PLC0414  # a fixture is found by its name
+from tests.frameworks.killed_files import check_killed_file
+from tests.frameworks.openvino import cnn_model
+from tests.openvino_backend.runs import WEIGHTS, generator, save
 
 
-def test_a_file_of_openvino(tmp_path):
-    pixels = folder_of_pictures(tmp_path / "pets")
-    weights = np.random.default_rng(1).normal(scale=0.05, size=(3 * SIZE * SIZE, 3)).astype(np.float32)
+def test_a_file_of_openvino_is_killed_and_continued(shell):
+    inputs, labels = reference.samples(rows=1000)
+    save(shell.folder / "m.xml")
+    check_killed_file(shell, "m.xml", inputs, labels, reference.softmax(reference.mlp_logits(WEIGHTS, inputs)))
 
-    def compute(x):
-        return dense(op.reshape(x, [0, -1], special_zero=True), weights, np.zeros(3, np.float32))
 
-    save(tmp_path / "m.xml", model_of(compute, [-1, 3, SIZE, SIZE]))
-    result = generated(tmp_path, "openvino", "m.xml")
-    assert result["data"]["pictures"].endswith("(channels, height, width)")
-    check_session(tmp_path, softmax(pixels.transpose(0, 3, 1, 2).reshape(3 * COUNT, -1) @ weights))
+@pytest.mark.parametrize(("layout", "channels"), [("NHWC", "last"), ("NCHW", "first")])
+def test_pictures_get_the_axes_that_the_model_wants(layout, channels):
+    assert generator(cnn_model(reference.cnn_weights(channels=3), layout=layout))._loaded.channels == channels

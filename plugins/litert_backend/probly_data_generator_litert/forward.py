@@ -32,9 +32,13 @@ def outputs_of(model: "LitertModel", inputs: Any, batch_size: int | None) -> Any
     def run(feeds: Feeds) -> list[Any]:
         # State, where a model has some, does not pass from one call to the next.
         model.interpreter.reset_all_variables()
-        found = runner(model.interpreter, model.signature)(
-            **{name: np.ascontiguousarray(array) for name, array in feeds.items()}
-        )
+        arrays = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
+        try:
+            found = runner(model.interpreter, model.signature)(**arrays)
+        except RuntimeError as error:
+            if model.rows is None:  # it says that it takes any number of rows, which its operators may not
+                error.add_note("if the model takes single rows only, set batch_size=1")
+            raise
         return [_real(found[tensor.name], tensor, divided=tensor.name in model.divided) for tensor in tensors]
 
     arrays = feeds_of(inputs, model.wanted, convert)

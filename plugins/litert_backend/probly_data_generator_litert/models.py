@@ -20,6 +20,8 @@ IDENTIFIER = b"TFL3"
 """The four bytes at place 4 of every model."""
 LFS_POINTER = b"version https://git-lfs"
 LOGITS = "logits"
+HELD = "reference to internal data"
+"""What LiteRT says of an Interpreter while somebody holds a runner of it, or an array in its memory."""
 
 
 class MainGraph:
@@ -155,7 +157,8 @@ def load(source: Any, device: str | None, options: Mapping[str, Any]) -> LitertM
         if "threads" in options:
             message = "threads: a live Interpreter has its own; set num_threads when it is made"
             raise ValueError(message)
-        interpreter, where = source, "the Interpreter"
+        interpreter = source
+        _allocate(interpreter)
         content = getattr(source, "_model_content", None)  # it has no public name
         content = None if content is None else bytes(content)
     else:
@@ -204,6 +207,15 @@ def _interpreter(content: bytes, threads: int, where: str) -> Any:
     except (ValueError, RuntimeError) as error:
         raise ValueError(_explain(error, where)) from error
     return made
+
+
+def _allocate(interpreter: Any) -> None:
+    """Allocate a live interpreter, without which its state cannot be reset; one that is allocated stays as it is."""
+    try:
+        interpreter.allocate_tensors()
+    except RuntimeError as error:
+        if HELD not in " ".join(str(error).split()):  # by a runner of its owner, which allocates when it is called
+            raise ValueError(_explain(error, "the Interpreter")) from error
 
 
 def _explain(error: Exception, where: str) -> str:

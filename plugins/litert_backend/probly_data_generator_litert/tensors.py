@@ -49,8 +49,7 @@ class Tensor:
             ValueError: They are neither.
         """
         if self.scale is None:
-            converted = cast(array, self.input)
-            return converted.astype(np.bytes_) if self.dtype.kind == "S" else converted
+            return cast(array, self.input)
         if array.dtype == self.dtype:
             return array
         if array.dtype.kind != "f":
