@@ -1,6 +1,7 @@
 """What `--data` takes: files, read without running code from them, and the user's own code; what is said of each."""
 
 import pickle
+import textwrap
 
 import datasets
 import numpy as np
@@ -117,9 +118,48 @@ def test_a_dataset_of_hugging_face_with_numbers(mine):
     assert open_store("out.fod").class_names == ["a", "b", "c"]
     datasets.DatasetDict({"train": rows, "validation": rows}).save_to_disk("both")
     line = "generate --backend numpy --model mine:model --out o.fod --data both"
-    assert "has the splits train, validation; pass one of them, as both/validation" in mine.fails(line)
-    mine.run("generate --backend numpy --model mine:model --out o.fod --data both/validation --class-names c,b,a")
+    assert "has the splits train, validation; name one of them, as --split validation" in mine.fails(line)
+    assert "there is no 'test'; name one of these, as --split validation" in mine.fails(f"{line} --split test")
+    mine.run(f"{line} --split validation --class-names c,b,a")
     assert open_store("o.fod").labels.tolist() == (2 - LABELS).tolist()
+    mine.run(f"{line.replace('o.fod', 'p.fod')}/validation --class-names c,b,a")
+    assert open_store("p.fod").labels.tolist() == (2 - LABELS).tolist()
+    assert "saved: has no splits; leave out --split test" in mine.fails(f"{line.replace('both', 'saved')} --split test")
+
+
+def test_a_split_of_the_users_own(mine):
+    own = """
+        import datasets
+        def several():
+            rows = datasets.Dataset.from_dict({"x": [[1.0, 0.0], [0.0, 1.0]], "label": [0, 1]})
+            return datasets.DatasetDict({"train": rows, "test": rows.select([1])})
+        def first(sample):
+            return sample["x"]
+        """
+    (mine.folder / "several.py").write_text(textwrap.dedent(own))
+    line = "generate --backend numpy --model mine:model --out out.fod --data several:several"
+    line += " --input-getter several:first"
+    assert "several:several: has the splits train, test; name one of them, as --split test" in mine.fails(line)
+    mine.run(f"{line} --split test")
+    assert len(open_store("out.fod")) == 1
+    assert "mine:test_set: has no splits" in mine.fails(f"{line.replace('several:several', 'mine:test_set')} --split a")
+
+
+def test_the_names_of_labels_in_parquet(mine):
+    names = ["a", "b", "c"]
+    features = datasets.Features(
+        {"x": datasets.Sequence(datasets.Value("float64")), "label": datasets.ClassLabel(names=names)}
+    )
+    rows = datasets.Dataset.from_dict({"x": ROWS.tolist(), "label": [2, -1, 0, 1] * 5}, features=features)
+    rows.to_parquet("named.parquet")
+    assert generate(mine, "named.parquet")["data"]["labels"] == "'label', int64 [20]; 5 rows have none"
+    found = open_store("out.fod")
+    assert (found.labels.tolist(), found.class_names) == ([2, -1, 0, 1] * 5, names)
+    line = "generate --backend numpy --model mine:model --data named.parquet"
+    mine.run(f"{line} --out o.fod --class-names c,b,a")
+    assert open_store("o.fod").labels.tolist() == [0, -1, 2, 1] * 5
+    said = mine.fails(f"{line} --out p.fod --class-names x,b,c")
+    assert "its label 'a' is not among the 3 class names" in said
 
 
 def test_an_empty_text_is_no_folder(mine):

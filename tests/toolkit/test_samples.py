@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from probly.data_generator import AlignmentError, FirstOrderDataGenerator, SimpleDataLoader
+from probly.data_generator.toolkit.batches import iterate_batches
 from probly.data_generator.toolkit.nests import Samples, columns, take_rows
 from probly.data_generator.toolkit.parts import split_sample
 from probly.data_generator.toolkit.reading import rows_of_batch
@@ -295,3 +296,18 @@ def test_a_list_of_another_length_is_not_cut():
 def test_numbers_beside_texts_stay_numbers():
     (rows, _) = columns(([[1, "a"], [2, "b"]], [0, 1]))
     assert rows.tolist() == [[1, "a"], [2, "b"]]
+
+
+class Rows:
+    column_names = ("x", "label")
+
+    def __iter__(self):
+        return iter(())
+
+
+@pytest.mark.parametrize("options", [{}, {"input_getter": lambda sample: sample["x"]}, {"batched": True}])
+def test_a_mapping_of_splits_is_no_dataset(options):
+    with pytest.raises(
+        AlignmentError, match=r"a dict holds the datasets 'train', 'test', .* as dataset\['test'\]"
+    ):
+        iterate_batches({"train": Rows(), "test": Rows()}, 2, **options)

@@ -8,7 +8,7 @@ import numpy as np
 
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.toolkit.loaders import SimpleDataLoader, is_loader, loader_batches
-from probly.data_generator.toolkit.nests import collate, columns, count_rows, leaves, take_rows
+from probly.data_generator.toolkit.nests import collate, columns, count_rows, is_array, leaves, take_rows
 from probly.data_generator.toolkit.order import check_order
 from probly.data_generator.toolkit.parts import Getter, split_sample
 from probly.data_generator.toolkit.pipelines import is_graph, source_rows
@@ -101,9 +101,30 @@ def _array_batches(arrays: Any, batch_size: int, start: int, stop: int | None) -
     return Batches(map(cut, spans(rows, start, stop, batch_size)), rows)
 
 
+def split_names(dataset: Any) -> list[str] | None:
+    """Return the names of the datasets that a mapping holds, such as "train" and "test", or None of anything else.
+
+    Examples:
+        >>> split_names({"inputs": np.zeros(3)}) is None
+        True
+    """
+    if not isinstance(dataset, Mapping) or not dataset:
+        return None
+    held = dataset.values()
+    whole = all(hasattr(one, "column_names") or is_graph(one) or is_loader(one) for one in held)
+    return [str(name) for name in dataset] if whole and not any(map(is_array, held)) else None
+
+
 def _check_iterable(dataset: Any, *, by_number: bool) -> None:
     """Refuse what cannot be iterated over in a defined order, or asked for its items by number."""
     kind = type(dataset).__name__
+    splits = split_names(dataset)
+    if splits is not None:
+        message = (
+            f"a {kind} holds the datasets {', '.join(map(repr, splits))}, each with indices of its own; pass one of "
+            f"them, such as dataset[{splits[-1]!r}]"
+        )
+        raise AlignmentError(message)
     if isinstance(dataset, set | frozenset):
         message = f"the order of a {kind} is not defined, so its rows have no index; pass a list"
         raise AlignmentError(message)

@@ -74,7 +74,7 @@ def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any
                             pairs), or else all other columns
       a folder              one subfolder of pictures per class, or pictures
                             without labels, or a dataset that Hugging Face
-                            datasets saved to disk
+                            datasets saved to disk; one of several with --split
     Nothing is run from a file. --out is a store, a folder ending in .fod, or a
     file of another format that takes rows as they come; `first-order convert`
     makes all other formats of a store. Labels that have names count the columns of
@@ -237,6 +237,7 @@ def _data(options: dict[str, Any], generator: FirstOrderDataGenerator) -> Data:
         limit=options["data_limit"],
         feature_names=getattr(generator.loaded_model, "feature_names", None),
         skip_damaged=options["skip_damaged"],
+        split=options["split"],
     )
     data = load_data(options["data"], settings)
     if options["input_dtype"] is not None:

@@ -79,6 +79,7 @@ MODEL_OPTIONS = (
 DATA_OPTIONS = (
     click.option("--data", required=True, help="MODULE:ATTRIBUTE, a file or a folder; see above."),
     click.option("--inputs-key", help="The array or columns of the inputs, separated by commas.  [default: inputs, x]"),
+    click.option("--split", metavar="NAME", help="Which dataset of a saved DatasetDict, such as test."),
     click.option("--labels-key", help="The array or column of the labels.  [default: labels, label, y]"),
     click.option("--input-dtype", metavar="DTYPE", help="Cast inputs, as to float32.  [default: as they are]"),
     limit_option,

@@ -33,6 +33,7 @@ from probly_data_generator_command_line.stores import as_store, check_place
 )
 @click.option("--data", help="What FILE was generated from, for the pictures of its samples; see `generate`.")
 @click.option("--inputs-key", help="See `generate`.")
+@click.option("--split", metavar="NAME", help="See `generate`.")
 @limit_option
 @click.option(
     "--figures",
@@ -62,7 +63,8 @@ def report(
     if out.is_file() and not is_report(out):
         message = f"{out}: exists, and is no report, so it is not replaced; choose another --out, or remove it"
         raise InputError(message)
-    settings = DataSettings(inputs_key=inputs_key, raw=True, limit=options.pop("data_limit"))
+    limit, split = options.pop("data_limit"), options.pop("split")
+    settings = DataSettings(inputs_key=inputs_key, raw=True, limit=limit, split=split)
     distributions = open_complete(file)
     second = None if other is None else open_complete(other)
     with apart(as_json):

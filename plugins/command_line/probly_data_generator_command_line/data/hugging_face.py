@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from probly.data_generator.installing import install_advice
+from probly_data_generator_command_line.data.class_labels import columns_of
 from probly_data_generator_command_line.data.picture_sets import Pictures, prepared
 from probly_data_generator_command_line.data.pictures import pillow
 from probly_data_generator_command_line.data.settings import (
@@ -17,11 +18,11 @@ from probly_data_generator_command_line.data.settings import (
     Data,
     DataSettings,
     choose,
-    label_positions,
     missing_inputs,
     text_columns,
     unlabelled,
 )
+from probly_data_generator_command_line.data.splits import split_folder
 from probly_data_generator_command_line.data.streams import check_streams
 from probly_data_generator_command_line.errors import InputError
 
@@ -32,13 +33,10 @@ def load_saved(path: Path, settings: DataSettings) -> Data:
     """Read a dataset that ``save_to_disk`` has written: a column of pictures or numbers, and one of labels.
 
     Raises:
-        InputError: It has several splits, or no name says which column is what.
+        InputError: It has several splits and none is named, or no name says which column is what.
         ImportError: ``datasets`` is not installed.
     """
-    if (path / "dataset_dict.json").is_file():
-        splits = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
-        message = f"--data {path}: has the splits {', '.join(splits)}; pass one of them, as {path / splits[-1]}"
-        raise InputError(message)
+    path = split_folder(path, settings.split)
     files = _files(path)
     if files == []:  # as one without rows is saved, which the library cannot open again
         return Data([], {"data": f"{path}: 0 rows", "labels": "none"})
@@ -123,15 +121,8 @@ def _labels(path: Path, rows: Any, name: str, class_names: list[str] | None, set
     if class_names is None:
         return _unnamed(found), name + unlabelled(without)
     places = np.asarray([-1 if label is None else label for label in found], np.int64)
-    wrong = np.flatnonzero((places < -1) | (places >= len(class_names)))
-    if len(wrong):
-        message = (
-            f"{path}: row {wrong[0]} of column {name!r} holds {places[wrong[0]]}, expected one of the "
-            f"{len(class_names)} classes by number, or -1 for none"
-        )
-        raise InputError(message)
-    positions = np.asarray([*label_positions(class_names, settings.columns, path), -1])
-    return positions[places], name + unlabelled(int((places == -1).sum()))
+    columns, without = columns_of(path, name, places, class_names, settings.columns)
+    return columns, name + unlabelled(without)
 
 
 def _unnamed(labels: list[Any]) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly_data_generator_command_line.data import arrays, hugging_face, picture_folders, tables
 from probly_data_generator_command_line.data.settings import Data, DataSettings
+from probly_data_generator_command_line.data.splits import refuse_split, split_of
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.stores import is_store
 
@@ -55,9 +56,11 @@ def load_data(text: str, settings: DataSettings) -> Data:
             what = "None" if samples is None else "a function or class that needs arguments"
             message = f"--data {text}: expected a dataset, or a function without arguments that makes one, got {what}"
             raise InputError(message)
+        samples = split_of(samples, text, settings.split)
         return Data(samples, {"data": f"{text}, a {type(samples).__name__} of your own code"})
     if path.is_dir():
         return _folder(path, settings)
+    refuse_split(text, settings.split)
     suffix = path.suffix.lower()
     if suffix in (".npz", ".npy"):
         return arrays.load_npz(path, settings) if suffix == ".npz" else arrays.load_npy(path, settings)
@@ -78,6 +81,7 @@ def _folder(path: Path, settings: DataSettings) -> Data:
     if saved:
         return hugging_face.load_saved(path, settings)
     _refuse_keys(str(path), settings)
+    refuse_split(str(path), settings.split)
     return picture_folders.load_folder(path, settings)
 
 

@@ -57,6 +57,7 @@ class DataSettings:
         pictures: How pictures become arrays.
         raw: Give pictures as they are in their files, for a report.
         skip_damaged: Leave pictures out that cannot be read, and list them.
+        split: Which dataset of several is meant, or None.
         limit: The most gigabytes that a compressed file may unpack to, or None for the limit of all files.
     """
 
@@ -69,6 +70,7 @@ class DataSettings:
     limit: float | None = None
     feature_names: Sequence[str] | None = None
     skip_damaged: bool = False
+    split: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from probly.data_generator.formats.shared import optional_library
 from probly.data_generator.toolkit.parts import LABEL_KEYS
 from probly.data_generator.toolkit.tables import array_of_column
+from probly_data_generator_command_line.data.class_labels import columns_of, names_in_schema
 from probly_data_generator_command_line.data.frames import frame_of, said_of_frame
 from probly_data_generator_command_line.data.settings import (
     INPUT_NAMES,
@@ -73,8 +74,11 @@ def load_table(path: Path, settings: DataSettings) -> Data:
     if label is None:
         return Data(samples, {**description, "labels": "none", "not used": shortened(unused)})
     labels, without = _labels(path, label, table.column(label))
+    class_names = names_in_schema(table.schema.metadata, label) if labels.dtype.kind in "iu" else None
+    if class_names is not None:
+        labels, without = columns_of(path, label, labels.astype(np.int64), class_names, settings.columns)
     said = described(label, labels) + unlabelled(without)
-    return Data((samples, labels), {**description, "labels": said, "not used": shortened(unused)})
+    return Data((samples, labels), {**description, "labels": said, "not used": shortened(unused)}, class_names)
 
 
 def _read(path: Path, limit: float | None) -> Any:
