@@ -112,7 +112,7 @@ class Alone(Environment):
     """An environment with some of our wheels and what they require, in the versions that are here, and nothing else.
 
     What is not ours is linked, and pip, without an index, then finds for each wheel that its requirements are there, in
-    versions that it admits. Nothing is ever uninstalled from it: pip would follow the links.
+    versions that it admits.
 
     Args:
         folder: Where.
@@ -126,8 +126,4 @@ class Alone(Environment):
         ours = ours_with(wheels, names)
         (site,) = (folder / "env" / "lib").glob("python*/site-packages")
         link(site, wanted, ours)
-        super().install(*ours, options=["--no-index"])
-
-    def install(self, *wanted, options=()):
-        """Refuse: what is linked would be deleted where it is."""
-        raise NotImplementedError
+        self.install(*ours, options=["--no-index"])

@@ -4,10 +4,11 @@ The files of a large framework are the same whether pip unpacks them once more, 
 links to those that are unpacked already.
 """
 
-import functools
+import errno
 import importlib.metadata
+import os
+import shutil
 import zipfile
-from collections import Counter
 from email.parser import Parser
 from pathlib import Path
 
@@ -78,28 +79,22 @@ def _requires(wheel):
 
 
 def _link(site, distribution):
-    """Link to whole folders of one distribution, and into folders that several share to each file."""
+    """Link every file in site-packages; symbolic links would not do, for they lead those who resolve them back here."""
     home = Path(distribution.locate_file(""))
-    for top, files in _files(distribution).items():
-        if _owners()[top] == 1 and not (site / top).exists():
-            (site / top).symlink_to(home / top)
-            continue
-        for file in files:
-            (site / file).parent.mkdir(parents=True, exist_ok=True)
-            (site / file).symlink_to(home / file)
+    files = [line.rsplit(",", 2)[0].strip('"') for line in distribution.read_text("RECORD").splitlines()]
+    inside = [file for file in files if not file.startswith(("../", "/"))]
+    inside = [file for file in inside if not file.endswith(".pyc") or (home / file).exists()]  # pip need not make them
+    for folder in {(site / file).parent for file in inside}:
+        folder.mkdir(parents=True, exist_ok=True)
+    for file in inside:
+        _same(home / file, site / file)
 
 
-def _files(distribution):
-    """Return the files of a distribution inside of site-packages, by the first part of their paths."""
-    files = {}
-    for line in (distribution.read_text("RECORD") or "").splitlines():
-        path = line.rsplit(",", 2)[0].strip('"')
-        if not path.startswith(("../", "/")):
-            files.setdefault(path.partition("/")[0], []).append(path)
-    return files
-
-
-@functools.cache
-def _owners():
-    """Return how many distributions have files in each folder of site-packages."""
-    return Counter(top for distribution in importlib.metadata.distributions() for top in _files(distribution))
+def _same(source, target):
+    """Link a file, or copy it where the two lie on different disks."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        shutil.copy2(source, target)
