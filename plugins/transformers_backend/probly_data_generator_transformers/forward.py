@@ -62,6 +62,7 @@ class TransformersModel(TorchModel):
         self.names = frozenset(() if takes is None else takes.parameters) - {"labels", "label", "args", "kwargs"}
         self.config = getattr(called, "config", None)
         self.output_mode = "logits" if _returns_logits(called) else None
+        self._positions = _positions(module)
         self._padding_is_harmless: bool | None = None
 
     @property
@@ -178,13 +179,7 @@ class TransformersModel(TorchModel):
 
     def _check_positions(self, longest: int) -> None:
         """Refuse more tokens than a table of learned positions has: a GPU would end the process for it."""
-        module: Any = self.module
-        for name, part in module.named_modules():
-            if not isinstance(part, torch.nn.Embedding) or not name.endswith(POSITIONS):
-                continue
-            # Those of RoBERTa begin after the number of the padding token, those of BART after an offset.
-            before = part.padding_idx + 1 if part.padding_idx is not None else getattr(part, "offset", 0)
-            known = part.num_embeddings - int(before)
+        for name, known in self._positions.items():
             if longest > known:
                 message = (
                     f"{self.where}: a text has {longest} tokens, but the model knows {known} positions ({name}); have "
@@ -213,6 +208,17 @@ class TransformersModel(TorchModel):
         answer = super().outputs(self._placed([batch], [[0]]), None)
         scores: torch.Tensor = pick_scores(answer.outputs if isinstance(answer, Kept) else answer)
         return scores
+
+
+def _positions(module: torch.nn.Module) -> dict[str, int]:
+    """Return how many positions a model knows, by the name of its table of them; none where it has no such table."""
+    found = {}
+    for name, part in module.named_modules():
+        if isinstance(part, torch.nn.Embedding) and name.endswith(POSITIONS):
+            # Those of RoBERTa begin after the number of the padding token, those of BART after an offset.
+            before: Any = part.padding_idx + 1 if part.padding_idx is not None else getattr(part, "offset", 0)
+            found[name] = part.num_embeddings - int(before)
+    return found
 
 
 def _returns_logits(module: Any) -> bool:

@@ -34,6 +34,7 @@ def rows_of(inputs: Any, names: Collection[str], indices: Any = None, *, arrays:
 
     Raises:
         TypeError: A row is nothing of the kind; the message names it.
+        ValueError: A picture has more than 8 bits per channel.
     """
     if isinstance(inputs, Mapping) or (is_table(inputs) and len(inputs.shape) == 2):
         columns = without_labels(_columns_of(inputs))
@@ -163,6 +164,13 @@ def _holds_texts(column: Any) -> bool:
 def _row(value: Any, names: Collection[str], place: Any) -> Any:
     """Return a text, a pair, a picture or a tokenised sample."""
     found = _plain(value, names)
+    mode = str(getattr(found, "mode", ""))
+    if mode in ("I", "F") or mode.startswith("I;"):
+        message = (
+            f"sample {place}: the picture has more than 8 bits per channel (Pillow mode {mode}), and what its numbers "
+            "range over is not said; scale it in the dataset, or in input_getter"
+        )
+        raise ValueError(message)
     if found is not None:
         return found
     if isinstance(value, Mapping):

@@ -1,0 +1,109 @@
+"""Pictures: the model's own image processor prepares them, as in a pipeline."""
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+from transformers import pipeline
+
+from tests.transformers_backend.runs import check, image_processor, of_pictures, pictures, rows_of_pictures, run
+
+MODEL, PROCESSOR, GIVEN = of_pictures(), image_processor(), pictures()
+EXPECTED = rows_of_pictures(MODEL, PROCESSOR, GIVEN)
+LABELS = [place % 3 for place in range(len(GIVEN))]
+PAIRS = list(zip(GIVEN, LABELS, strict=True))
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 64])
+@pytest.mark.parametrize("source", ["folder", "pair", "pipeline"])
+def test_rows_are_those_of_each_picture_alone(vit, source, batch_size):
+    model = {"folder": vit, "pair": (MODEL, PROCESSOR)}
+    model["pipeline"] = pipeline("image-classification", model=MODEL, image_processor=PROCESSOR)
+    found = run(model[source], PAIRS, batch_size=batch_size)
+    check(found, EXPECTED)
+    assert found.class_names == ["bird", "cat", "dog"]
+    assert found.labels.tolist() == LABELS
+    assert np.ptp(EXPECTED, axis=0).min() > 0.1, "rows that differ"
+
+
+def test_rows_are_those_of_a_pipeline():
+    made = pipeline("image-classification", model=MODEL, image_processor=PROCESSOR)
+    for row, answers in zip(run(made, GIVEN).probabilities, made(GIVEN), strict=True):
+        scores = {answer["label"]: answer["score"] for answer in answers}
+        np.testing.assert_allclose(row, [scores[name] for name in ("bird", "cat", "dog")], rtol=0, atol=1e-6)
+
+
+def rows_of_hugging_face():
+    features = {"image": datasets.Image(), "label": datasets.ClassLabel(names=["bird", "cat", "dog"])}
+    return datasets.Dataset.from_dict({"image": GIVEN, "label": LABELS}, features=datasets.Features(features))
+
+
+FORMS = {
+    "pictures": lambda: GIVEN,
+    "mappings": lambda: [{"img": picture, "label": label} for picture, label in PAIRS],
+    "a dataset of Hugging Face": rows_of_hugging_face,
+    "a loader that hands them on": lambda: DataLoader(PAIRS, batch_size=5, collate_fn=list),
+    "prepared": lambda: PROCESSOR([picture.convert("RGB") for picture in GIVEN], return_tensors="pt")["pixel_values"],
+    "prepared, by name": lambda: dict(PROCESSOR([picture.convert("RGB") for picture in GIVEN], return_tensors="np")),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_pictures_come_in_any_form(form):
+    check(run((MODEL, PROCESSOR), FORMS[form]()), EXPECTED)
+
+
+def test_workers_read_them():
+    check(run((MODEL, PROCESSOR), rows_of_hugging_face(), options={"num_workers": 0}), EXPECTED)
+    found = run((MODEL, PROCESSOR), Numbered(), options={"num_workers": 2})
+    check(found, EXPECTED)
+    assert found.labels.tolist() == LABELS
+
+
+class Numbered(torch.utils.data.Dataset):
+    def __len__(self):
+        return len(PAIRS)
+
+    def __getitem__(self, index):
+        return PAIRS[index]
+
+
+ARRAYS = np.random.default_rng(3).integers(0, 256, (6, 20, 30, 3), dtype=np.uint8)
+OF_ARRAYS = rows_of_pictures(MODEL, PROCESSOR, map(Image.fromarray, ARRAYS))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [ARRAYS, torch.tensor(ARRAYS), torch.tensor(ARRAYS).permute(0, 3, 1, 2), list(ARRAYS), {"image": ARRAYS}],
+    ids=["arrays", "tensors", "channels first", "a list", "columns"],
+)
+def test_bytes_are_pixels(given):
+    """They would otherwise reach the model without being scaled and normalised."""
+    check(run((MODEL, PROCESSOR), given), OF_ARRAYS)
+
+
+def test_a_rotation_that_a_file_notes_is_applied(tmp_path):
+    notes = Image.Exif()
+    notes[0x0112] = 6  # turned by a quarter
+    Image.fromarray(ARRAYS[0]).save(tmp_path / "turned.png", exif=notes)
+    with Image.open(tmp_path / "turned.png") as turned:
+        upright = Image.fromarray(np.rot90(ARRAYS[0], -1).copy())
+        check(run((MODEL, PROCESSOR), [turned]), rows_of_pictures(MODEL, PROCESSOR, [upright]))
+
+
+def test_pictures_follow_the_dtype_of_the_weights():
+    found = run((of_pictures().bfloat16(), PROCESSOR), GIVEN)
+    np.testing.assert_allclose(found.probabilities, EXPECTED, rtol=0, atol=0.05)
+
+
+def test_what_cannot_be_prepared_is_refused():
+    with pytest.raises(TypeError, match=r"which its collate_fn does not stack.*collate_fn=list"):
+        run((MODEL, PROCESSOR), DataLoader(PAIRS, batch_size=5))
+    with pytest.raises(TypeError, match=r"came without its image processor; pass model=\(model, image_processor\)"):
+        run(MODEL, GIVEN)
+    with pytest.raises(ValueError, match="sample 1: the picture has more than 8 bits per channel"):
+        run((MODEL, PROCESSOR), [GIVEN[0], Image.fromarray(np.zeros((9, 9), np.uint16))])
+    with pytest.raises(TypeError, match="the model takes pictures, but the samples are texts"):
+        run((MODEL, PROCESSOR), ["a text"])

@@ -1,0 +1,180 @@
+"""Texts, pairs of texts and tokenised samples in every form: the rows are those of the model on each text alone."""
+
+import datasets
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.utils.data import DataLoader
+from transformers import DataCollatorWithPadding, pipeline
+
+from tests.transformers_backend.runs import (
+    LONGEST,
+    check,
+    of_texts,
+    rows_of_texts,
+    run,
+    sentences,
+    tokenizer,
+)
+
+MODEL, TOKENIZER, TEXTS = of_texts(), tokenizer(), sentences(30)
+OTHERS = TEXTS[1:] + TEXTS[:1]
+SHORT, SHORTER = ([" ".join(text.split()[:9]) for text in texts] for texts in (TEXTS, OTHERS))
+EXPECTED = rows_of_texts(MODEL, TOKENIZER, TEXTS)
+OF_PAIRS = rows_of_texts(MODEL, TOKENIZER, SHORT, SHORTER)
+LABELS = np.arange(len(TEXTS)) % 3
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+@pytest.mark.parametrize("source", ["folder", "pair", "pipeline"])
+def test_rows_are_those_of_each_text_alone(bert, source, batch_size):
+    model = {"folder": bert, "pair": (MODEL, TOKENIZER)}
+    model["pipeline"] = pipeline("text-classification", model=MODEL, tokenizer=TOKENIZER)
+    found = run(model[source], TEXTS, batch_size=batch_size)
+    check(found, EXPECTED)
+    assert found.class_names == ["bad", "fair", "good"]
+    assert found.meta["backend"] == "transformers"
+    assert np.ptp(EXPECTED, axis=0).min() > 0.2, "rows that differ"
+
+
+def rows_of_hugging_face():
+    features = {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "fair", "good"])}
+    return datasets.Dataset.from_dict({"text": TEXTS, "label": LABELS}, features=datasets.Features(features))
+
+
+FORMS = {
+    "a list": lambda: TEXTS,
+    "a list and labels": lambda: (TEXTS, LABELS),
+    "an array": lambda: np.array(TEXTS),
+    "samples": lambda: list(zip(TEXTS, LABELS, strict=True)),
+    "mappings": lambda: [{"sentence": text, "label": label} for text, label in zip(TEXTS, LABELS, strict=True)],
+    "columns": lambda: {"sentence": TEXTS, "label": LABELS},
+    "a generator": lambda: iter(TEXTS),
+    "a series": lambda: pd.Series(TEXTS, index=range(100, 130)),
+    "a frame": lambda: (pd.DataFrame({"text": TEXTS}), LABELS),
+    "a dataset of Hugging Face": rows_of_hugging_face,
+    "a loader": lambda: DataLoader(list(zip(TEXTS, LABELS, strict=True)), batch_size=8),
+    "a loader of mappings": lambda: DataLoader(rows_of_hugging_face(), batch_size=8),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_texts_come_in_any_form(form):
+    found = run((MODEL, TOKENIZER), FORMS[form]())
+    check(found, EXPECTED)
+    assert found.labels is None or found.labels.tolist() == LABELS.tolist()
+
+
+BOTH = list(zip(SHORT, SHORTER, strict=True))
+PAIRS = {
+    "tuples with labels": lambda: list(zip(BOTH, LABELS, strict=True)),
+    "lists": lambda: [list(both) for both in BOTH],
+    "mappings": lambda: [{"text": text, "text_pair": other, "label": 0} for text, other in BOTH],
+    "columns": lambda: {"text": SHORT, "text_pair": SHORTER},
+    "an array": lambda: np.array(BOTH, object),
+}
+
+
+@pytest.mark.parametrize("form", PAIRS)
+def test_pairs_of_texts(form):
+    check(run((MODEL, TOKENIZER), PAIRS[form]()), OF_PAIRS)
+
+
+def test_pairs_that_a_getter_picks():
+    samples = [{"premise": text, "hypothesis": other, "idx": 7, "label": 1} for text, other in BOTH]
+    found = run((MODEL, TOKENIZER), samples, input_getter=lambda sample: (sample["premise"], sample["hypothesis"]))
+    check(found, OF_PAIRS)
+    assert found.labels.tolist() == [1] * len(BOTH)
+
+
+def tokenised(**settings):
+    return TOKENIZER(TEXTS, truncation=True, **settings)
+
+
+TOKENISED = {
+    "samples": lambda: [dict(TOKENIZER(text)) for text in TEXTS],
+    "samples with a label that is none": lambda: [{**TOKENIZER(text), "labels": -1} for text in TEXTS],
+    "columns": tokenised,
+    "padded": lambda: tokenised(padding=True, return_tensors="pt"),
+    "a loader that pads": lambda: DataLoader(
+        [dict(TOKENIZER(text)) for text in TEXTS], batch_size=8, collate_fn=DataCollatorWithPadding(TOKENIZER)
+    ),
+    "a dataset of Hugging Face": lambda: datasets.Dataset.from_dict(dict(tokenised())),
+}
+
+
+@pytest.mark.parametrize("form", TOKENISED)
+def test_samples_that_are_tokenised_already(form):
+    check(run((MODEL, TOKENIZER), TOKENISED[form]()), EXPECTED)
+
+
+@pytest.mark.parametrize("form", TOKENISED)
+def test_a_model_alone_takes_tokenised_samples(form):
+    """Those of different lengths go through it with others of their own length."""
+    found = run(MODEL, TOKENISED[form]())
+    check(found, EXPECTED)
+    assert found.class_names == ["bad", "fair", "good"]
+
+
+def test_other_models_tokenise_for_themselves():
+    """The first model of a list makes the batches, whose texts the others must see as they are."""
+    other, words = of_texts(seed=1), tokenizer()
+    words.backend_tokenizer.normalizer = None
+    words.model_input_names = ["input_ids", "attention_mask"]
+    found = run([(MODEL, TOKENIZER), (other, words)], TEXTS)
+    np.testing.assert_allclose(found.members[:, 0], EXPECTED, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.members[:, 1], rows_of_texts(other, words, TEXTS), rtol=0, atol=1e-6)
+
+
+def test_passes_views_layers_and_transforms():
+    model = (MODEL, TOKENIZER)
+    first, again = (run(model, TEXTS, passes=3, seed=5).members for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert len(np.unique(first[0, :, 0])) == 3
+    views = run(model, TEXTS, passes=1, augment=lambda texts, seed: [f"{text} ." for text in texts]).members
+    longer = rows_of_texts(MODEL, TOKENIZER, [f"{text} ." for text in TEXTS])
+    np.testing.assert_allclose(views[:, 0], longer, rtol=0, atol=1e-6)
+    found = run(model, TEXTS, keep=["logits", "features:bert.pooler"])
+    with torch.no_grad():
+        pooled = [MODEL.bert(**TOKENIZER(text, return_tensors="pt")).pooler_output[0].numpy() for text in TEXTS]
+    np.testing.assert_allclose(found.columns["features:bert.pooler"], pooled, rtol=0, atol=1e-5)
+    check(run(model, TEXTS, output_transform=lambda outputs: outputs.logits.softmax(-1)), EXPECTED)
+
+
+def test_texts_that_are_cut_are_counted(bert):
+    texts = [*TEXTS, "good " * 100, "bad " * LONGEST, "bad " * (LONGEST - 2)]
+    with pytest.warns(UserWarning, match=rf"2 of 33 texts were longer than {LONGEST} tokens .* sample 30;") as seen:
+        found = run(bert, texts, batch_size=8, passes=None)
+    assert len(seen) == 1
+    check(found, rows_of_texts(MODEL, TOKENIZER, texts))
+    with pytest.warns(UserWarning, match="2 of 33") as seen:  # not once per pass
+        run(bert, texts, batch_size=8, passes=2)
+    assert len(seen) == 1
+
+
+def test_every_member_says_that_it_cuts():
+    with pytest.warns(UserWarning, match="texts that are longer") as seen:
+        run([(MODEL, tokenizer(model_max_length=30)), (of_texts(seed=1), tokenizer())], ["good " * 27])
+    assert [str(one.message) for one in seen] == [
+        "BertForSequenceClassification: texts that are longer than 24 tokens are cut to these"
+    ]
+
+
+def test_a_pipeline_cuts_as_it_was_told():
+    made = pipeline("text-classification", model=MODEL, tokenizer=TOKENIZER, truncation=True, max_length=6)
+    with pytest.warns(UserWarning, match="longer than 6 tokens"):
+        found = run(made, TEXTS)
+    encodings = [TOKENIZER(text, truncation=True, max_length=6, return_tensors="pt") for text in TEXTS]
+    with torch.no_grad():
+        check(found, np.concatenate([MODEL(**one).logits.softmax(-1).numpy() for one in encodings]))
+
+
+def test_more_tokens_than_positions_are_refused():
+    """Nothing is cut where the tokenizer does not say so."""
+    free = tokenizer(model_max_length=None)
+    with pytest.raises(ValueError, match=r"a text has 52 tokens, .* knows 40 positions.*model_max_length = 40"):
+        run((MODEL, free), ["good " * 50])
+    free.model_max_length = 40  # what the message says
+    with pytest.warns(UserWarning, match="1 of 1 texts were longer than 40 tokens"):
+        run((MODEL, free), ["good " * 50])
