@@ -1,5 +1,6 @@
 """Whether a pipeline has one order, and an end."""
 
+import datasets
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,6 +15,12 @@ def deterministic_off(dataset):
     return dataset.with_options(options)
 
 
+def hugging_face(shuffle):
+    values, labels = (np.stack(column) for column in zip(*samples().as_numpy_iterator(), strict=True))
+    rows = datasets.Dataset.from_dict({"x": values.tolist(), "label": labels.tolist()})
+    return rows.to_tf_dataset(columns="x", label_cols="label", batch_size=8, shuffle=shuffle)
+
+
 UNORDERED = {
     "shuffle": lambda: samples().shuffle(50),
     "shuffle with a seed, once": lambda: samples().shuffle(50, seed=1, reshuffle_each_iteration=False),
@@ -26,6 +33,7 @@ UNORDERED = {
     "parallel map": lambda: samples().map(lambda *pair: pair, num_parallel_calls=2, deterministic=False),
     "shuffle inside": lambda: tf.data.Dataset.range(2).interleave(lambda _: samples().take(25).shuffle(5)),
     "groups": lambda: samples().group_by_window(lambda _, label: label, lambda _, group: group.batch(8), window_size=8),
+    "indices shuffled": lambda: hugging_face(shuffle=True),
     "sampling": lambda: tf.data.Dataset.sample_from_datasets([samples().take(25), samples().skip(25)], [0.5, 0.5]),
 }
 
@@ -44,6 +52,7 @@ ORDERED = {
     "cache and prefetch": lambda: samples().cache().batch(8).prefetch(2),
     "parallel map": lambda: samples().map(lambda *pair: pair, num_parallel_calls=2),
     "flat map": lambda: tf.data.Dataset.range(2).flat_map(halves),
+    "Hugging Face": lambda: hugging_face(shuffle=False),
     "interleave of one": lambda: tf.data.Dataset.range(2).interleave(halves, cycle_length=1, num_parallel_calls=1),
     "choice": lambda: tf.data.Dataset.choose_from_datasets(
         [samples().take(25), samples().skip(25)], tf.data.Dataset.range(50).map(lambda index: index // 25)

@@ -38,8 +38,11 @@ def fault_of_graph(step: Any) -> str | None:
     for function in step._functions():  # noqa: SLF001  # those that make datasets, such as that of interleave
         graph = function.function.graph.as_graph_def()
         inner = (node for nested in graph.library.function for node in nested.node_def)
-        if any("Shuffle" in node.op and "Dataset" in node.op for node in (*graph.node, *inner)):
+        ops = [node.op for node in (*graph.node, *inner)]
+        if any("Shuffle" in op and "Dataset" in op for op in ops):
             return f"{kind} of datasets that shuffle"
+        if "RandomIndexShuffle" in ops:  # it makes one index of another, as `datasets` does where it shuffles
+            return f"{kind} with index_shuffle"
     return None
 
 
