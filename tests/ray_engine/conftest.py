@@ -1,0 +1,72 @@
+"""A cluster of three nodes on this machine, in a network of its own, so that nothing leaves it."""
+
+import ctypes
+import os
+import subprocess
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from tests.ray_engine import models
+
+CLONE_NEWNET = 0x40000000
+
+
+@pytest.fixture(scope="session")
+def own_network():
+    """Move this process into a network namespace that has nothing but a loopback, where it may (it takes root)."""
+    library = ctypes.CDLL(None, use_errno=True)
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    moved = library.unshare(CLONE_NEWNET) == 0
+    if moved:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    yield
+    if moved:
+        assert library.setns(before, CLONE_NEWNET) == 0
+    os.close(before)
+
+
+@pytest.fixture(scope="session")
+def cluster(own_network):
+    """The head has no processors, so workers are on the other nodes; those have two each."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    patch.delenv("RAY_ADDRESS", raising=False)
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    for _ in range(2):
+        made.add_node(num_cpus=2, wait=False)
+    made.wait_for_nodes()
+    yield made
+    ray.shutdown()
+    made.shutdown()
+    patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """On a busy machine, processes take their time to start."""
+    monkeypatch.setattr("probly_data_generator_ray.engine.SECONDS_TO_PLACE", 300)
+
+
+@pytest.fixture
+def filled(cluster):
+    """Return a function that fills a store on the cluster."""
+
+    def run(out, inputs, model=None, *, engine_options=None, **options):
+        options = {"engine": "ray", "engine_options": {"address": cluster.address, **(engine_options or {})}, **options}
+        return models.run(out, inputs, model, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def inputs():
+    return models.data()
+
+
+@pytest.fixture(scope="session")
+def single(inputs, tmp_path_factory):
+    path = tmp_path_factory.mktemp("single") / "single.fod"
+    models.run(path, inputs)
+    return path

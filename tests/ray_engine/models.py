@@ -1,0 +1,66 @@
+"""A model that leaves a trace of each process that it works in, and the run that it is asked in."""
+
+import json
+import os
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from probly.data_generator import FirstOrderDataGenerator
+from probly.data_generator.store import open_store
+
+CLASSES = 100
+BATCH = 500
+SHARD_ROWS = 5000
+WRONG = "TESTS_WRONG_WEIGHTS"
+"""By how much the weights are larger where it is set, which no digest sees."""
+FAILS = "TESTS_FAILS"
+"""The first number of a batch that the model fails over."""
+
+
+class Model:
+    """Linear; it sleeps as long as it is told, and says in a folder which processes it has worked in."""
+
+    def __init__(self, traces=None, seconds=0.0, warning=None):
+        self.weights = np.linspace(-1, 1, 3 * CLASSES).reshape(3, CLASSES)
+        self.told = {"traces": traces and str(traces), "seconds": seconds, "warning": warning}
+
+    def __call__(self, inputs):
+        if self.told["traces"]:
+            (Path(self.told["traces"]) / str(os.getpid())).touch()
+        if self.told["warning"]:
+            warnings.warn(self.told["warning"], stacklevel=2)
+        if inputs[0, 0] == float(os.environ.get(FAILS, "nan")):
+            raise LookupError("the last batch is lost")
+        time.sleep(self.told["seconds"])
+        return inputs @ (self.weights * (1 + float(os.environ.get(WRONG, "0"))))
+
+
+def data(rows=200_000):
+    return np.random.default_rng(0).normal(size=(rows, 3)).astype(np.float32)
+
+
+def run(out, inputs, model=None, **options):
+    generator = FirstOrderDataGenerator(model or Model(), output_mode="logits", backend="numpy", batch_size=BATCH)
+    return generator.generate_distributions(inputs, out=out, **{"progress": False, "shard_rows": SHARD_ROWS, **options})
+
+
+def check(path, single):
+    """Compare a store with that of a single run: manifest entries, and the bytes of rows."""
+    open_store(path).verify()
+    entries = [json.loads((one / "manifest.json").read_bytes())["shards"] for one in (path, single)]
+    assert entries[0] == entries[1]
+    assert list(map(payload, shards(path))) == list(map(payload, shards(single)))
+    assert not list(path.glob("**/.*.part"))
+
+
+def shards(path):
+    return sorted((path / "shards").glob("*.safetensors"))
+
+
+def payload(shard):
+    """Return the bytes after the header, which names the store."""
+    content = shard.read_bytes()
+    return content[8 + int.from_bytes(content[:8], "little") :]

@@ -1,0 +1,137 @@
+"""What the engine is asked, and what it says of what workers say."""
+
+import threading
+import warnings
+
+import numpy as np
+import pytest
+import ray
+
+from probly.data_generator.errors import StoreError, WorkerError
+from tests.ray_engine import models
+
+ROWS = 12 * models.BATCH
+ONE_BATCH = {"shard_rows": models.BATCH}
+
+
+@pytest.fixture(scope="module")
+def few():
+    return models.data(ROWS)
+
+
+def fails_at_the_end(data):
+    return {"runtime_env": {"env_vars": {models.FAILS: repr(float(data[-models.BATCH, 0]))}}}
+
+
+def test_as_many_workers_as_there_is_room_for(filled, few, tmp_path):
+    seen = []
+    teacher = filled(tmp_path / "a.fod", few, models.Model(tmp_path, 0.05), progress=seen.append, **ONE_BATCH)
+    assert len(teacher) == ROWS
+    assert len([path for path in tmp_path.iterdir() if path.name.isdigit()]) == 4
+    assert seen[-1].safe_rows == ROWS
+    assert not ray.is_initialized()
+
+
+def test_an_engine_that_is_connected_already_is_used_as_it_is(cluster, few, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ray.init(address=cluster.address, logging_level="error")
+    try:
+        local = models.Model()
+
+        class Defined(models.Model):
+            def __call__(self, inputs):
+                return local(inputs)  # a class of a notebook, which no worker could import
+
+        teacher = models.run("a.fod", few, Defined(), engine="ray", workers=1)  # relative to the driver's folder
+        assert teacher == models.run("b.fod", few, local)
+        with pytest.raises(ValueError, match=r"address: .* leave address out, or call ray\.shutdown\(\)"):
+            models.run("c.fod", few, engine="ray", engine_options={"address": cluster.address})
+        assert ray.is_initialized()
+    finally:
+        ray.shutdown()
+
+
+def test_the_address_in_the_environment(cluster, few, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    models.run(tmp_path / "a.fod", few, models.Model(tmp_path), engine="ray", workers=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cpus": 2}, "the engine 'ray' knows address, num_cpus, .*, got cpus"),
+        ({"num_gpus": -1}, "num_gpus: expected a number of at least 0, got -1"),
+        ({"patience": float("nan")}, "patience: expected a number"),
+        ({"resources": {"seat": "one"}}, "seat: expected a number of at least 0, got 'one'"),
+        ({"num_cpus": 0}, "workers: say how many"),
+    ],
+)
+def test_options_that_are_none(filled, few, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        filled(tmp_path / "a.fod", few, engine_options=options)
+    assert not ray.is_initialized()
+
+
+def test_what_cannot_be_sent_is_named(filled, few, tmp_path):
+    lock = threading.Lock()
+    with pytest.raises(TypeError, match=r"(?s)the model.* cannot be sent to workers: .*lock"):
+        filled(tmp_path / "a.fod", few, lambda inputs: inputs if lock else None, workers=1)
+
+
+def test_an_error_of_a_worker_is_raised_with_its_type_and_its_place(filled, few, tmp_path):
+    with pytest.raises(LookupError, match="the last batch is lost") as caught:
+        filled(tmp_path / "a.fod", few, workers=1, engine_options=fails_at_the_end(few), **ONE_BATCH)
+    notes = "\n".join(caught.value.__notes__)
+    assert "raised in worker 0 (process " in notes
+    assert "models.py" in notes
+    assert type(caught.value) is LookupError
+    assert len(models.shards(tmp_path / "a.fod")) == 11
+
+
+def test_a_warning_of_all_workers_is_heard_once(filled, few, tmp_path):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        filled(tmp_path / "a.fod", few, models.Model(tmp_path, 0.02, "mind the gap"), workers=2, **ONE_BATCH)
+    assert [str(warning.message) for warning in caught] == ["mind the gap"]
+
+
+def test_a_worker_with_other_weights_is_refused(filled, few, tmp_path):
+    with pytest.raises(LookupError):
+        filled(tmp_path / "a.fod", few, workers=1, engine_options=fails_at_the_end(few), **ONE_BATCH)
+    wrong = {"runtime_env": {"env_vars": {models.WRONG: "1e-7"}}}  # which no digest of the model sees
+    with pytest.raises(StoreError, match="computes with other kernels than the one that began the store"):
+        filled(tmp_path / "a.fod", few, workers=1, engine_options=wrong, **ONE_BATCH)
+    teacher = filled(tmp_path / "a.fod", few, workers=1, **ONE_BATCH)
+    assert np.array_equal(teacher.gather(range(ROWS)), models.run(tmp_path / "b.fod", few).gather(range(ROWS)))
+
+
+def test_no_room_for_any_worker(filled, few, tmp_path):
+    with pytest.warns(UserWarning, match=r"1 of 1 workers wait for room"), pytest.raises(WorkerError) as caught:
+        filled(tmp_path / "a.fod", few, workers=1, engine_options={"num_gpus": 2, "patience": 1})
+    said = str(caught.value)
+    assert "each wants CPU 1, GPU 2, and the cluster has 3 nodes with CPU 2; none of it, of which CPU 4 is free" in said
+    assert "none of them has as much" in said
+    assert not ray.is_initialized()
+
+
+# That there is no room is said before, unless Ray is late to notice.
+@pytest.mark.filterwarnings("ignore:.*wait for room:UserWarning")
+def test_no_room_for_a_replacement(cluster, filled, few, tmp_path):
+    node = cluster.add_node(num_cpus=1, resources={"seat": 1})
+
+    def kill(progress):
+        if node in cluster.worker_nodes:
+            cluster.remove_node(node, allow_graceful=False)
+
+    options = {"resources": {"seat": 1}, "patience": 2}
+    with pytest.raises(WorkerError, match="each wants CPU 1, seat 1"):
+        filled(tmp_path / "a.fod", few, models.Model(seconds=0.05), progress=kill, engine_options=options, **ONE_BATCH)
+    assert len(models.shards(tmp_path / "a.fod")) >= 1
+
+
+def test_those_that_have_room_go_on_without_the_others(filled, few, tmp_path, monkeypatch):
+    monkeypatch.setattr("probly_data_generator_ray.engine.SECONDS_TO_PLACE", 0)
+    options = {"num_cpus": 2}
+    with pytest.warns(UserWarning, match=r"of 3 workers wait for room .*: each wants CPU 2"):
+        filled(tmp_path / "a.fod", few, models.Model(seconds=0.05), workers=3, engine_options=options, **ONE_BATCH)
+    assert len(models.shards(tmp_path / "a.fod")) == 12

@@ -1,0 +1,134 @@
+"""Nodes, workers and drivers that die or stop, while others go on: what comes out is what a single run gives."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.ray_engine import driver, models
+
+
+class Once:
+    """A progress callback that does something once so many shards were received."""
+
+    def __init__(self, shards, what):
+        self.shards, self.what, self.seen = shards, what, 0
+
+    def __call__(self, progress):
+        self.seen += 1
+        if self.seen == self.shards:
+            self.what()
+
+
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def traces(tmp_path):
+    folder = tmp_path / "traces"
+    folder.mkdir()
+    return folder
+
+
+def processes(traces):
+    return [int(path.name) for path in traces.iterdir()]
+
+
+def is_gone(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+@pytest.fixture
+def start_driver(cluster, tmp_path, traces):
+    started = []
+
+    def start(*, seconds, workers):
+        command = [sys.executable, driver.__file__, cluster.address, tmp_path / "a.fod", traces, seconds, workers]
+        started.append(subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_killed_node(cluster, filled, inputs, single, tmp_path, traces):
+    doomed = cluster.add_node(num_cpus=1)
+
+    def kill():
+        cluster.remove_node(doomed, allow_graceful=False)
+        until(lambda: any(map(is_gone, processes(traces))))  # it takes its worker along
+
+    filled(tmp_path / "a.fod", inputs, models.Model(traces, 0.01), workers=5, progress=Once(9, kill))
+    models.check(tmp_path / "a.fod", single)
+
+
+def test_killed_workers(filled, inputs, single, tmp_path, traces):
+    first = []
+
+    def kill():
+        first.extend(processes(traces))
+        for process in first:
+            os.kill(process, signal.SIGKILL)
+
+    filled(tmp_path / "a.fod", inputs, models.Model(traces, 0.005), workers=2, progress=Once(9, kill))
+    assert len(first) == 2
+    assert len(processes(traces)) == 4
+    models.check(tmp_path / "a.fod", single)
+
+
+def test_a_worker_that_sleeps_through_the_end(filled, inputs, single, tmp_path, traces):
+    stopped = []
+
+    def stop():
+        stopped.append(min(processes(traces)))
+        os.kill(stopped[0], signal.SIGSTOP)
+
+    filled(tmp_path / "a.fod", inputs, models.Model(traces, 0.005), workers=2, progress=Once(9, stop))
+    models.check(tmp_path / "a.fod", single)
+    assert not is_gone(stopped[0])
+    os.kill(stopped[0], signal.SIGCONT)
+    until(lambda: is_gone(stopped[0]))
+    models.check(tmp_path / "a.fod", single)
+
+
+def test_a_killed_driver_then_another_number_of_workers(filled, start_driver, inputs, single, tmp_path, traces):
+    killed = start_driver(seconds=0.02, workers=1)
+    until(lambda: len(models.shards(tmp_path / "a.fod")) >= 3)
+    killed.kill()
+    until(lambda: all(map(is_gone, processes(traces))))  # Ray ends the workers of a driver that is gone
+    there = len(models.shards(tmp_path / "a.fod"))
+    assert 3 <= there < 39
+    count = Once(0, None)
+    filled(tmp_path / "a.fod", inputs, models.Model(traces, 0.02), workers=3, progress=count)
+    assert count.seen == 40 - there + 1  # and once at the end
+    models.check(tmp_path / "a.fod", single)
+
+
+def test_two_drivers_at_once(filled, start_driver, inputs, single, tmp_path, traces):
+    other = start_driver(seconds=0.005, workers=2)
+    filled(tmp_path / "a.fod", inputs, models.Model(traces, 0.005), workers=2)
+    assert other.wait(60) == 0, other.stderr.read()
+    assert len(processes(traces)) == 4
+    models.check(tmp_path / "a.fod", single)
+
+
+def test_control_c_ends_the_workers(start_driver, tmp_path, traces):
+    stopped = start_driver(seconds=0.05, workers=2)
+    until(lambda: len(processes(traces)) == 2)
+    stopped.send_signal(signal.SIGINT)
+    assert stopped.wait(30) != 0
+    assert "KeyboardInterrupt" in stopped.stderr.read()
+    until(lambda: all(map(is_gone, processes(traces))), 10)
