@@ -5,6 +5,7 @@ import sys
 import tomllib
 import zipfile
 
+from probly.data_generator.discovery.listing import known_backends
 from tests.packaging.environments import CORE, PROJECTS, ROOT, backends, project
 from tests.tiny import build_wheel, install
 
@@ -73,6 +74,7 @@ def test_the_extras_name_distributions_that_are_here(wheels):
     }
     assert {name.replace("-", "_") for name in ours} == set(wheels) - {"probly_data_generator"}
     assert len(project["dependencies"]) == 4
+    assert set(known_backends()) <= set(backends()), "TOOLS in discovery/listing.py lacks an extra that is no backend"
 
 
 def test_beside_the_host_library(wheels, tmp_path):

@@ -27,7 +27,7 @@ FORMATS = "probly.data_generator.formats"
 COMMANDS = "probly.data_generator.commands"
 ENGINES = "probly.data_generator.engines"
 """The groups of entry points: what strangers add to without asking us."""
-TOOLS = ("all", "cli", "evaluation", "images", "parquet", "ray", "report", "standard", "store")
+TOOLS = ("all", "cli", "evaluation", "images", "parquet", "ray", "report", "s3", "standard", "store")
 """The extras of the core that name no backend."""
 
 
