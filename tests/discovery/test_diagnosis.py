@@ -76,6 +76,8 @@ REQUIRING = {
         r'requires old-framework>=2, but 1\.5 is installed; run: pip install --upgrade "old-framework>=2"\.',
     ),
     "too-new": (needing("old-framework<1.4"), r"requires old-framework<1\.4, but 1\.5 is installed"),
+    "variant-of-another-module": (needing("other>=1"), "requires other>=1, which is not installed"),
+    "variant-too-old": (needing("varied>=2"), "requires varied>=2, but 1.6 is installed"),
     "core-too-old": (
         {"requires": ["probly-data-generator>=99"]},
         r"requires probly-data-generator>=99, but \d",
@@ -88,8 +90,10 @@ def site(tmp_path_factory):
     """Install one distribution for everything that can be wrong, and some that work."""
     folder, target = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("site")
     sources = {**RULE_BREAKERS, **WORKING, **{name: source for name, (source, _) in SEEN.items()}}
-    sources |= dict.fromkeys(REQUIRING, GOOD_BACKEND) | {"hangs": "import time\ntime.sleep(3600)\n"}
+    sources |= dict.fromkeys((*REQUIRING, "varies"), GOOD_BACKEND) | {"hangs": "import time\ntime.sleep(3600)\n"}
     wheels = [build_wheel(folder, "old-framework", {"old_framework.py": "Model = int"}, {}, version="1.5")]
+    for name, module in (("varied-cpu", "varied"), ("varied-tools", "varied_tools"), ("other-cpu", "another")):
+        wheels.append(build_wheel(folder, name, {f"{module}/__init__.py": ""}, {}, version="1.6"))
     for name, source in sources.items():
         module = f"tiny_{name.replace('-', '_')}"
         options = REQUIRING[name][0] if name in REQUIRING else {}
@@ -97,6 +101,8 @@ def site(tmp_path_factory):
             options = needing("old-framework")
         if name == "imports-to-list":
             options = needing("pytest")
+        if name == "varies":
+            options = needing("varied>=1.5")
         wheels.append(build_wheel(folder, f"tiny-{name}", {f"{module}.py": source}, {name: module}, **options))
     for name in ("tiny-first", "tiny-second"):
         module = f"{name.replace('-', '_')}_twice"  # which makes "twice" its main name
@@ -153,6 +159,13 @@ def test_a_plugin_that_hangs_is_given_up(installed):
 def test_a_requirement_that_is_not_met_is_explained(name, installed):
     report = fod.check_backend(name)
     assert re.search(REQUIRING[name][1], report.problem), report.problem
+
+
+def test_a_variant_of_what_is_required_will_do(installed):
+    """Some frameworks have a second distribution of the same module, for machines without a GPU."""
+    report = fod.check_backend("varies")
+    assert report.problem is None
+    assert report.frameworks == {"varied": "1.6"}
 
 
 def test_what_works_is_reported_whole(installed):

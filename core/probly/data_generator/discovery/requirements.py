@@ -72,9 +72,18 @@ def unmet(distribution: str) -> list[str]:
 
 
 def installed_version(distribution: str) -> str | None:
-    """Return the version of a distribution, or None if it is not installed."""
+    """Return the version of a distribution, or of a variant of it, or None if it is not installed.
+
+    Some frameworks have several distributions of one module, of which one is installed: that of ``name-cpu`` or
+    ``name-gpu`` is called ``name``.
+    """
     with contextlib.suppress(importlib_metadata.PackageNotFoundError):
         return importlib_metadata.version(distribution)
+    for other in importlib_metadata.distributions():
+        with contextlib.suppress(Exception):  # damaged metadata of others fail in any way
+            named = other.name.lower().startswith(f"{distribution.lower()}-")
+            if named and any(path.parts[0] == distribution.replace("-", "_") for path in other.files or ()):
+                return str(other.version)
     return None
 
 
