@@ -123,6 +123,8 @@ def test_files_of_nobody_and_of_two_are_refused(backends_installed):
         ValueError, match=r"no installed backend claims the suffix '\.nobodys': 'net\.nobodys'.*backend="
     ):
         choose_backend("net.nobodys")
+    with pytest.raises(ValueError, match=r"'net\.nobodys', which is not there; set backend="):
+        choose_backend("net.nobodys")
     with pytest.raises(fod.AmbiguousBackendError, match=r"'net\.both' is recognized by '.*files' and '.*files'"):
         choose_backend("net.both")
 

@@ -66,7 +66,8 @@ def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> A
         ``is_current``, a function without arguments, says before the first run whether the live model still has the
         weights that were copied from it; without it, none were copied. The command line reads ``channels``, ``"first"``
         or ``"last"``:
-        which axis of a picture the model expects its channels on; and ``feature_names``, a list of str or None: the
+        which axis of a picture the model expects its channels on; ``image_config``, what else is done to pictures, as
+        timm or an image processor of transformers says it; and ``feature_names``, a list of str or None: the
         columns that the model knows by name, in its order. It then gets a table as a data frame of these.
 
     Raises:
@@ -176,7 +177,7 @@ def recognizes(source: Any) -> Any:
     """Return whether a live model, or the file of a path, belongs to this backend (optional).
 
     Called for ``backend="auto"``. It must answer from ``type(source).__mro__``, ``sys.modules`` and a path's suffix,
-    and import nothing.
+    where other things have it, too, also from the first bytes of the file, and import nothing.
 
     Args:
         source: A live model, or a ``pathlib.Path``.

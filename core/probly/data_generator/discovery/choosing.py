@@ -34,9 +34,10 @@ def choose_backend(model: Any) -> BackendInfo:
     if best:
         return best[0]
     if isinstance(source, Path):
+        there = "" if source.exists() else ", which is not there"
         message = (
             f"a file does not tell its framework, and no installed backend claims the suffix {source.suffix!r}: "
-            f"{str(source)!r}; set backend=..., one of {', '.join(map(repr, sorted(list_backends())))}"
+            f"{str(source)!r}{there}; set backend=..., one of {', '.join(map(repr, sorted(list_backends())))}"
         )
         raise ValueError(message)  # noqa: TRY004  # a path is what it should be
     # The model's own framework may have a backend that cannot be used; the agnostic one would only hide that.
