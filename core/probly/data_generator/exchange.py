@@ -3,7 +3,6 @@
 import importlib
 from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,6 +14,7 @@ from probly.data_generator.label_values import names_in
 from probly.data_generator.labels import position_names
 from probly.data_generator.notebook_table import distributions_table
 from probly.data_generator.rows import FloatRows
+from probly.data_generator.toolkit.places import place_of
 from probly.data_generator.toolkit.samples import Indices
 
 if TYPE_CHECKING:
@@ -71,11 +71,11 @@ class Exchange(Mapping[int, FloatRows]):
             lacking.append("sample keys")
         if lacking:
             message = (
-                f"{path}: {Path(path).suffix} keeps rows and labels, not {' and '.join(lacking)}; choose another "
+                f"{path}: {place_of(path).suffix} keeps rows and labels, not {' and '.join(lacking)}; choose another "
                 "format, or leave them out: Distributions(d.probabilities, d.indices, d.labels, d.meta)"
             )
             raise TypeError(message)
-        found.write(Path(path), cast("Distributions", self), whole)
+        found.write(place_of(path), cast("Distributions", self), whole)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "Distributions":
@@ -87,7 +87,7 @@ class Exchange(Mapping[int, FloatRows]):
             ValueError: The suffix names no format.
             NotInstalledError: See ``save``.
         """
-        found: Distributions = format_of(path).read(Path(path))
+        found: Distributions = format_of(path).read(place_of(path))
         return found
 
     def to_arrow(self) -> Any:

@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager
 from dataclasses import fields, replace
 from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import Any, ClassVar
 
 from probly.data_generator.discovery.choosing import choose_backend
@@ -31,6 +30,7 @@ from probly.data_generator.toolkit.casting import check_dtype
 from probly.data_generator.toolkit.loaders import is_loader
 from probly.data_generator.toolkit.outputs import pick_scores
 from probly.data_generator.toolkit.parts import split_sample
+from probly.data_generator.toolkit.places import Url, place_of
 from probly.data_generator.toolkit.samples import check_batch_size
 from probly.data_generator.toolkit.trust import TRUST, needless
 
@@ -315,11 +315,11 @@ class FirstOrderDataGenerator:
             "shard_rows": shard_rows,
             "keys": named,
         }
-        if shared is None and choosing.is_shared(out):
-            shared = Sharing()  # it was begun by several, and may be continued by one
+        if shared is None and (isinstance(place_of(out), Url) or choosing.is_shared(out)):
+            shared = Sharing()  # several may have begun it, or may come; in an object store, nobody could keep them out
         if shared is None:
             run = self._run(dataset_or_loader, progress, kept)
-            return run.to_file(out, choosing.streaming(Path(out)), options, probe=probe)
+            return run.to_file(out, choosing.streaming(out), options, probe=probe)
         job = Job(
             type(self), self.arguments(), self.device, dataset_or_loader, str(out), options, kept,
             shared.tolerance if probe else None,
@@ -339,7 +339,7 @@ class FirstOrderDataGenerator:
         Called by engines, through ``engines.contract.Job``.
         """
         run = self._run(dataset, False, keep)  # noqa: FBT003  # progress is shown by the driver
-        return admitted(run, Path(out), choosing.sharing(out), options, tolerance)
+        return admitted(run, place_of(out), choosing.sharing(out), options, tolerance)
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that make this generator again, without ``device``."""

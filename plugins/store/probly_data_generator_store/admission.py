@@ -5,12 +5,12 @@ state, preprocessing, code, and the kernels of the processor or the library that
 """
 
 import base64
-from pathlib import Path
 
 import numpy as np
 
 from probly.data_generator.errors import StoreError
 from probly.data_generator.rows import FloatRows
+from probly.data_generator.toolkit.places import Place
 from probly_data_generator_store.spec import SPEC, Spec
 
 MOST_NUMBERS = 2**14
@@ -30,7 +30,7 @@ def packed_rows(rows: FloatRows) -> str:
     return base64.b64encode(np.ascontiguousarray(rows[:count], "<f4").tobytes()).decode()
 
 
-def deviation(path: Path, spec: Spec, rows: FloatRows, tolerance: float) -> float:
+def deviation(path: Place, spec: Spec, rows: FloatRows, tolerance: float) -> float:
     """Return how far a writer's first rows are from those that the store was begun with.
 
     Args:
@@ -72,7 +72,7 @@ def deviation(path: Path, spec: Spec, rows: FloatRows, tolerance: float) -> floa
     raise StoreError(message)
 
 
-def _unpacked(path: Path, spec: Spec) -> FloatRows:
+def _unpacked(path: Place, spec: Spec) -> FloatRows:
     try:
         values = np.frombuffer(base64.b64decode(spec.probe or "", validate=True), "<f4")
         return values.reshape(-1, spec.classes) if spec.classes else values.reshape(0, 0)

@@ -254,6 +254,8 @@ def filled(pa: Any, schema: Any, total: int, batches: Iterable[Any], file_bytes:
     if done != total:
         message = f"expected {total} rows, got {done}"
         raise ValueError(message)
+    for column in found.values():
+        column.flags.writeable = False  # nobody else has them, so they need not be copied
     return found
 
 

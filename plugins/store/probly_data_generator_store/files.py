@@ -13,7 +13,8 @@ from typing import Any
 
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats import atomic
-from probly_data_generator_store import naming
+from probly.data_generator.toolkit.places import Place, Url
+from probly_data_generator_store import naming, objects
 
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 UNBLOCKED = getattr(os, "O_NONBLOCK", 0)  # opening a FIFO would wait for its other end
@@ -58,9 +59,12 @@ def rename(source: Path, target: Path) -> None:
     source.replace(target)
 
 
-def remove(path: Path) -> None:
+def remove(path: Place) -> None:
     """Remove a file."""
-    path.unlink()
+    if isinstance(path, Url):
+        objects.remove(path)
+    else:
+        path.unlink()
 
 
 def make_directory(path: Path) -> None:
@@ -71,6 +75,32 @@ def make_directory(path: Path) -> None:
 def sync_directory(path: Path) -> None:
     """Wait until the names in a directory are on the disk, where the file system knows how."""
     atomic.sync_directory(path)
+
+
+def exists(path: Place) -> bool:
+    """Return whether there is something, be it a link to nothing."""
+    return objects.exists(path) if isinstance(path, Url) else os.path.lexists(path)
+
+
+def names(folder: Place) -> list[str]:
+    """Return the names in a folder, in one listing."""
+    return objects.names(folder) if isinstance(folder, Url) else [entry.name for entry in os.scandir(folder)]
+
+
+def drafts(*folders: Place) -> list[Path]:
+    """Return the drafts that writers have left in some folders; an object store has none."""
+    return [draft for folder in folders if isinstance(folder, Path) for draft in folder.glob(".*.part")]
+
+
+def forget(path: Place) -> None:
+    """Forget what is known of a store: others may have written to it. Of a disk, nothing is known in advance."""
+    if isinstance(path, Url):
+        objects.forget(path)
+
+
+def draft_of(path: Place) -> "Draft | objects.Upload":
+    """Begin a file that will be published whole or not at all."""
+    return objects.Upload(path) if isinstance(path, Url) else Draft(path)
 
 
 class Draft:
@@ -132,26 +162,29 @@ class Draft:
             os.close(handle)
 
 
-def publish(path: Path, pieces: Iterable[Any]) -> bool:
+def publish(path: Place, pieces: Iterable[Any]) -> bool:
     """Write an immutable file whole or not at all: temporary name, fsync, final name, fsync of the directory.
 
     Returns:
         Whether it was published; a file that has the name already stays as it is.
     """
-    draft = Draft(path)
+    draft: Any = draft_of(path)
     try:
         offset = 0
         for piece in pieces:
             draft.write(piece, offset)
             offset += memoryview(piece).nbytes
-        return draft.publish(path)
+        published: bool = draft.publish(path)
     except BaseException:
         draft.discard()
         raise
+    return published
 
 
-def make_directories(path: Path) -> None:
+def make_directories(path: Place) -> None:
     """Make a directory and its parents, so that they survive a power loss."""
+    if isinstance(path, Url):
+        return
     missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
     for folder in reversed(missing):
         make_directory(folder)
@@ -159,12 +192,20 @@ def make_directories(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def reading(path: Path) -> Iterator[tuple[int, int]]:
+def reading(path: Place, *, start_only: bool = False) -> Iterator[tuple[int, int]]:
     """Open a regular file and give its handle and its size.
+
+    Args:
+        path: The file.
+        start_only: Whether its header is enough, for what has to be fetched.
 
     Raises:
         StoreError: It is missing, cannot be opened, or is a link, a folder, a FIFO or a device.
     """
+    if isinstance(path, Url):
+        with objects.reading(path, start_only=start_only) as found:
+            yield found
+        return
     try:
         handle = os.open(path, os.O_RDONLY | NO_FOLLOW | UNBLOCKED)
     except (OSError, ValueError) as error:
@@ -194,7 +235,7 @@ def read_at(handle: int, count: int, offset: int) -> bytes:
     return b"".join(pieces)
 
 
-def read_small(path: Path, limit: int) -> bytes:
+def read_small(path: Place, limit: int) -> bytes:
     """Return the content of a file of at most ``limit`` bytes.
 
     Raises:

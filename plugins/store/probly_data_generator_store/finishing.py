@@ -1,12 +1,11 @@
 """Completing a shared store: whoever sees that all shards are there publishes the manifest; the same for all."""
 
 import contextlib
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from probly.data_generator.errors import StoreError
 from probly.data_generator.run.ranges import Receipt
+from probly.data_generator.toolkit.places import Place
 from probly_data_generator_store import files
 from probly_data_generator_store.manifest import entry_of, manifest_of
 from probly_data_generator_store.publisher import changing
@@ -16,7 +15,7 @@ from probly_data_generator_store.shards import gaps, list_names, ranges_in
 from probly_data_generator_store.spec import MANIFEST, SHARDS, SPEC, Spec, unseal
 
 
-def finish(path: Path, receipts: Sequence[Receipt] = ()) -> Store:
+def finish(path: Place, receipts: Sequence[Receipt] = ()) -> Store:
     """Complete a store whose shards are all published, and open it; a complete one is opened.
 
     Args:
@@ -27,11 +26,12 @@ def finish(path: Path, receipts: Sequence[Receipt] = ()) -> Store:
         FileNotFoundError: There is nothing at the path.
         StoreError: Shards are missing; the message says which. Or it is no shared store, or a shard is damaged.
     """
-    if not os.path.lexists(path):
+    if not files.exists(path):
         message = f"{path}: there is no such store"
         raise FileNotFoundError(message)
+    files.forget(path)
     spec = Spec.read(path / SPEC)
-    if os.path.lexists(path / MANIFEST):
+    if files.exists(path / MANIFEST):
         if spec.shard_rows is not None:
             _remove_drafts(path)
         return open_store(path)
@@ -41,7 +41,7 @@ def finish(path: Path, receipts: Sequence[Receipt] = ()) -> Store:
     return open_store(path)
 
 
-def _content(path: Path, spec: Spec, receipts: Sequence[Receipt]) -> bytes:
+def _content(path: Place, spec: Spec, receipts: Sequence[Receipt]) -> bytes:
     """Return the manifest of a store none of whose shards is missing."""
     rows = spec.rows or 0
     published = ranges_in(path, list_names(path))
@@ -59,7 +59,7 @@ def _content(path: Path, spec: Spec, receipts: Sequence[Receipt]) -> bytes:
     return manifest_of(spec.id, rows, entries)
 
 
-def _publish(path: Path, content: bytes) -> None:
+def _publish(path: Place, content: bytes) -> None:
     with changing(path / MANIFEST):
         if files.publish(path / MANIFEST, [content]) or files.read_small(path / MANIFEST, len(content)) == content:
             return
@@ -68,9 +68,8 @@ def _publish(path: Path, content: bytes) -> None:
     raise StoreError(message)
 
 
-def _remove_drafts(path: Path) -> None:
+def _remove_drafts(path: Place) -> None:
     """Remove what writers have left; one that is still at work finds its shard published."""
-    for folder in (path, path / SHARDS):
-        for leftover in folder.glob(".*.part"):
-            with contextlib.suppress(OSError):
-                files.remove(leftover)
+    for leftover in files.drafts(path, path / SHARDS):
+        with contextlib.suppress(OSError):
+            files.remove(leftover)

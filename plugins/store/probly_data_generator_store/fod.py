@@ -1,6 +1,5 @@
 """The format ``.fod``: a store, written at once or by a run as its rows come."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.atomic import where_offered
 from probly.data_generator.formats.shared import simple_labels
+from probly.data_generator.toolkit.places import Place, Url
 from probly_data_generator_store import files, kept
 from probly_data_generator_store.encodings import NUMBERS_AT_ONCE
 from probly_data_generator_store.finishing import finish
@@ -21,20 +21,21 @@ from probly_data_generator_store.spec import MANIFEST, SPEC, Spec, refuse_differ
 from probly_data_generator_store.streaming import StoreSink, terminating
 from probly_data_generator_store.writer import Limits, StoreWriter
 
-__all__ = ["CHECKED", "KEEPS_COLUMNS", "finish", "is_shared", "open_ranges", "open_sink", "read", "write"]
+__all__ = ["CHECKED", "KEEPS_COLUMNS", "TAKES_URLS", "finish", "is_shared", "open_ranges", "open_sink", "read", "write"]
 
 KEEPS_COLUMNS = KEEPS_SAMPLE_KEYS = True
+TAKES_URLS = True
 CHECKED = ("the checksum of every file and of every shard",)
 """What ``verify`` compares."""
 
 
-def read(path: Path) -> Store:
+def read(path: Place) -> Store:
     """Open a complete store; see ``open_store``."""
     return open_store(path)
 
 
 def write(
-    path: Path, distributions: Distributions, meta: Mapping[str, Any], encoding: str = "float32", megabytes: float = 64
+    path: Place, distributions: Distributions, meta: Mapping[str, Any], encoding: str = "float32", megabytes: float = 64
 ) -> None:
     """Write a store, whole or not at all.
 
@@ -49,6 +50,9 @@ def write(
         FileExistsError: Something is there.
         TypeError: The labels are neither numbers nor text.
     """
+    if isinstance(path, Url):
+        message = f"{path}: a folder cannot be given to an object store in one step; save it here, and copy it"
+        raise ValueError(message)  # noqa: TRY004  # it is the value that is wrong
     labels = simple_labels(path, distributions.labels)
     if path.exists():
         message = f"{path}: exists; remove it first, or choose another path"
@@ -84,7 +88,7 @@ def _fill(
 
 
 @contextmanager
-def open_sink(path: Path, identity: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[StoreSink | Store]:
+def open_sink(path: Place, identity: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[StoreSink | Store]:
     """Give the sink of a run, or the store of an earlier one that is complete.
 
     However the block ends, the rows that are there are published then; SIGTERM ends it, too, where nobody else
@@ -104,6 +108,7 @@ def open_sink(path: Path, identity: Mapping[str, Any], options: Mapping[str, Any
     if store is not None:
         yield store
         return
+    assert isinstance(path, Path)  # an object store is always shared
     limits = Limits(options["shard_megabytes"], options["shard_seconds"])
     writer = StoreWriter(path, identity, encoding, limits, keys)
     try:
@@ -113,19 +118,19 @@ def open_sink(path: Path, identity: Mapping[str, Any], options: Mapping[str, Any
         writer.close()  # where Ctrl-C came after the lock was taken, and before the block began
 
 
-def is_shared(path: Path) -> bool:
+def is_shared(path: Place) -> bool:
     """Return whether there is a store that several writers share."""
-    return os.path.lexists(path / SPEC) and Spec.read(path / SPEC).shard_rows is not None
+    return files.exists(path / SPEC) and Spec.read(path / SPEC).shard_rows is not None
 
 
-def open_ranges(path: Path, identity: Mapping[str, Any], options: Mapping[str, Any]) -> Ranges:
+def open_ranges(path: Place, identity: Mapping[str, Any], options: Mapping[str, Any]) -> Ranges:
     """Give one of several writers its view of a store; see ``ranges.Ranges``."""
     return Ranges(path, identity, options)
 
 
-def _complete(path: Path, identity: Mapping[str, Any], encoding: str) -> Store | None:
+def _complete(path: Place, identity: Mapping[str, Any], encoding: str) -> Store | None:
     """Return the store if it is complete; what is missing is generated, and the writer refuses what is damaged."""
-    if not os.path.lexists(path / MANIFEST):
+    if not files.exists(path / MANIFEST):
         return None
     try:
         store = open_store(path)

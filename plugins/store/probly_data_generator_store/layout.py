@@ -12,7 +12,6 @@ import os
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.shared import MOST_META, check_size
+from probly.data_generator.toolkit.places import Place
 from probly_data_generator_store import files
 
 ALIGNMENT = 64
@@ -120,6 +120,12 @@ def _header(entries: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
     return length + OPENING + b"%08x" % zlib.crc32(length + rest) + rest
 
 
+def metadata_of(header: bytes) -> dict[str, str]:
+    """Return the metadata of a header that ``pieces`` has made."""
+    metadata: dict[str, str] = json.loads(header[8:])["__metadata__"]
+    return metadata
+
+
 def read_header(handle: int, size: int) -> Header:
     """Verify and parse the header of an open file.
 
@@ -201,7 +207,7 @@ def _read_into(handle: int, buffer: memoryview) -> int:
 
 
 def read_file(
-    path: Path, *, checked: bool = True, writable: bool = False
+    path: Place, *, checked: bool = True, writable: bool = False
 ) -> tuple[Header, dict[str, npt.NDArray[Any]]]:
     """Verify a file, map it, and return its header and its tensors without a copy.
 

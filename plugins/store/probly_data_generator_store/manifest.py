@@ -1,10 +1,10 @@
 """The manifest of a store: which shards it has once it is complete."""
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from probly.data_generator.errors import StoreError
+from probly.data_generator.toolkit.places import Place
 from probly_data_generator_store import files, layout
 from probly_data_generator_store.shards import NORMALISED, Range, list_names
 from probly_data_generator_store.spec import MANIFEST, SHARDS, Spec, check_kind, seal, unseal
@@ -17,18 +17,17 @@ Entry = Sequence[Any]
 """What is known of a shard: start, stop, size, checksum, rows that were normalised, deviation."""
 
 
-def entry_of(path: Path, rows: Range, store_id: str | None = None) -> Entry:
+def entry_of(path: Place, rows: Range, store_id: str | None = None) -> Entry:
     """Return what the header of a published shard says.
 
     Raises:
         StoreError: It cannot be read, is damaged, or is of another store.
     """
     name = path / SHARDS / rows.file_name
-    with files.reading(name) as (handle, size):
+    with files.reading(name, start_only=True) as (handle, size):
         try:
             metadata = layout.read_header(handle, size).metadata
-            entry = [*rows, size, metadata["data_checksum"]]
-            entry += [int(metadata.get(NORMALISED, 0)), float(metadata.get(DEVIATION, 0))]
+            entry = entry_from(rows, size, metadata)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, OverflowError) as error:
             message = f"{name}: is damaged: {error}; remove it, and the same call generates its rows"
             raise StoreError(message) from error
@@ -38,7 +37,13 @@ def entry_of(path: Path, rows: Range, store_id: str | None = None) -> Entry:
     return entry
 
 
-def manifest_bytes(path: Path, store_id: str, rows: int, published: Iterable[Range]) -> bytes:
+def entry_from(rows: Range, size: int, metadata: Mapping[str, str]) -> Entry:
+    """Return what the metadata of a shard say."""
+    counted = [int(metadata.get(NORMALISED, 0)), float(metadata.get(DEVIATION, 0))]
+    return [*rows, size, metadata["data_checksum"], *counted]
+
+
+def manifest_bytes(path: Place, store_id: str, rows: int, published: Iterable[Range]) -> bytes:
     """Return the content of the manifest of a store whose shards are all published."""
     return manifest_of(store_id, rows, [entry_of(path, shard) for shard in published])
 
@@ -50,7 +55,7 @@ def manifest_of(store_id: str, rows: int, entries: Sequence[Entry]) -> bytes:
     return seal({"store": store_id, "rows": rows, "shards": [list(entry[:4]) for entry in entries], **counted})
 
 
-def further_meta(path: Path) -> dict[str, Any]:
+def further_meta(path: Place) -> dict[str, Any]:
     """Return what the manifest of a complete store adds to its metadata.
 
     Raises:
@@ -64,7 +69,7 @@ def further_meta(path: Path) -> dict[str, Any]:
     return found
 
 
-def listed_shards(path: Path, spec: Spec) -> dict[Range, str | None]:
+def listed_shards(path: Place, spec: Spec) -> dict[Range, str | None]:
     """Return the shards in the manifest with their checksums, after a look at the names in the folder.
 
     One listing, whatever the number of shards; the size of each is compared when it is read.
@@ -100,7 +105,7 @@ def listed_shards(path: Path, spec: Spec) -> dict[Range, str | None]:
     return shards
 
 
-def _checked_entry(name: Path, entry: Any) -> tuple[int, int, int, str]:
+def _checked_entry(name: Place, entry: Any) -> tuple[int, int, int, str]:
     check_kind(name, "shards", entry, list)
     if len(entry) != 4:
         message = f"{name}: expected start, stop, size and checksum of a shard, got {len(entry)} entries"

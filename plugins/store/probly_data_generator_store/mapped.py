@@ -3,7 +3,6 @@
 import errno
 import weakref
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from probly.data_generator.errors import StoreError
 from probly.data_generator.label_values import join_labels
 from probly.data_generator.rows import FloatRows
+from probly.data_generator.toolkit.places import Place
 from probly.data_generator.toolkit.samples import Indices
 from probly_data_generator_store import kept
 from probly_data_generator_store.encodings import NUMBERS_AT_ONCE, encoding_of
@@ -60,7 +60,7 @@ class MappedShards:
         StoreError: The spec names an unknown encoding.
     """
 
-    def __init__(self, path: Path, spec: Spec, shards: dict[Range, str | None]) -> None:
+    def __init__(self, path: Place, spec: Spec, shards: dict[Range, str | None]) -> None:
         self.path, self.spec = path, spec
         try:
             self.encoding = encoding_of(spec.encoding)

@@ -5,12 +5,12 @@ import errno
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from probly.data_generator.errors import StoreError
+from probly.data_generator.toolkit.places import Place
 from probly_data_generator_store import files, layout
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -19,7 +19,7 @@ EARLY_BYTES = 8 << 20
 
 
 @contextlib.contextmanager
-def changing(path: Path) -> Iterator[None]:
+def changing(path: Place) -> Iterator[None]:
     """Say of an error of the disk what it means where several writers share a store: nothing but this is lost.
 
     Raises:
@@ -46,14 +46,14 @@ class Publisher:
         broken: Whether the disk has failed; nothing may be written after that.
     """
 
-    def __init__(self, store: Path, to_come: Callable[[], str], safe: Callable[[], int]) -> None:
+    def __init__(self, store: Place, to_come: Callable[[], str], safe: Callable[[], int]) -> None:
         self.store, self._to_come, self._safe = store, to_come, safe
         self.broken = False
         self.done = layout.NOTHING
         """What has been written of the next shard's first tensor."""
-        self._draft: files.Draft | None = None
+        self._draft: Any = None
 
-    def write_early(self, folder: Path, start: int, data: Any) -> None:
+    def write_early(self, folder: Place, start: int, data: Any) -> None:
         """Write what has come since the last time, so that the disk works while the next rows are computed.
 
         Args:
@@ -70,7 +70,7 @@ class Publisher:
             draft.write(piece, layout.ROOM + self.done.size, early=True)
         self.done = layout.Written(len(data), zlib.crc32(piece, self.done.checksum))
 
-    def publish_shard(self, path: Path, header: bytes, data: list[Any]) -> bool:
+    def publish_shard(self, path: Place, header: bytes, data: list[Any]) -> bool:
         """Write the rest of a shard and publish it.
 
         Returns:
@@ -92,14 +92,14 @@ class Publisher:
             self._forget()  # within the block: Ctrl-C in between must not leave a draft that is closed already
         return published or _begins_with(path, header)
 
-    def _begun(self, path: Path) -> files.Draft:
+    def _begun(self, path: Place) -> Any:
         if self._draft is not None and self._draft.handle is None:  # signals came faster than they could be handled
             self.discard()
         if self._draft is None:
-            self._draft = files.Draft(path)
+            self._draft = files.draft_of(path)
         return self._draft
 
-    def publish(self, path: Path, content: bytes) -> bool:
+    def publish(self, path: Place, content: bytes) -> bool:
         """Publish a small file; see ``publish_shard``.
 
         Raises:
@@ -110,7 +110,7 @@ class Publisher:
         return published or _begins_with(path, content)
 
     @contextlib.contextmanager
-    def _disk(self, path: Path, needed: int) -> Iterator[None]:
+    def _disk(self, path: Place, needed: int) -> Iterator[None]:
         """Remove the draft if the block fails, and say what an error of the disk means for the run."""
         try:
             yield
@@ -133,7 +133,7 @@ class Publisher:
     def _forget(self) -> None:
         self._draft, self.done = None, layout.NOTHING
 
-    def failure(self, error: OSError, path: Path, needed: int) -> StoreError:
+    def failure(self, error: OSError, path: Place, needed: int) -> StoreError:
         """Return what to tell the user about an error of the disk."""
         message = f"{path}: cannot be written: {error}; "
         if error.errno in FULL:
@@ -144,7 +144,7 @@ class Publisher:
         return StoreError(f"{message}{self._safe()} rows are safe, and the same call continues from there")
 
 
-def _begins_with(path: Path, content: bytes) -> bool:
+def _begins_with(path: Place, content: bytes) -> bool:
     """Return whether a file begins so; the header of a shard has the checksum of its rows."""
-    with files.reading(path) as (handle, _):
+    with files.reading(path, start_only=True) as (handle, _):
         return files.read_at(handle, len(content), 0) == content

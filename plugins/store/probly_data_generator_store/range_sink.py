@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,12 @@ from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import AlignmentError, InvalidOutputError, StoreError
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.run.sinks import NORMALISED, Shape, Stored, usable_labels
+from probly.data_generator.toolkit.places import Place
 from probly.data_generator.toolkit.samples import LABELS, Indices
-from probly_data_generator_store import kept
+from probly_data_generator_store import kept, layout
 from probly_data_generator_store.encodings import Encoding
 from probly_data_generator_store.held import Held
+from probly_data_generator_store.manifest import Entry, entry_from
 from probly_data_generator_store.publisher import Publisher
 from probly_data_generator_store.shards import Range, list_shards
 from probly_data_generator_store.spec import SHARDS, Spec
@@ -38,7 +39,7 @@ class RangeSink:
 
     def __init__(
         self,
-        path: Path,
+        path: Place,
         spec: Spec,
         encoding: Encoding,
         rows: Range,
@@ -131,8 +132,8 @@ class RangeSink:
         """Return nothing: the rows are published by ``publish``, and read from the store."""
         return Distributions(np.empty((0, self.spec.classes), np.float32))
 
-    def publish(self) -> bool:
-        """Publish the rows; return False if other ones were published before.
+    def publish(self) -> Entry | None:
+        """Publish the rows, and return what the manifest says of them; None if other ones were published before.
 
         Raises:
             AlignmentError: Rows are missing.
@@ -145,7 +146,10 @@ class RangeSink:
             )
             raise AlignmentError(message)
         header, data = self._held.shard(self.spec.id, self.sample_keys, self._disk.done, self.further)
-        return self._disk.publish_shard(self.path / SHARDS / self.rows.file_name, header, data)
+        size = len(header) + sum(piece.nbytes for piece in data)
+        if not self._disk.publish_shard(self.path / SHARDS / self.rows.file_name, header, data):
+            return None
+        return entry_from(self.rows, size, layout.metadata_of(header))
 
     def tensors(self) -> Mapping[str, npt.NDArray[Any]]:
         """Return what was computed, by name."""

@@ -6,7 +6,6 @@ and are removed by nobody but their writer until the store is complete.
 """
 
 import contextlib
-import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from probly.data_generator.errors import AlignmentError, InvalidOutputError, StoreError
 from probly.data_generator.formats.shared import decode_meta, encode_meta
 from probly.data_generator.run.ranges import Admission, Receipt, grid_rows, range_of
+from probly.data_generator.toolkit.places import Place
 from probly_data_generator_store import files, kept
 from probly_data_generator_store.admission import OF_KERNELS, deviation, packed_rows
 from probly_data_generator_store.encodings import encoding_of
@@ -44,7 +44,7 @@ class Ranges:
         StoreError: When the block begins: the store was begun by another run, or by one that shares it with nobody.
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    def __init__(self, path: Place, identity: Mapping[str, Any], options: Mapping[str, Any]) -> None:
         self.path, self.identity = path, dict(identity)
         self.encoding = encoding_of(options["encoding"])
         self.sample_keys = options["keys"]
@@ -149,9 +149,10 @@ class Ranges:
 
     def missing(self) -> list[int]:
         """Return the numbers of the shards that nobody has published."""
+        files.forget(self.path)
         published = _published(self.path, self.spec)
         left = [number for number in range(self.shards) if number not in published]
-        if left and os.path.lexists(self.path / MANIFEST):  # a shard was removed, so it is no longer true
+        if left and files.exists(self.path / MANIFEST):  # a shard was removed, so it is no longer true
             with changing(self.path / MANIFEST), contextlib.suppress(FileNotFoundError):
                 files.remove(self.path / MANIFEST)
         return left
@@ -171,9 +172,11 @@ class Ranges:
             StoreError: The disk failed, or somebody has published other rows.
         """
         assert self.spec is not None
-        if not sink.publish():
+        entry = sink.publish()
+        if entry is None:
             self._compare(sink)
-        return Receipt(number, sink.rows.stop - sink.rows.start, entry_of(self.path, sink.rows))
+            entry = entry_of(self.path, sink.rows)
+        return Receipt(number, sink.rows.stop - sink.rows.start, entry)
 
     def _compare(self, sink: RangeSink) -> None:
         """Say how the rows of a shard that was there already differ from those computed here."""
@@ -194,16 +197,17 @@ class Ranges:
         warnings.warn(message, stacklevel=2)
 
     def _share(self) -> None:
-        if self._lock is None:
+        if self._lock is None and isinstance(self.path, Path):  # object stores know none
             self._lock = Lock(self.path / LOCK, shared=True)
 
     def __enter__(self) -> Self:
-        check_folder(self.path)
-        if os.path.lexists(self.path / SPEC):
+        if isinstance(self.path, Path):
+            check_folder(self.path)
+        if files.exists(self.path / SPEC):
             self._read_spec()
             with changing(self.path / LOCK):
                 self._share()
-        elif os.path.lexists(self.path / SHARDS):
+        elif files.exists(self.path / SHARDS):
             check_new(self.path)
         return self
 
@@ -219,7 +223,7 @@ def number_of_shards(spec: Spec) -> int:
     return -(-(spec.rows or 0) // (spec.shard_rows or 1))
 
 
-def refuse_unshared(path: Path, spec: Spec) -> None:
+def refuse_unshared(path: Place, spec: Spec) -> None:
     """Refuse a store whose shards end anywhere.
 
     Raises:
@@ -233,7 +237,7 @@ def refuse_unshared(path: Path, spec: Spec) -> None:
         raise StoreError(message)
 
 
-def _published(path: Path, spec: Spec | None) -> set[int]:
+def _published(path: Place, spec: Spec | None) -> set[int]:
     """Return which shards are published, by number."""
     assert spec is not None
     published = set()

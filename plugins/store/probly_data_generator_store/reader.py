@@ -1,10 +1,11 @@
 """Opening and checking a store."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 from probly.data_generator.errors import StoreError
+from probly.data_generator.toolkit.places import Place, place_of
+from probly_data_generator_store import files
 from probly_data_generator_store.manifest import further_meta, listed_shards
 from probly_data_generator_store.shards import Range, check_no_link, list_shards
 from probly_data_generator_store.spec import MANIFEST, SHARDS, SPEC, Spec
@@ -64,7 +65,7 @@ def open_store(path: str | os.PathLike[str]) -> Store:
         >>> open_store(path)[0]
         array([0.25, 0.75], dtype=float32)
     """
-    return open_at(Path(path), partial=False)
+    return open_at(place_of(path), partial=False)
 
 
 def open_partial(path: str | os.PathLike[str]) -> Store:
@@ -74,18 +75,19 @@ def open_partial(path: str | os.PathLike[str]) -> Store:
         FileNotFoundError: There is nothing at the path.
         StoreError: It is damaged, or no store.
     """
-    return open_at(Path(path), partial=True)
+    return open_at(place_of(path), partial=True)
 
 
-def open_at(path: Path, *, partial: bool) -> Store:
+def open_at(path: Place, *, partial: bool) -> Store:
     """Open a store; see ``open_store`` and ``open_partial``."""
     path = path.absolute()  # what a worker with another working directory will open
-    if not os.path.lexists(path):
+    files.forget(path)
+    if not files.exists(path):
         message = f"{path}: there is no such store"
         raise FileNotFoundError(message)
     spec = Spec.read(path / SPEC)
     check_no_link(path / SHARDS)
-    if os.path.lexists(path / MANIFEST):
+    if files.exists(path / MANIFEST):
         try:
             return _opened(path, spec, listed_shards(path, spec), further_meta(path))
         except StoreError:
@@ -97,7 +99,7 @@ def open_at(path: Path, *, partial: bool) -> Store:
     return _opened(path, spec, dict.fromkeys(published))
 
 
-def _opened(path: Path, spec: Spec, shards: dict[Range, str | None], further: dict[str, Any] | None = None) -> Store:
+def _opened(path: Place, spec: Spec, shards: dict[Range, str | None], further: dict[str, Any] | None = None) -> Store:
     store = Store(path, spec, shards, complete=further is not None)
     store.meta |= further or {}
     try:
@@ -108,7 +110,7 @@ def _opened(path: Path, spec: Spec, shards: dict[Range, str | None], further: di
     return store
 
 
-def _incomplete(path: Path, spec: Spec, published: list[Range]) -> str:
+def _incomplete(path: Place, spec: Spec, published: list[Range]) -> str:
     there = sum(rows.stop - rows.start for rows in published)
     missing = "an unknown number of" if spec.rows is None else max(spec.rows - there, 0)
     return (
@@ -123,7 +125,7 @@ def reopen(path: str, complete: bool, store_id: str) -> Store:
     Raises:
         StoreError: Another one is in its place.
     """
-    store = open_at(Path(path), partial=not complete)
+    store = open_at(place_of(path), partial=not complete)
     if store.spec.id != store_id:
         message = f"{path}: has been replaced by another store since it was pickled"
         raise StoreError(message)

@@ -1,6 +1,5 @@
 """The shards of a store: their names, the rows they cover, and reading one."""
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.errors import StoreError
-from probly_data_generator_store import columns, kept, layout
+from probly.data_generator.toolkit.places import Place
+from probly_data_generator_store import columns, files, kept, layout
 from probly_data_generator_store.encodings import Encoding
 from probly_data_generator_store.spec import SHARDS, Spec
 
@@ -31,18 +31,18 @@ class Range(NamedTuple):
         return f"{self.start:012}-{self.stop:012}.safetensors"
 
 
-def check_no_link(folder: Path) -> None:
+def check_no_link(folder: Place) -> None:
     """Refuse a link in place of the folder of shards: a reader leaves the store's folder for nothing in it.
 
     Raises:
         StoreError: It is one.
     """
-    if folder.is_symlink():
+    if isinstance(folder, Path) and folder.is_symlink():
         message = f"{folder}: expected a folder, got a link"
         raise StoreError(message)
 
 
-def list_names(store: Path) -> list[str]:
+def list_names(store: Place) -> list[str]:
     """Return the names in the folder of shards, in one listing.
 
     Raises:
@@ -51,13 +51,13 @@ def list_names(store: Path) -> list[str]:
     folder = store / SHARDS
     check_no_link(folder)
     try:
-        return [entry.name for entry in os.scandir(folder)]
+        return files.names(folder)
     except OSError as error:
         message = f"{folder}: cannot be read: {error}"
         raise StoreError(message) from error
 
 
-def list_shards(store: Path) -> list[Range]:
+def list_shards(store: Place) -> list[Range]:
     """Return the rows that are published, by the names of the shards, in ascending order.
 
     Raises:
@@ -66,7 +66,7 @@ def list_shards(store: Path) -> list[Range]:
     return ranges_in(store, list_names(store))
 
 
-def ranges_in(store: Path, names: Sequence[str]) -> list[Range]:
+def ranges_in(store: Place, names: Sequence[str]) -> list[Range]:
     """Return the rows of the shards among some names; see ``list_shards``."""
     matches = [NAME.fullmatch(name) for name in names]
     ranges = sorted(Range(int(match[1]), int(match[2])) for match in matches if match)
@@ -114,7 +114,7 @@ class Shard(NamedTuple):
 
 
 def read_shard(
-    store: Path, spec: Spec, rows: Range, encoding: Encoding, *, checked: bool = True, writable: bool = False
+    store: Place, spec: Spec, rows: Range, encoding: Encoding, *, checked: bool = True, writable: bool = False
 ) -> Shard:
     """Verify and map one shard.
 

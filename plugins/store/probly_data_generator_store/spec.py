@@ -5,11 +5,11 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.shared import MOST_META
+from probly.data_generator.toolkit.places import Place
 from probly_data_generator_store import files
 from probly_data_generator_store.encodings import MOST_CLASSES
 from probly_data_generator_store.kept import Kept, read_description
@@ -83,7 +83,7 @@ class Spec:
         return sealed
 
     @classmethod
-    def read(cls, path: Path) -> "Spec":
+    def read(cls, path: Place) -> "Spec":
         """Read and check a file.
 
         Raises:
@@ -121,7 +121,7 @@ class Spec:
         return cls(**content, columns=columns)
 
 
-def check_kind(path: Path, name: str, value: Any, kind: Any) -> None:
+def check_kind(path: Place, name: str, value: Any, kind: Any) -> None:
     """Check an entry of a file; counts are integers from 0 to 2**62.
 
     Raises:
@@ -149,7 +149,7 @@ def canonical(content: Any) -> bytes:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def unseal(path: Path) -> dict[str, Any]:
+def unseal(path: Place) -> dict[str, Any]:
     """Verify the checksum of a sealed file, then parse it.
 
     Raises:
@@ -169,7 +169,7 @@ def unseal(path: Path) -> dict[str, Any]:
     return content
 
 
-def refuse_differences(path: Path, spec: Spec, identity: Mapping[str, Any], encoding: str) -> None:
+def refuse_differences(path: Place, spec: Spec, identity: Mapping[str, Any], encoding: str) -> None:
     """Refuse to continue a store that another run began.
 
     Raises:

@@ -4,7 +4,6 @@ import functools
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -15,6 +14,7 @@ from probly.data_generator.errors import StoreError
 from probly.data_generator.indices import whole_numbers
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.run.sinks import Stored
+from probly.data_generator.toolkit.places import Place
 from probly.data_generator.toolkit.samples import Indices
 from probly_data_generator_store.kept import StoredColumn
 from probly_data_generator_store.mapped import MappedShards
@@ -32,7 +32,7 @@ class StoredRows(Distributions):
         complete: Whether every row is there.
     """
 
-    def __init__(self, path: Path, spec: Spec, shards: dict[Range, str | None], *, complete: bool) -> None:
+    def __init__(self, path: Place, spec: Spec, shards: dict[Range, str | None], *, complete: bool) -> None:
         self.path, self.spec, self.complete = path, spec, complete
         self.meta = dict(spec.meta)
         self._shards = MappedShards(path, spec, shards)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from probly.data_generator.errors import InvalidOutputError, StoreError
 from probly.data_generator.formats.shared import decode_meta, encode_meta
 from probly.data_generator.rows import FloatRows
+from probly.data_generator.toolkit.places import Place
 from probly_data_generator_store import files, kept
 from probly_data_generator_store.encodings import encoding_of
 from probly_data_generator_store.held import Held
@@ -84,9 +85,8 @@ class StoreWriter:
         self._lock: Lock | None = None
 
     def _resume(self) -> None:
-        for folder in (self.path, self.path / SHARDS):
-            for leftover in folder.glob(".*.part"):
-                files.remove(leftover)
+        for leftover in files.drafts(self.path, self.path / SHARDS):
+            files.remove(leftover)
         if not os.path.lexists(self.path / SPEC):
             check_new(self.path)
             return
@@ -267,13 +267,13 @@ class StoreWriter:
             self.path.rmdir()
 
 
-def check_new(path: Path) -> None:
+def check_new(path: Place) -> None:
     """Refuse a folder that has what only a store with a spec may have.
 
     Raises:
         StoreError: It is one.
     """
-    if list_shards(path) or os.path.lexists(path / MANIFEST):
+    if list_shards(path) or files.exists(path / MANIFEST):
         message = f"{path}: holds shards or a manifest, but no {SPEC}; restore it, or remove the folder"
         raise StoreError(message)
 

@@ -1,12 +1,12 @@
 """File formats by suffix: which are installed, and the one that a path names."""
 
 from os import PathLike
-from pathlib import Path
 from typing import Any, Final
 
 from probly.data_generator.discovery.listing import FORMATS, blaming, claims, single_claim
 from probly.data_generator.errors import NotInstalledError
 from probly.data_generator.installing import CORE, install_advice
+from probly.data_generator.toolkit.places import Place, Url, place_of
 
 OURS: Final = {
     "csv": "store", "feather": "parquet", "fod": "store", "npz": "store", "parquet": "parquet", "safetensors": "store"
@@ -33,17 +33,18 @@ def format_of(path: str | PathLike[str]) -> Any:
         AmbiguousBackendError: Two distributions claim the suffix.
         BrokenBackendError: The format is installed, but cannot be imported, or does not read and write.
     """
-    found = find_format(Path(path))
+    found = find_format(place_of(path))
     if found is None:
-        message = f"{path}: expected one of the suffixes {', '.join(suffixes())}, got {Path(path).suffix!r}"
+        message = f"{path}: expected one of the suffixes {', '.join(suffixes())}, got {place_of(path).suffix!r}"
         raise ValueError(message)
     return found
 
 
-def find_format(path: Path) -> Any:
+def find_format(path: Place) -> Any:
     """Return the format of a path's suffix, or None where neither an installed one nor one of ours is called so.
 
     Raises:
+        ValueError: It is a URL, and the format knows only files of this machine.
         NotInstalledError: See ``format_of``, as for the others.
     """
     suffix, installed = path.suffix, claims(FORMATS)
@@ -60,4 +61,7 @@ def find_format(path: Path) -> Any:
         if lacking:
             message = f"it lacks the function {' and '.join(lacking)}; see probly.data_generator.formats.contract"
             raise TypeError(message)
-        return found
+    if isinstance(path, Url) and not getattr(found, "TAKES_URLS", False):
+        message = f"{path}: {suffix} is for files of this machine; only stores, which end in .fod, lie in object stores"
+        raise ValueError(message)
+    return found

@@ -13,6 +13,7 @@ from probly.data_generator.formats import choosing
 from probly.data_generator.run.progress import Callback, Tracker, tracked
 from probly.data_generator.run.ranges import Receipt, share_of
 from probly.data_generator.run.worker import Worker
+from probly.data_generator.toolkit.places import place_of
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def fill(sharing: Sharing, job: Job, start_here: StartHere, progress: bool | Cal
             receipts = _without_driver(worker, sharing.share, progress)
     else:
         receipts = _with_driver(sharing, sharing.engine, job, progress)
-    found: Distributions = form.finish(choosing.place_of(job.out), receipts)
+    found: Distributions = form.finish(place_of(job.out), receipts)
     return found
 
 

@@ -2,35 +2,30 @@
 
 from collections.abc import Callable, Mapping
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from probly.data_generator.discovery.formats import find_format, format_of, suffixes
 from probly.data_generator.distributions import Distributions
+from probly.data_generator.toolkit.places import place_of
 
 __all__ = ["format_of", "load", "place_of", "save", "sharing", "streaming", "suffixes"]
 
 
-def place_of(path: str | PathLike[str]) -> Path:
-    """Return where a file is, as its format wants to be told."""
-    return Path(path)
-
-
-def streaming(path: Path) -> Callable[..., Any]:
+def streaming(path: str | PathLike[str]) -> Callable[..., Any]:
     """Return ``open_sink`` of a path's format.
 
     Raises:
         ValueError: The suffix names no format, or one that cannot take rows as they come.
         NotInstalledError: See ``format_of``.
     """
-    found = find_format(path)
+    found = find_format(place_of(path))
     if found is None:
         message = f"{path}: expected a store's path, which ends in .fod, as out"
         raise ValueError(message)
     if not hasattr(found, "open_sink"):
         message = (
-            f"{path}: rows cannot be streamed to {path.suffix}; pass a store's path, which ends in .fod, as out, or "
-            "leave out away and call save_distributions"
+            f"{path}: rows cannot be streamed to {place_of(path).suffix}; pass a store's path, which ends in .fod, as "
+            "out, or leave out away and call save_distributions"
         )
         raise ValueError(message)
     opened: Callable[..., Any] = found.open_sink
@@ -44,7 +39,7 @@ def sharing(path: str | PathLike[str]) -> Any:
         ValueError: The suffix names no format, or one that cannot be shared.
         NotInstalledError: See ``format_of``.
     """
-    found = find_format(Path(path))
+    found = find_format(place_of(path))
     if not hasattr(found, "open_ranges"):
         message = f"{path}: workers cannot share it; pass a store's path, which ends in .fod, as out"
         raise ValueError(message)
@@ -53,8 +48,8 @@ def sharing(path: str | PathLike[str]) -> Any:
 
 def is_shared(path: str | PathLike[str]) -> bool:
     """Return whether there is a file that several workers share."""
-    found = find_format(Path(path))
-    return hasattr(found, "is_shared") and bool(found.is_shared(Path(path)))
+    found = find_format(place_of(path))
+    return hasattr(found, "is_shared") and bool(found.is_shared(place_of(path)))
 
 
 def save(path: str | PathLike[str], distributions: Mapping[Any, Any], meta: Mapping[str, Any] | None = None) -> None:

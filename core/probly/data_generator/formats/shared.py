@@ -24,6 +24,7 @@ import numpy.typing as npt
 from probly.data_generator.errors import StoreError
 from probly.data_generator.installing import install_advice
 from probly.data_generator.label_values import are_text, label_values
+from probly.data_generator.toolkit.places import Place
 
 Array = npt.NDArray[Any]
 
@@ -90,7 +91,7 @@ def check_size(needed: int, file_bytes: int) -> None:
         raise ValueError(message)
 
 
-def encode_meta(path: Path, meta: Mapping[str, Any]) -> bytes:
+def encode_meta(path: Place, meta: Mapping[str, Any]) -> bytes:
     """Return metadata as UTF-8 JSON that ``decode_meta`` reads; scalars and arrays of NumPy, and paths, are allowed.
 
     Args:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +13,7 @@ from probly.data_generator.run.progress import Tracker
 from probly.data_generator.run.ranges import Admission, Ranges, Receipt
 from probly.data_generator.run.run import Run
 from probly.data_generator.run.sinks import MemorySink, Shape
+from probly.data_generator.toolkit.places import Place
 
 UNSEEN = Tracker(None, None, int)
 """Progress is shown shard by shard, by whoever hands them out."""
@@ -56,7 +56,7 @@ class Worker:
 
 
 @contextmanager
-def admitted(run: Run, out: Path, form: Any, options: dict[str, Any], tolerance: float | None) -> Iterator[Worker]:
+def admitted(run: Run, out: Place, form: Any, options: dict[str, Any], tolerance: float | None) -> Iterator[Worker]:
     """Give a worker that may write to a file, or that has begun it.
 
     Args:

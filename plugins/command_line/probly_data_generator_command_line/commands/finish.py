@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from probly.data_generator.errors import StoreError
-from probly.data_generator.formats.choosing import place_of, sharing
+from probly.data_generator.formats.choosing import sharing
 from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
 from probly_data_generator_command_line.opening import check_there
 from probly_data_generator_command_line.printing import emit
@@ -21,7 +21,7 @@ def finish(store: Path, as_json: bool) -> int:
     """
     check_there(store)
     try:
-        found = sharing(store).finish(place_of(store), [])
+        found = sharing(store).finish(store, [])
     except StoreError as error:
         emit({"path": str(store), "complete": False, "problem": str(error)}, [str(error)], as_json)
         return 1
