@@ -35,7 +35,12 @@ def fault_of_graph(step: Any) -> str | None:
         return "its options set deterministic=False"
     if kind == "DirectedInterleave" and any(_kind(node) == "Random" for node in _nodes(inputs_of(step)[0])):
         return "sample_from_datasets"
-    for function in step._functions():  # noqa: SLF001  # those that make datasets, such as that of interleave
+    return _fault_of_functions(step, kind)
+
+
+def _fault_of_functions(step: Any, kind: str) -> str | None:
+    """Return what in the functions of a step shuffles, such as a dataset that interleave makes, or None."""
+    for function in step._functions():  # noqa: SLF001  # its only way to tell
         graph = function.function.graph.as_graph_def()
         inner = (node for nested in graph.library.function for node in nested.node_def)
         ops = [node.op for node in (*graph.node, *inner)]
