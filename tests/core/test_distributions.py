@@ -1,6 +1,7 @@
 """Distributions: a read-only mapping over one array."""
 
 import pickle
+import pydoc
 from collections.abc import Mapping
 from fractions import Fraction
 
@@ -273,3 +274,11 @@ def test_astype64_sums_to_1_exactly_in_any_order(classes):
 def test_members_that_are_no_distributions_are_refused(members, message):
     with pytest.raises(InvalidOutputError, match=message):
         Distributions([[0.5, 0.5]] * 2, columns={"members": members})
+
+
+def test_help_opens_with_words_and_not_with_types():
+    text = pydoc.render_doc(Distributions, renderer=pydoc.plaintext)
+    signature, words, _ = text.partition("One class distribution per sample")
+    assert words
+    assert len(signature) < 600
+    assert "numpy._typing" not in signature

@@ -1,7 +1,9 @@
 """Distributions: what a run returns and what every file holds."""
 
+from __future__ import annotations  # help() shows the names of types, and not what NumPy's stand for
+
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,9 @@ from probly.data_generator.exchange import Exchange
 from probly.data_generator.indices import check_ascending, check_lengths, index_of, whole_numbers
 from probly.data_generator.label_values import classes_in, key_array, label_values, names_in
 from probly.data_generator.rows import FloatRows, check_members, check_rows, exact_rows, tolerance_of
-from probly.data_generator.toolkit.samples import Indices
+
+if TYPE_CHECKING:
+    from probly.data_generator.toolkit.samples import Indices
 
 NORMALISED_ROWS = "normalised_rows"
 """The entry of the metadata that counts rows that were divided by their sum; there is none where no row was."""
@@ -131,14 +135,14 @@ class Distributions(Exchange):
         meta: Mapping[str, Any],
         columns: Columns | None = None,
         sample_keys: Any = None,
-    ) -> "Distributions":
+    ) -> Distributions:
         """Return the distributions of rows that a run has checked, in ascending order; they are not looked at again."""
         made = cls.__new__(cls)
         made._keep(rows, indices, labels, meta, columns or {}, sample_keys)  # noqa: SLF001  # its own class
         return made
 
     @classmethod
-    def from_mapping(cls, rows: Mapping[Any, Any], meta: Mapping[str, Any] | None = None) -> "Distributions":
+    def from_mapping(cls, rows: Mapping[Any, Any], meta: Mapping[str, Any] | None = None) -> Distributions:
         """Return the distributions of any mapping from index to row; a Distributions is returned as it is.
 
         Examples:
@@ -204,7 +208,7 @@ class Distributions(Exchange):
             raise KeyError(message)
         return np.asarray(self.columns[name][self._positions(whole_numbers(indices).reshape(-1))])
 
-    def head(self, count: int) -> "Distributions":
+    def head(self, count: int) -> Distributions:
         """Return the first rows with their labels and all of the metadata; a store reads no more of itself than that.
 
         Examples:
@@ -213,7 +217,7 @@ class Distributions(Exchange):
         """
         return self._part(slice(0, count))
 
-    def select(self, indices: npt.ArrayLike) -> "Distributions":
+    def select(self, indices: npt.ArrayLike) -> Distributions:
         """Return the rows of some dataset indices with all that belongs to them, and all of the metadata.
 
         They keep their indices, so a row is still that of the same sample, and are in ascending order whatever the
@@ -237,7 +241,7 @@ class Distributions(Exchange):
         places = np.searchsorted(self.indices, wanted)
         return self._part(places, wanted)
 
-    def _part(self, places: Any, indices: Indices | None = None) -> "Distributions":
+    def _part(self, places: Any, indices: Indices | None = None) -> Distributions:
         """Return what stands at some places, ascending; ``indices`` are theirs, and looked up."""
         keys = self.indices[places] if indices is None else indices
         rows = self.gather(keys)  # raises for an index that has no row
