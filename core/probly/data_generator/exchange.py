@@ -101,7 +101,7 @@ class Exchange(Mapping[int, FloatRows]):
             ImportError: pyarrow is not; the message says what to install.
             TypeError: The labels are neither numbers nor text.
         """
-        return format_of("a.feather").table_of(self, self.meta)
+        return format_of("to_arrow.feather").table_of(self, self.meta)
 
     def to_pandas(self) -> Any:
         """Return a data frame of pandas with a row per sample and a column per class.

@@ -19,7 +19,8 @@ class Format(Protocol):
 
     It may have ``CHECKED``, a tuple of texts: what reading a file compares with what was written, such as ``"the CRC-32
     of every array"``, which ``first-order verify`` says; ``formats.digest`` has a digest for those that lack checksums.
-    It has ``KEEPS_COLUMNS = True`` if it writes and reads ``Distributions.columns``; without it, these are refused.
+    It has ``KEEPS_COLUMNS = True`` if it writes and reads ``Distributions.columns``, and ``KEEPS_SAMPLE_KEYS = True``
+    if it does so with ``Distributions.sample_keys``; what it does not keep is refused when it is to be written.
     """
 
     def read(self, path: Path) -> Distributions:
