@@ -1,4 +1,4 @@
-"""Files that version 0.1 wrote; those of torch are read with its backend's tests."""
+"""Files that versions 0.1 and 0.2 wrote; those of torch are read with its backend's tests."""
 
 from pathlib import Path
 
@@ -55,3 +55,13 @@ def test_the_stores_of_runs(name, encoding, keys):
     np.testing.assert_allclose(np.asarray(found).sum(axis=1), 1, atol=1e-6)
     assert found.labels.tolist() == [0, 2, 1, 1, 0]
     check_origin(meta)
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npz", ".parquet", ".feather", ".csv", ".safetensors"])
+def test_rows_with_sample_keys(suffix):
+    found, meta = load(GOLDEN / f"keys{suffix}")
+    assert found.gather([3, 5, 8, 13, 21]).tobytes() == ROWS.tobytes()
+    assert found.labels.tolist() == [0, 2, 1, -1, 0]
+    assert found.sample_keys.tolist() == ["cat/1.png", "horse/2.png", "dög/3.png", "4.png", "cat/5.png"]
+    assert meta == {"class_names": ["cat", "dog", "horse"], "model_name": "golden"}
+    assert found.digest
