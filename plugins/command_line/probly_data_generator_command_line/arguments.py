@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from probly.data_generator.toolkit.places import Url
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object for scripts.")
@@ -22,11 +24,22 @@ limit_option = click.option(
 )
 
 
+class PlaceType(click.Path):
+    """A path, or the URL of a store, which a path would spoil."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a path, or a URL."""
+        return Url(value) if isinstance(value, str) and "://" in value else super().convert(value, param, ctx)
+
+
 def file_argument(
     name: str, complete: Callable[..., list[CompletionItem]] | None = None
 ) -> Callable[[Function], Function]:
     """Return an argument for a store or a file of distributions; ``complete`` is what shells complete it by."""
-    return click.argument(name, metavar=name.upper(), type=click.Path(path_type=Path), shell_complete=complete)
+    return click.argument(name, metavar=name.upper(), type=PlaceType(), shell_complete=complete)
 
 
 def subcommand(

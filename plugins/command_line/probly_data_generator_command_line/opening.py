@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.choosing import format_of, load
+from probly.data_generator.toolkit.places import Place, Url
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.printing import shortened
 from probly_data_generator_command_line.stores import SPEC, SUFFIX, as_store, is_store, is_store_path
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from probly.data_generator.store import Store
 
 
-def check_there(path: Path) -> None:
+def check_there(path: Place) -> None:
     """Refuse a path with nothing at it, or with a suffix that names no format.
 
     Raises:
@@ -23,6 +24,9 @@ def check_there(path: Path) -> None:
         InputError: There is nothing.
         StoreError: It ends in .fod and is no store.
     """
+    if isinstance(path, Url):  # whoever opens it asks the server, once
+        format_of(path)
+        return
     if path.is_dir() and not is_store_path(path):
         raise InputError(_no_store(path))
     format_of(path)
@@ -49,7 +53,7 @@ def _no_store(folder: Path) -> str:
     return f"{folder}: is a folder, expected a store, which ends in {SUFFIX}, or a file{inside}"
 
 
-def open_any(path: Path) -> Distributions:
+def open_any(path: Place) -> Distributions:
     """Open a store, complete or not, or a file.
 
     Raises:
@@ -64,7 +68,7 @@ def open_any(path: Path) -> Distributions:
     return open_partial(path)
 
 
-def open_complete(path: Path) -> Distributions:
+def open_complete(path: Place) -> Distributions:
     """Open a complete store, or a file.
 
     Raises:
@@ -96,19 +100,26 @@ def missing_rows(store: "Store") -> str:
     return f"incomplete, {len(store):,} of {total} rows are there"
 
 
+def size_of(path: Place) -> int | None:
+    """Return the bytes of a file or a store; None for what is on no disk."""
+    return None if isinstance(path, Url) else size_on_disk(path)
+
+
 def size_on_disk(path: Path) -> int:
     """Return the bytes of a file, or of all files in a folder."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def bytes_text(count: int) -> str:
+def bytes_text(count: int | None) -> str:
     """Return a number of bytes to read.
 
     Examples:
         >>> bytes_text(900), bytes_text(5_300_000)
         ('900 bytes', '5.3 MB')
     """
+    if count is None:
+        return "in an object store"
     if count < 1000:
         return f"{count} bytes"
     size = float(count)

@@ -9,12 +9,13 @@ from pathlib import Path
 import click
 
 from probly.data_generator.errors import StoreError
+from probly.data_generator.toolkit.places import Place
 from probly_data_generator_command_line.errors import INTERRUPTED, TERMINATED, StoppedError
 from probly_data_generator_command_line.stores import is_store_path
 
 
 @contextmanager
-def explaining_stops(target: Path) -> Iterator[None]:
+def explaining_stops(target: Place) -> Iterator[None]:
     """Say what is safe in a store and how to continue it if the block ends before its time.
 
     Raises:
@@ -44,7 +45,7 @@ def of_another_run(error: StoreError) -> bool:
     return any(words in str(error) for words in ("begun by another run", "changed since the store was begun"))
 
 
-def _add_safe_rows(error: BaseException, target: Path, before: int) -> None:
+def _add_safe_rows(error: BaseException, target: Place, before: int) -> None:
     safe = safe_rows(target)[0]
     if safe > before:  # else the run had hardly begun, and perhaps cannot
         error.add_note(
@@ -53,7 +54,7 @@ def _add_safe_rows(error: BaseException, target: Path, before: int) -> None:
         )
 
 
-def _how(target: Path) -> str:
+def _how(target: Place) -> str:
     program, arguments = click.get_current_context().obj
     command = f"{program} {shlex.join(arguments)}"
     rows = ""
@@ -63,9 +64,9 @@ def _how(target: Path) -> str:
     return f"Stopped.{rows} To continue, run the same command again: {command}"
 
 
-def safe_rows(target: Path) -> tuple[int, int | None]:
+def safe_rows(target: Place) -> tuple[int, int | None]:
     """Return how many rows a store has published, and how many it will have, if that is known."""
-    if not is_store_path(target) or not os.path.lexists(target):
+    if not is_store_path(target) or (isinstance(target, Path) and not os.path.lexists(target)):
         return 0, None
     from probly.data_generator.store import open_partial  # which formats of others do without
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import NotInstalledError
+from probly.data_generator.toolkit.places import Place, Url
 from probly_data_generator_command_line.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ SPEC, SHARDS = "spec.json", "shards"
 """What every store has in its folder."""
 
 
-def is_store_path(path: Path) -> bool:
+def is_store_path(path: Place) -> bool:
     """Return whether a path is one of a store, by its suffix."""
     return path.suffix.lower() == SUFFIX
 
@@ -35,12 +36,14 @@ def as_store(distributions: Distributions) -> "Store | None":
     return distributions if isinstance(distributions, Store) else None
 
 
-def check_place(path: Path) -> None:
+def check_place(path: Place) -> None:
     """Refuse to write into a store, whose folder holds nothing but its own files.
 
     Raises:
         InputError: A folder above the path is a store.
     """
+    if isinstance(path, Url):
+        return
     nearest = path.parent.resolve()
     for folder in (nearest, *nearest.parents):
         if is_store(folder):

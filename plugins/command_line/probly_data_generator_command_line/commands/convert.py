@@ -12,7 +12,7 @@ from probly.data_generator.formats.choosing import format_of, save
 from probly_data_generator_command_line import choices
 from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
 from probly_data_generator_command_line.errors import InputError
-from probly_data_generator_command_line.opening import bytes_text, open_complete, size_on_disk
+from probly_data_generator_command_line.opening import bytes_text, open_complete, size_of
 from probly_data_generator_command_line.printing import emit
 from probly_data_generator_command_line.stores import check_place, is_store_path
 
@@ -48,7 +48,7 @@ def convert(
         _write_store(target, distributions, encoding or "float32")
     else:
         save(target, distributions)
-    size = size_on_disk(target)
+    size = size_of(target)
     lines = [f"{target}: {len(distributions):,} rows x {distributions.num_classes:,} classes, {bytes_text(size)}"]
     if text is not None:
         with replacing(target.with_name(CARD)) as file:

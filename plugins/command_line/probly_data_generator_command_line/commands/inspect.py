@@ -9,7 +9,7 @@ import numpy as np
 from probly.data_generator.distributions import Distributions
 from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
 from probly_data_generator_command_line.notices import near_chance, score_lines, scores_of
-from probly_data_generator_command_line.opening import bytes_text, missing_rows, open_any, size_on_disk
+from probly_data_generator_command_line.opening import bytes_text, missing_rows, open_any, size_of
 from probly_data_generator_command_line.printing import emit, named, number, shortened, table
 from probly_data_generator_command_line.stores import as_store
 
@@ -44,7 +44,7 @@ def describe(path: Path, distributions: Distributions) -> dict[str, Any]:
         "complete": True,
         "state": "complete",
         "encoding": "float32",
-        "bytes": size_on_disk(path),
+        "bytes": size_of(path),
         "labels": None if distributions.labels is None else _array(distributions.labels),
         "sample_keys": None if distributions.sample_keys is None else _array(distributions.sample_keys),
         "meta": distributions.meta,

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from probly.data_generator.toolkit.places import Place, Url
 from probly_data_generator_command_line.arguments import key_values
 from probly_data_generator_command_line.errors import InputError
 
@@ -46,12 +47,15 @@ SHARING_OPTIONS = (
 )
 
 
-def refuse_fresh(options: Mapping[str, Any]) -> None:
-    """Refuse that one of several processes replaces the store of all.
+def refuse_fresh(options: Mapping[str, Any], out: Place) -> None:
+    """Refuse to replace the store of several processes, or one that cannot be replaced in one step.
 
     Raises:
         InputError: That was asked for.
     """
+    if isinstance(out, Url):
+        message = f"--fresh: an object store cannot replace {out} in one step; remove it first, or choose another --out"
+        raise InputError(message)
     if options["share"] is not None:
         message = "--fresh: several processes cannot replace one store; remove it before they start"
         raise InputError(message)
