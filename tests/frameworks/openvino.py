@@ -95,8 +95,11 @@ class TestOpenvino(BackendConformance):
         return like(example, lambda x: op.slice(x, [0], [np.iinfo(np.int64).max], [2], [0]))
 
     def bfloat16(self, example):
-        """Return a model whose input the backend casts; OpenVINO's own Convert cuts digits off where others round."""
-        return model_of(lambda x: op.convert(x, openvino.Type.bf16), [-1, *example.shape[1:]], openvino.Type.bf16)
+        """Return a model whose input the backend casts; OpenVINO's own Convert cuts digits off where others round.
+
+        It returns what is not negative as it is; one without any operator spoils the memory of OpenVINO 2026.4.
+        """
+        return model_of(op.relu, [-1, *example.shape[1:]], openvino.Type.bf16)
 
     def out_of_memory(self):
         """Return the error of a real allocation that cannot succeed."""

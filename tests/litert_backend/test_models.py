@@ -155,3 +155,11 @@ def test_a_live_interpreter_stays_usable_by_its_owner():
     model.allocate_tensors()
     check(made.generate_distributions(INPUTS, progress=False), EXPECTED)
     assert model.get_input_details()[0]["shape"].tolist() == [8, 5]
+
+
+def test_a_live_interpreter_may_be_resized_before_the_first_run():
+    model = live(mlp_model(WEIGHTS))
+    made = generator(model)
+    model.resize_tensor_input(0, [8, 5])
+    check(made.generate_distributions(INPUTS, progress=False))
+    assert model.get_input_details()[0]["shape"].tolist() == [8, 5], "it stays as its owner wants it"
