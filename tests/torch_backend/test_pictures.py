@@ -6,7 +6,9 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from probly.data_generator.store import open_store
 from probly.data_generator.torch_first_order_generator import FirstOrderDataGenerator
+from tests.command_line.conftest import shell as shell  # noqa: PLC0414  # a fixture is found by its name
 
 
 class Pictures(Dataset):
@@ -66,3 +68,38 @@ def test_other_errors_of_a_loader_are_left_alone():
     loader = DataLoader([object(), object()], batch_size=2)
     with pytest.raises(TypeError, match="default_collate: batch must contain"):
         run(loader)
+
+
+TIMM = """
+import torch
+
+
+class Bright(torch.nn.Module):
+    pretrained_cfg = {  # as models of timm have it
+        "input_size": (3, 4, 4), "crop_pct": 0.8, "interpolation": "bicubic", "mean": (0.5,) * 3, "std": (0.25,) * 3,
+    }
+
+    def forward(self, pictures):
+        means = pictures.flatten(1).mean(dim=1)
+        return torch.stack([means, -means], dim=1)
+"""
+
+
+def test_the_command_line_does_what_a_live_model_says_of_its_pictures(shell):
+    (shell.folder / "net.py").write_text(TIMM)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 9, 12, 3), dtype=np.uint8)
+    for name, picture in zip(("cat", "dog"), pixels, strict=True):
+        (shell.folder / "pets" / name).mkdir(parents=True)
+        Image.fromarray(picture).save(shell.folder / "pets" / name / "a.png")
+    line = "generate --model net:Bright --data pets --backend torch"
+    said = shell.json(f"{line} --out own.fod")["data"]["pictures"]
+    assert said.startswith("RGB, shorter side to 5 (bicubic), centre 4 x 4, float32 in [0, 1], minus 0.5, 0.5, 0.5")
+    # 12 x 9 becomes 6 x 5; of the margins of 2 and 1, 1 and 0 (the even number beside 0.5) stand before the centre.
+    resized = [
+        Image.fromarray(picture).resize((6, 5), Image.Resampling.BICUBIC).crop((1, 0, 5, 4)) for picture in pixels
+    ]
+    means = np.stack([(np.asarray(picture) / 255 - 0.5) / 0.25 for picture in resized]).reshape(2, -1).mean(axis=1)
+    expected = 1 / (1 + np.exp(-2 * means))
+    np.testing.assert_allclose(open_store("own.fod").probabilities[:, 0], expected, rtol=0, atol=1e-6)
+    given = shell.json(f"{line} --out given.fod --image-size 4")["data"]["pictures"]
+    assert given == "RGB, shorter side to 4, centre 4 x 4, float32 in [0, 1], (channels, height, width)"

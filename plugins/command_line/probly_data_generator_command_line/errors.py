@@ -6,7 +6,7 @@ USAGE, FAILED, INTERRUPTED, CLOSED, TERMINATED = 2, 3, 130, 141, 143
 """Exit codes; see ``first-order --help``."""
 
 
-class InputError(click.ClickException):
+class InputError(click.ClickException, ValueError):
     """What a user gave cannot be used; the message says what was expected and what to do."""
 
     exit_code = USAGE

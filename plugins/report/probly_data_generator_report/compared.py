@@ -28,7 +28,7 @@ def comparison_section(first: Summary, second: Summary, found: Mapping[str, Any]
         element(
             "div",
             element("div", _scores(first, second, names), class_="box scroll"),
-            element("div", _measures(found), class_="box scroll"),
+            element("div", _measures(found, first), class_="box scroll"),
             class_="figures",
         ),
         _classes(found["per_class"], names),
@@ -57,15 +57,15 @@ def _scores(first: Summary, second: Summary, names: list[str]) -> Html:
     )
 
 
-def _measures(found: Mapping[str, Any]) -> Html:
+def _measures(found: Mapping[str, Any], first: Summary) -> Html:
     difference, place = found["difference"], found["difference"]["class"]
-    where = "–" if difference["index"] is None else f"{difference['index']}, class {place}"
+    where = "–" if difference["index"] is None else f"{_named(first, difference['index'])}, class {place}"
     rows: list[list[Any]] = [
         ["difference |p − q| of a probability", written(difference["mean"]), written(difference["largest"]), where]
     ]
     for key, name in (("total_variation", "total variation"), ("kl_divergence", "KL divergence of p from q (nats)")):
         value = found[key]
-        index = "–" if value["index"] is None else value["index"]
+        index = "–" if value["index"] is None else _named(first, value["index"])
         rows.append([name, written(value["mean"]), written(value["largest"]), index])
     agreement = found["top1_agreement"]
     share = "–" if agreement is None else f"{agreement:.4%}"
@@ -73,6 +73,12 @@ def _measures(found: Mapping[str, Any]) -> Html:
     if found["coverage"] is not None:
         rows.append(["rows q within the intervals of p's members", f"{found['coverage']:.4%}", "", ""])
     return table(["between the two", "mean", "largest", "at index"], rows, class_="numbers")
+
+
+def _named(first: Summary, index: int) -> str:
+    """Return an index with the key of its sample, such as a file's name, where there is one."""
+    key = first.keys_of([index]).get(index)
+    return str(index) if key is None else f"{index}, {key}"
 
 
 def _classes(classes: list[Mapping[str, Any]], names: list[str]) -> Html:

@@ -12,6 +12,8 @@ from probly_data_generator_report.style import FIRST, INK, MUTED, SECOND, new_ax
 from probly_data_generator_report.summary import Source, Summary, summarise
 
 BARS = 10
+LETTERS = 24
+"""What there is room for of a sample's key, of which the end tells most: the file's name."""
 
 
 def plot_samples(
@@ -64,7 +66,9 @@ def plot_samples(
 
 def _headline(summary: Summary, sample: Sample) -> str:
     label = "" if sample.label is None else f"label {plain(summary.names()[sample.label], 10)}, "
-    return f"{label}index {sample.dataset_index}"
+    key = summary.keys_of([sample.dataset_index]).get(sample.dataset_index)
+    named = "" if key is None else f"\n{plain(key if len(key) <= LETTERS else '…' + key[1 - LETTERS :], LETTERS)}"
+    return f"{label}index {sample.dataset_index}{named}"
 
 
 def _draw_picture(ax: Any, picture: Picture | None) -> None:

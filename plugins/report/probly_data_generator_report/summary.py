@@ -1,7 +1,7 @@
 """Everything that a report shows, from one pass over the rows with memory that does not grow with their number."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,13 +100,17 @@ class Summary:
 
     @functools.cached_property
     def keys(self) -> dict[int, str]:
-        """The keys of the samples that are listed, by index, where a store has some."""
+        """The keys of the samples that are listed, such as file names, by index, where there are some."""
+        return self.keys_of(sample.dataset_index for sample in self.listed)
+
+    def keys_of(self, indices: Iterable[int]) -> dict[int, str]:
+        """Return the keys of some samples by their indices; none where samples have no keys."""
         kept = getattr(self.distributions, "sample_keys", None)
         if kept is None:
             return {}
-        listed = sorted({sample.dataset_index for sample in self.listed})
-        places = np.searchsorted(self.distributions.indices, listed)
-        return {index: str(kept[place]) for index, place in zip(listed, places.tolist(), strict=True)}
+        wanted = sorted(set(indices))
+        places = np.searchsorted(self.distributions.indices, wanted)
+        return {index: str(kept[place]) for index, place in zip(wanted, places.tolist(), strict=True)}
 
     @property
     def scores(self) -> dict[str, float | None]:

@@ -71,6 +71,13 @@ class TorchModel:
         """The name of each column, where the model's configuration has it."""
         return class_names(self.module)
 
+    @property
+    def image_config(self) -> Any:
+        """What a model of timm says of its pictures, for the command line; None for any other."""
+        found = (getattr(self.module, name, None) for name in ("pretrained_cfg", "default_cfg"))
+        configs = [one for one in found if isinstance(one, Mapping) and "crop_pct" in one]
+        return {"pretrained_cfg": dict(configs[0])} if configs else None
+
     def is_current(self) -> bool:
         """Return whether a copy still has the weights of the live model."""
         if self.live_state is None or self.module is None:

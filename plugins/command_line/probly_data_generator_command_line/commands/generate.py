@@ -21,7 +21,8 @@ from probly_data_generator_command_line.commands.convert import encoding_of
 from probly_data_generator_command_line.commands.generate_options import GenerateCommand, generate_options
 from probly_data_generator_command_line.commands.sharing_options import device_of, refuse_fresh, sharing_of
 from probly_data_generator_command_line.data.loading import check_source, load_data
-from probly_data_generator_command_line.data.settings import Data, DataSettings, PictureSettings
+from probly_data_generator_command_line.data.picture_options import picture_settings
+from probly_data_generator_command_line.data.settings import Data, DataSettings
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.notices import notice, score_lines
 from probly_data_generator_command_line.opening import bytes_text, size_on_disk
@@ -216,24 +217,12 @@ def _columns(options: dict[str, Any], generator: FirstOrderDataGenerator) -> lis
 
 
 def _data(options: dict[str, Any], generator: FirstOrderDataGenerator) -> Data:
-    transform = options["transform"]
-    pictures = PictureSettings(
-        options["image_size"],
-        options["resize"],
-        options["mean"],
-        options["std"],
-        options["channels"] or getattr(generator.loaded_model, "channels", None),
-        options["colour"],
-        None if transform is None else import_model(transform),
-        one_size=options["batch_size"] > 1,
-        as_they_are=transform is None and getattr(generator.loaded_model, "takes_pictures", False),
-    )
     settings = DataSettings(
         options["inputs_key"],
         options["labels_key"],
         options["input_dtype"],
         _columns(options, generator),
-        pictures,
+        picture_settings(options, generator.loaded_model),
         limit=options["data_limit"],
         feature_names=getattr(generator.loaded_model, "feature_names", None),
         skip_damaged=options["skip_damaged"],

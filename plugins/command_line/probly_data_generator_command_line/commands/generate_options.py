@@ -91,6 +91,11 @@ DATA_OPTIONS = (
     click.option(
         "--batched/--not-batched", default=None, help="Whether --data yields batches.  [default: told by its type]"
     ),
+    click.option(
+        "--image-config",
+        type=click.Path(path_type=Path),
+        help="What happens to pictures: a file of timm or transformers, or its folder.  [default: the model's]",
+    ),
     click.option("--image-size", type=click.IntRange(1), metavar="N", help="Scale pictures, cut out the centre N x N."),
     click.option("--resize", type=click.IntRange(1), metavar="M", help="Scale the shorter side to M.  [default: N]"),
     click.option(
@@ -102,9 +107,7 @@ DATA_OPTIONS = (
         "--color",
         "colour",
         type=click.Choice(["rgb", "grayscale"]),
-        default="rgb",
-        show_default=True,
-        help="What pictures are converted to.",
+        help="What pictures are converted to.  [default: rgb]",
     ),
     click.option(
         "--channels", type=click.Choice(["first", "last"]), help="The axis of the channels.  [default: the model's]"

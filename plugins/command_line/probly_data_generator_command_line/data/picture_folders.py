@@ -50,6 +50,8 @@ def load_folder(path: Path, settings: DataSettings) -> Data:
         description["left out"] = f"{left:,} files that are no pictures, hidden{where}"
     keys = [file.relative_to(path).as_posix() for file in chosen]
     samples = PictureFiles(Files(chosen), labels, None if settings.raw else settings.pictures)
+    samples.sample_keys = keys
+    samples.classes = names if names is None or settings.columns is None else [str(name) for name in settings.columns]
     return prepared(Data(samples, description, names, keys), settings)
 
 

@@ -1,9 +1,10 @@
 """Datasets of pictures, wherever they lie: which are read by their place, and errors that name the one that failed."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from probly_data_generator_command_line.data.pictures import (
     to_array,
     to_look_at,
 )
+from probly_data_generator_command_line.data.python_words import for_python
 from probly_data_generator_command_line.data.settings import Data, DataSettings, PictureSettings
 from probly_data_generator_command_line.errors import InputError
 
@@ -53,7 +55,20 @@ class Pictures:
         sources: Where they lie.
         labels: The label of each, or None.
         settings: See ``pictures.to_array``; None gives pictures as they are, uint8 of shape ``(height, width, 3)``.
+
+    Attributes:
+        sample_keys: What each picture is called, or None.
+        classes: The names that the labels count, or None.
+        python: Whether messages name the arguments of ``picture_folder``, and not options.
+        skipped: What is wrong with each picture that was left out.
+        description: What is done to pictures, in words.
     """
+
+    sample_keys: list[str] | None = None
+    classes: list[str] | None = None
+    python: bool = False
+    skipped: Sequence[str] = ()
+    description: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, sources: Sources, labels: Any, settings: PictureSettings | None = None) -> None:
         self.sources, self.labels, self.settings = sources, labels, settings
@@ -71,7 +86,10 @@ class Pictures:
 
     def __getitems__(self, indices: list[int]) -> list[Any]:
         """Return several samples, decoded by threads."""
-        places = [int(index) for index in indices]
+        with for_python(asked=self.python):
+            return self._samples([int(index) for index in indices])
+
+    def _samples(self, places: list[int]) -> list[Any]:
         if self.of_one_size and self.first_size is None:
             self.first_size = self._opened(0, self.sources.take([0])[0]).size
         with ThreadPoolExecutor(THREADS) as pool:
@@ -85,6 +103,7 @@ class Pictures:
         chosen = copy.copy(self)
         chosen.sources = self.sources.only(places)
         chosen.labels = None if self.labels is None else self.labels[list(places)]
+        chosen.sample_keys = self.sample_keys and [self.sample_keys[place] for place in places]
         chosen.first_size = None
         return chosen
 

@@ -77,7 +77,10 @@ def describe_settings(settings: PictureSettings) -> str:
         return "as they are; the model's own image processor prepares them"
     parts = ["RGB" if settings.colour == "rgb" else "grayscale"]
     if settings.size is not None:
-        parts += [f"shorter side to {settings.resize or settings.size}", f"centre {settings.size} x {settings.size}"]
+        side = settings.resize or settings.size
+        scaled = f"both sides to {side}" if settings.squash else f"shorter side to {side}"
+        parts.append(scaled + ("" if settings.interpolation == "bilinear" else f" ({settings.interpolation})"))
+        parts.append(f"centre {settings.size} x {settings.size}")
     parts.append("float32 in [0, 1]")
     if settings.mean:
         parts.append(f"minus {', '.join(f'{value:g}' for value in settings.mean)}")
@@ -90,9 +93,9 @@ def describe_settings(settings: PictureSettings) -> str:
 def to_array(image: Any, settings: PictureSettings) -> Any:
     """Return the array of a picture.
 
-    With ``size``: the shorter side is scaled to ``resize`` (bilinear, antialiased), the longer one in proportion, and
-    the centre square is cut out. Then bytes are divided by 255,
-    ``mean`` is subtracted, and the result is divided by ``std``.
+    With ``size``: the shorter side is scaled to ``resize`` (antialiased), the longer one in proportion or, with
+    ``squash``, likewise, and the centre square is cut out. Then bytes are divided by 255, ``mean`` is subtracted, and
+    the result is divided by ``std``. That is what torchvision's transforms do to Pillow images, and timm with them.
 
     Args:
         image: A Pillow image of any mode.
@@ -117,7 +120,7 @@ def to_array(image: Any, settings: PictureSettings) -> Any:
         raise ValueError(message)
     image = image.convert("RGB" if settings.colour == "rgb" else "L")
     if settings.size is not None:
-        image = _square(image, settings.size, settings.resize or settings.size)
+        image = _square(image, settings)
     array: npt.NDArray[Any] = np.asarray(image, np.float32) / np.float32(255)
     array = array[:, :, None] if array.ndim == 2 else array
     if settings.mean:
@@ -142,10 +145,13 @@ def _is_wide(image: Any) -> bool:
     return image.mode in ("I", "F") or image.mode.startswith("I;")
 
 
-def _square(image: Any, size: int, shorter: int) -> Any:
+def _square(image: Any, settings: PictureSettings) -> Any:
+    size = settings.size or 0
+    shorter = settings.resize or size
     width, height = image.size
     tall, wide = (shorter, int(shorter * height / width)), (int(shorter * width / height), shorter)
-    scaled = tall if width <= height else wide
-    image = image.resize(scaled, pillow().Resampling.BILINEAR)
-    left, top = (round((side - size) / 2) for side in scaled)
+    scaled = (shorter, shorter) if settings.squash else tall if width <= height else wide
+    image = image.resize(scaled, pillow().Resampling[settings.interpolation.upper()])
+    margins = [side - size for side in scaled]
+    left, top = (margin // 2 if settings.margin_down else round(margin / 2) for margin in margins)
     return image.crop((left, top, left + size, top + size))

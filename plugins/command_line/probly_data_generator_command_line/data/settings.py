@@ -11,6 +11,8 @@ from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.printing import shortened
 
 INPUT_NAMES = ("inputs", "x")
+INTERPOLATIONS = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")
+"""How pictures are scaled, in the order of Pillow's numbers."""
 LABEL_NAMES = ("labels", "label", "y")
 """What arrays and columns are taken without being asked for, in this order; letters of any case."""
 TEXT_NAMES = ("text", "text_pair")
@@ -30,6 +32,10 @@ class PictureSettings:
         colour: ``"rgb"`` or ``"grayscale"``.
         transform: A function of the user's own, from a Pillow image to an array; it replaces all of the above.
         one_size: Whether pictures without ``size`` and ``transform`` must have one size; not where each is a batch.
+        interpolation: One of ``INTERPOLATIONS``.
+        squash: Scale both sides to ``resize``, and not the longer one in proportion.
+        margin_down: Round half of an odd margin around the centre down, as transformers does; torchvision and timm take
+            the even number beside it.
         as_they_are: Whether the model prepares Pillow images itself, so that none of the above is done to them.
     """
 
@@ -41,6 +47,9 @@ class PictureSettings:
     colour: str = "rgb"
     transform: Any = None
     one_size: bool = True
+    interpolation: str = "bilinear"
+    squash: bool = False
+    margin_down: bool = False
     as_they_are: bool = False
 
 
