@@ -210,3 +210,19 @@ def test_what_cannot_be_done_with_a_url_is_said(place, monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises((OSError, StoreError), match=r"s3://bucket/|connect"):
         open_store("s3://bucket/elsewhere.fod")
+
+
+def test_the_command_line_takes_urls(place, tmp_path, monkeypatch, capsys):
+    from probly_data_generator_command_line import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    generate = ["generate", "--backend", "numpy", "--model", "demo.model:build", "--data", "demo/test.npz", "--quiet"]
+    assert main(["demo"]) == 0
+    assert main([*generate, "--out", place, "--share", "0/2"]) == 0
+    for command in (["verify", place], ["finish", place], ["inspect", place], ["diff", place, "demo/teacher.fod"]):
+        assert main(command) == 0, command
+    assert main(["convert", place, "here.npz"]) == 0
+    assert main([*generate, "--out", place, "--fresh"]) == 2
+    assert main(["verify", "s3://bucket/nothing.fod"]) == 2
+    assert "cannot replace" in capsys.readouterr().err

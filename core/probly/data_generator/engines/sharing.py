@@ -113,16 +113,20 @@ def fill(sharing: Sharing, job: Job, start_here: StartHere, progress: bool | Cal
 def _without_driver(worker: Worker, share: tuple[int, int], progress: bool | Callback) -> list[Receipt]:
     """Compute a share of the shards, then those that are still missing, which are perhaps nobody's any more."""
     ranges, receipts = worker.ranges, []
-    own = share_of(share, ranges.shards)
-    there = ranges.rows - sum(len(ranges.range(number)) for number in ranges.missing())
+    own, missing = share_of(share, ranges.shards), ranges.missing()
     with _Shown(progress) as shown:
-        shown.started(ranges.rows, there)
-        while missing := ranges.missing():
-            mine = [number for number in missing if number in own]
-            # Others go through their shares from the front, so the end of what is missing is met by the fewest.
-            number = mine[0] if mine else missing[-1 - share[0] % len(missing)]
+        shown.started(ranges.rows, ranges.rows - sum(len(ranges.range(number)) for number in missing))
+
+        def compute(number: int) -> None:
             receipts.append(worker.compute(number))
             shown.received(receipts[-1])
+
+        for number in missing:
+            if number in own:
+                compute(number)
+        while missing := ranges.missing():
+            # Others go through their shares from the front, so the end of what is missing is met by the fewest.
+            compute(missing[-1 - share[0] % len(missing)])
     return receipts
 
 
