@@ -24,7 +24,7 @@ def homes(file):
     imports = (
         node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)
     )
-    return {alias.name: f"{node.module}.{alias.name}" for node in imports for alias in node.names}
+    return {alias.asname or alias.name: f"{node.module}.{alias.name}" for node in imports for alias in node.names}
 
 
 def public_names(file):
@@ -47,13 +47,14 @@ def on_config(config):
 def on_files(files, config):
     """Add the pages."""
     files.append(File.generated(config, "reference/toolkit.md", content=toolkit()))
+    files.append(File.generated(config, "reference/promised.md", content=promised()))
     for package, names in packages().items():
         uri = f"reference/{package.removeprefix('probly_data_generator_')}.md"
         if files.get_file_from_path(uri) is None:
             overview = f"::: {package}\n    options:\n      show_root_heading: false\n      members: false\n"
             short = package.removeprefix("probly_data_generator_")
-            promised = (ROOT / "core/probly/data_generator" / f"{short}.py").exists()
-            path = f"probly.data_generator.{short}" if promised else package
+            is_promised = (ROOT / "core/probly/data_generator" / f"{short}.py").exists()
+            path = f"probly.data_generator.{short}" if is_promised else package
             parts = [
                 f"# The {short.replace('_', ' ')}\n\nImport from `{path}`.\n",
                 overview,
@@ -61,6 +62,31 @@ def on_files(files, config):
             ]
             files.append(File.generated(config, uri, content="\n".join(parts)))
     return files
+
+
+PROMISED = """# The import paths
+
+The modules of `probly.data_generator` that are made to be imported from. Those of [the multi-framework
+guide](../guide.md) are kept as they are there.
+"""
+
+
+def promised():
+    """Return the page of the modules of the core that have public names; those of a plugin with a page are there."""
+    parts = [PROMISED]
+    for file in sorted((ROOT / "core/probly/data_generator").glob("[a-z]*.py")):
+        names, found = public_names(file), homes(file)
+        if names:
+            parts.append(f"## probly.data_generator.{file.stem}\n")
+        for name in names:
+            home = found.get(name, f"probly.data_generator.{file.stem}.{name}")
+            package = home.partition(".")[0]
+            if package in packages():
+                short = package.removeprefix("probly_data_generator_")
+                parts.append(f"- `{name}`: [the {short.replace('_', ' ')}]({short}.md)\n")
+            else:
+                parts.append(f"::: {home}\n    options:\n      heading_level: 3\n")
+    return "\n".join(parts)
 
 
 def toolkit():
