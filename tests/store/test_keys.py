@@ -88,6 +88,30 @@ def test_in_memory_there_is_one_key_per_sample_too(data, count):
         in_memory(data(), NAMES[:count] if count < 44 else [*NAMES, "more"])
 
 
+def test_what_is_selected_from_a_store_with_a_gap_belongs_together(tmp_path):
+    """Rows are counted with the gaps, columns and keys without them."""
+    path = tmp_path / "a.fod"
+    whole = stores.generator().generate_distributions(
+        stores.DATA, progress=False, out=path, shard_megabytes=stores.TEN_ROWS / 2, keys=NAMES, keep=["logits"]
+    )
+    rows, logits = np.array(whole.probabilities), np.array(whole.columns["logits"])
+    shard(path, 1).unlink()
+    (path / "manifest.json").unlink()
+    partial = open_partial(path)
+    lost = partial.missing(43)[0]
+    wanted = [42, 41, lost - 1, 0]
+    part = partial.select(wanted)
+    assert part.indices.tolist() == sorted(wanted)
+    assert part.sample_keys.tolist() == [NAMES[index] for index in part]
+    assert part.labels.tolist() == stores.DATA[1][part.indices].tolist()
+    np.testing.assert_array_equal(part.gather(wanted), rows[wanted])
+    np.testing.assert_array_equal(part.gather_column("logits", wanted), logits[wanted])
+    np.testing.assert_array_equal(partial.gather_column("logits", wanted), logits[wanted])
+    for action in (partial.select, partial.gather, lambda index: partial.gather_column("logits", index)):
+        with pytest.raises(KeyError, match=f"No distribution for index {lost} "):
+            action([lost])
+
+
 @pytest.mark.parametrize("suffix", [".json", ".npz", ".safetensors", ".parquet", ".feather", ".csv", ".fod"])
 @pytest.mark.parametrize("keys", [["a.png", "", "é/ü.png", "x" * 10**5], [3, 1, 2**40, 0]], ids=["text", "integers"])
 def test_every_format_keeps_keys(tmp_path, suffix, keys):

@@ -3,11 +3,12 @@
 from __future__ import annotations  # help() shows the names of types, and not what NumPy's stand for
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from probly.data_generator.by_index import ByIndex
 from probly.data_generator.errors import InvalidOutputError
 from probly.data_generator.exchange import Exchange
 from probly.data_generator.indices import check_ascending, check_lengths, index_of, whole_numbers
@@ -23,7 +24,7 @@ Columns = Mapping[str, npt.NDArray[Any]]
 """Arrays by name, each with one entry per row."""
 
 
-class Distributions(Exchange):
+class Distributions(ByIndex, Exchange):
     """One class distribution per sample, keyed by the sample's index in its dataset.
 
     A read-only mapping over one array: it serves wherever a ``dict[int, list[float]]`` does, at 4 bytes a number.
@@ -180,14 +181,6 @@ class Distributions(Exchange):
         """The distributions that each row is the mean of, shape ``(samples, members, classes)``, if there are any."""
         return self.columns.get("members")
 
-    def gather(self, indices: npt.ArrayLike) -> FloatRows:
-        """Return the rows of many dataset indices at once, shape ``(len(indices), classes)``, as a new array.
-
-        Raises:
-            KeyError: One of them has no distribution.
-        """
-        return self.probabilities[self._positions(whole_numbers(indices).reshape(-1))]
-
     def gather_column(self, name: str, indices: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return what is kept beside the rows of many dataset indices at once, as a new array.
 
@@ -206,7 +199,9 @@ class Distributions(Exchange):
         if name not in self.columns:
             message = f"there is no column {name!r}; there are {', '.join(self.columns) or 'none'}"
             raise KeyError(message)
-        return np.asarray(self.columns[name][self._positions(whole_numbers(indices).reshape(-1))])
+        wanted = whole_numbers(indices).reshape(-1)
+        self._positions(wanted)  # raises for an index that has no row
+        return np.asarray(self.columns[name][np.searchsorted(self.indices, wanted)])  # a store may have gaps
 
     def head(self, count: int) -> Distributions:
         """Return the first rows with their labels and all of the metadata; a store reads no more of itself than that.
@@ -268,70 +263,6 @@ class Distributions(Exchange):
         for part, rows in row_blocks(self, 2**20):
             found[part] = exact_rows(rows)
         return found
-
-    def missing(self, length: int) -> Indices:
-        """Return those of the indices 0 ... length - 1 that have no distribution."""
-        if self._counted:
-            return np.arange(len(self), max(length, len(self)))
-        return np.setdiff1d(np.arange(length), self.indices, assume_unique=True)
-
-    def _positions(self, wanted: Indices) -> Indices:
-        if self._counted:
-            positions, found = wanted, (wanted >= 0) & (wanted < len(self))
-        else:
-            positions = np.minimum(np.searchsorted(self.indices, wanted), len(self) - 1)
-            found = self.indices[positions] == wanted
-        if not found.all():
-            known = f"from {self.indices[0]} to {self.indices[-1]}" if len(self) else "none at all"
-            message = f"No distribution for index {wanted[~found][0]} (there are {len(self)}, {known})"
-            raise KeyError(message)
-        return positions
-
-    @overload
-    def __getitem__(self, index: int) -> FloatRows: ...
-    @overload
-    def __getitem__(self, index: slice) -> FloatRows: ...
-    def __getitem__(self, index: Any) -> FloatRows:
-        """Return the row of a dataset index, or the rows of a slice of them, shape ``(n, classes)``.
-
-        ``d[10:20]`` are the rows of the indices 10 to 19, and ``d.select(range(10, 20))`` distributions of them.
-
-        Raises:
-            KeyError: There is none of one of them.
-        """
-        if isinstance(index, slice):
-            return self._rows_of_slice(index)
-        if not isinstance(index, int | np.integer):
-            message = f"No distribution for index {index!r}: expected an integer; use gather for several"
-            raise KeyError(message)
-        position: Any = index
-        if not self._counted or not 0 <= index < len(self):
-            position = self._positions(np.asarray([index], dtype=np.int64))[0]
-        row: FloatRows = self.probabilities[position]
-        return row
-
-    def _rows_of_slice(self, wanted: slice) -> FloatRows:
-        stop = len(self) if self._counted else int(self.indices[-1]) + 1
-        chosen = range(*wanted.indices(stop))
-        if self._counted and chosen.step > 0:
-            rows: FloatRows = self.probabilities[chosen.start : chosen.stop : chosen.step]
-            return rows
-        return self.gather(np.asarray(chosen, np.int64))
-
-    def __contains__(self, index: object) -> bool:
-        """Return whether a dataset index has a distribution."""
-        if not isinstance(index, int | np.integer):
-            return False
-        position = int(np.searchsorted(self.indices, index))
-        return position < len(self) and bool(self.indices[position] == index)
-
-    def __iter__(self) -> Iterator[int]:
-        """Yield the dataset indices in ascending order, as plain integers."""
-        return iter(self.indices.tolist())
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.probabilities)
 
     def __eq__(self, other: object) -> bool:
         """Return whether another mapping has the same indices and exactly the same rows; metadata does not count."""
