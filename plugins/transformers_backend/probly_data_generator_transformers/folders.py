@@ -41,7 +41,12 @@ def open_folder(folder: Path) -> tuple[Any, Texts | Pictures | None]:
     kind = getattr(transformers, architecture)
     with _quiet(), _reading(folder):
         model, found = kind.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True
+            folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
+            output_loading_info=True,
         )
     _check_loaded(folder, architecture, found)
     if preparer is Texts:
@@ -146,7 +151,8 @@ def _check_weights(folder: Path, config: dict[str, Any]) -> None:
 
 def _check_loaded(folder: Path, architecture: str, found: dict[str, Any]) -> None:
     """Refuse a model that has not all of its weights from the folder: transformers draws the others at random."""
-    lacking = sorted(map(str, [*found["missing_keys"], *found["mismatched_keys"]]))
+    mismatched = [key if isinstance(key, str) else key[0] for key in found["mismatched_keys"]]
+    lacking = sorted({*map(str, found["missing_keys"]), *map(str, mismatched)})
     if lacking or found["error_msgs"]:
         shown = ", ".join(lacking[:3]) + (", ..." if len(lacking) > 3 else "")
         message = (
@@ -197,13 +203,15 @@ def _reading(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave out the library's bar, which would stand between the lines of a run."""
+    """Leave out the library's bar and its table of what is wrong, which would stand between the lines of a run."""
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(verbosity)
         if shown:
             logging.enable_progress_bar()
