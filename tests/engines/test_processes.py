@@ -161,6 +161,15 @@ def test_a_driver_that_is_killed_and_two_at_once(tmp_path, single):
     open_store(path).verify()
 
 
+def test_sigterm_ends_a_driver_and_its_workers_in_order(tmp_path, single):
+    path = tmp_path / "a.fod"
+    driver = started(path)
+    driver.terminate()
+    assert driver.wait(30) == 128 + signal.SIGTERM
+    run(path, models.Sleeping(0.05), workers=1)
+    assert shared.entries(path) == shared.entries(single)
+
+
 def test_ten_shares_of_which_three_are_killed(tmp_path, single):
     path = tmp_path / "a.fod"
     script = tmp_path / "share.py"

@@ -11,6 +11,7 @@ from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.atomic import where_offered
 from probly.data_generator.formats.shared import simple_labels
+from probly.data_generator.run.terminating import terminating
 from probly.data_generator.toolkit.places import Place, Url
 from probly_data_generator_store import files, kept
 from probly_data_generator_store.encodings import NUMBERS_AT_ONCE
@@ -18,7 +19,7 @@ from probly_data_generator_store.finishing import finish
 from probly_data_generator_store.ranges import Ranges
 from probly_data_generator_store.reader import Store, open_store
 from probly_data_generator_store.spec import MANIFEST, SPEC, Spec, refuse_differences
-from probly_data_generator_store.streaming import StoreSink, terminating
+from probly_data_generator_store.streaming import StoreSink
 from probly_data_generator_store.writer import Limits, StoreWriter
 
 __all__ = ["CHECKED", "KEEPS_COLUMNS", "TAKES_URLS", "finish", "is_shared", "open_ranges", "open_sink", "read", "write"]

@@ -1,11 +1,6 @@
 """The sink of a run: which batches the store still needs, and in which order their rows may come."""
 
-import os
-import signal
-import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -145,26 +140,3 @@ def _check_order(indices: Indices, expected: int) -> None:
             f"(expected the indices {expected} to {expected + len(indices) - 1}, got {indices[:5].tolist()}...)"
         )
         raise AlignmentError(message)
-
-
-@contextmanager
-def terminating() -> Iterator[None]:
-    """Turn SIGTERM, where nobody else handles it, into an exit that publishes what is there."""
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    owner = os.getpid()
-
-    def leave(number: int, frame: Any) -> None:
-        if os.getpid() != owner:  # a forked loader worker has nothing to publish
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        signal.signal(number, signal.SIG_IGN)  # one is enough: others would end what publishes the rows
-        sys.exit(128 + number)
-
-    signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -12,6 +12,7 @@ from probly.data_generator.engines.driver import Driver
 from probly.data_generator.formats import choosing
 from probly.data_generator.run.progress import Callback, Tracker, tracked
 from probly.data_generator.run.ranges import Receipt, share_of
+from probly.data_generator.run.terminating import terminating
 from probly.data_generator.run.worker import Worker
 from probly.data_generator.toolkit.places import place_of
 
@@ -100,13 +101,13 @@ def fill(sharing: Sharing, job: Job, start_here: StartHere, progress: bool | Cal
         progress: What shows how far it is, shard by shard.
     """
     form = choosing.sharing(job.out)
-    receipts: list[Receipt] = []
-    if sharing.engine is None:
-        with start_here(job.dataset, job.out, dict(job.options), job.keep, job.tolerance) as worker:
-            receipts = _without_driver(worker, sharing.share, progress)
-    else:
-        receipts = _with_driver(sharing, sharing.engine, job, progress)
-    found: Distributions = form.finish(place_of(job.out), receipts)
+    with terminating():
+        if sharing.engine is not None:
+            receipts = _with_driver(sharing, sharing.engine, job, progress)
+        else:
+            with start_here(job.dataset, job.out, dict(job.options), job.keep, job.tolerance) as worker:
+                receipts = _without_driver(worker, sharing.share, progress)
+        found: Distributions = form.finish(place_of(job.out), receipts)
     return found
 
 

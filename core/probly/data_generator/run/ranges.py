@@ -15,8 +15,8 @@ MOST_SHARDS = 4096
 """How many shards a large run is cut into where they are not limited by their size: 64 for each of 64 workers."""
 FEW_SHARDS = 64
 BATCHES = 64
-"""A shard has so many batches, in the middle between those of large runs and small ones: a loader that starts workers of
-its own does so for each shard. Small runs have ``FEW_SHARDS``, so that there is something to share out."""
+"""A shard has so many batches, in the middle between those of large runs and small ones: a loader that starts workers
+of its own does so for each shard. Small runs have ``FEW_SHARDS``, so that there is something to share out."""
 
 
 class Admission(NamedTuple):
