@@ -3,6 +3,7 @@
 import ctypes
 import os
 import subprocess
+import tempfile
 
 import pytest
 import ray
@@ -28,19 +29,27 @@ def own_network():
 
 
 @pytest.fixture(scope="session")
-def cluster(own_network):
-    """The head has no processors, so workers are on the other nodes; those have two each."""
+def own_ray(own_network):
+    """Let Ray keep its logs and sockets in a folder that goes away; those of pytest have too long names for sockets."""
     patch = pytest.MonkeyPatch()
-    patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     patch.delenv("RAY_ADDRESS", raising=False)
+    patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        patch.setenv("RAY_TMPDIR", folder)
+        yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def cluster(own_ray):
+    """The head has no processors, so workers are on the other nodes: two on each, and two GPUs on one of them."""
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    for _ in range(2):
-        made.add_node(num_cpus=2, wait=False)
+    for gpus in (0, 2):  # which Ray believes without looking
+        made.add_node(num_cpus=2, num_gpus=gpus, wait=False)
     made.wait_for_nodes()
     yield made
     ray.shutdown()
     made.shutdown()
-    patch.undo()
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +63,11 @@ def filled(cluster):
     """Return a function that fills a store on the cluster."""
 
     def run(out, inputs, model=None, *, engine_options=None, **options):
-        options = {"engine": "ray", "engine_options": {"address": cluster.address, **(engine_options or {})}, **options}
+        options = {
+            "engine": "ray",
+            "engine_options": {"address": cluster.address, "num_gpus": 0, **(engine_options or {})},
+            **options,
+        }
         return models.run(out, inputs, model, **options)
 
     return run

@@ -11,5 +11,5 @@ if __name__ == "__main__":
     address, out, traces, seconds, workers = sys.argv[1:]
     models.run(
         Path(out), models.data(), models.Model(traces, float(seconds)), engine="ray", workers=int(workers),
-        engine_options={"address": address},
+        engine_options={"address": address, "num_gpus": 0},
     )  # fmt: skip

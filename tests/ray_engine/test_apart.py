@@ -40,7 +40,7 @@ def apart(cluster, tmp_path):
 def run(folder, name, **options):
     return models.run(
         folder / name, models.data(ROWS), models.Model(seconds=0.02), shard_rows=models.BATCH, engine="ray",
-        engine_options=options,
+        engine_options={"num_gpus": 0, **options},
     )  # fmt: skip
 
 

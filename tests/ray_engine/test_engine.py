@@ -12,6 +12,7 @@ from tests.ray_engine import models
 
 ROWS = 12 * models.BATCH
 ONE_BATCH = {"shard_rows": models.BATCH}
+NO_GPUS = {"num_gpus": 0}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,9 @@ def test_an_engine_that_is_connected_already_is_used_as_it_is(cluster, few, tmp_
             def __call__(self, inputs):
                 return local(inputs)  # a class of a notebook, which no worker could import
 
-        teacher = models.run("a.fod", few, Defined(), engine="ray", workers=1)  # relative to the driver's folder
+        teacher = models.run(
+            "a.fod", few, Defined(), engine="ray", workers=1, engine_options=NO_GPUS
+        )  # relative to the driver's folder
         assert teacher == models.run("b.fod", few, local)
         with pytest.raises(ValueError, match=r"address: .* leave address out, or call ray\.shutdown\(\)"):
             models.run("c.fod", few, engine="ray", engine_options={"address": cluster.address})
@@ -53,7 +56,16 @@ def test_an_engine_that_is_connected_already_is_used_as_it_is(cluster, few, tmp_
 
 def test_the_address_in_the_environment(cluster, few, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
-    models.run(tmp_path / "a.fod", few, models.Model(tmp_path), engine="ray", workers=1)
+    models.run(tmp_path / "a.fod", few, models.Model(tmp_path), engine="ray", workers=1, engine_options=NO_GPUS)
+
+
+def test_each_worker_sees_its_own_gpus(cluster, filled, few, tmp_path):
+    gpus = {"num_gpus": 1}
+    filled(tmp_path / "a.fod", few, models.Model(tmp_path, 0.05), engine_options=gpus, **ONE_BATCH)
+    assert sorted(path.read_text() for path in tmp_path.iterdir() if path.name.isdigit()) == ["0", "1"]
+    with pytest.warns(UserWarning, match=r"2 GPUs, .* set engine_options=\{'num_gpus': 1\}, or 0"):
+        models.run(tmp_path / "a.fod", few, models.Model(tmp_path, 0.05), engine="ray", workers=1,
+                   engine_options={"address": cluster.address}, **ONE_BATCH)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -107,10 +119,12 @@ def test_a_worker_with_other_weights_is_refused(filled, few, tmp_path):
 
 def test_no_room_for_any_worker(filled, few, tmp_path):
     with pytest.warns(UserWarning, match=r"1 of 1 workers wait for room"), pytest.raises(WorkerError) as caught:
-        filled(tmp_path / "a.fod", few, workers=1, engine_options={"num_gpus": 2, "patience": 1})
+        filled(tmp_path / "a.fod", few, workers=1, engine_options={"num_gpus": 3, "patience": 1})
     said = str(caught.value)
-    assert "each wants CPU 1, GPU 2, and the cluster has 3 nodes with CPU 2; none of it, of which CPU 4 is free" in said
-    assert "none of them has as much" in said
+    assert (
+        "each wants CPU 1, GPU 3, and the cluster has 3 nodes with CPU 2; CPU 2, GPU 2; none of it, of which " in said
+    )
+    assert "CPU 4, GPU 2 is free in all; none of them has as much" in said
     assert not ray.is_initialized()
 
 

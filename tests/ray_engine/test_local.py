@@ -1,6 +1,5 @@
 """Without a cluster, Ray is started here, and ends with the run; in a process of its own, as a script does it."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,12 +33,11 @@ assert signal.getsignal(signal.SIGTERM) is before
 """
 
 
-def test_a_local_ray(own_network, tmp_path):
+def test_a_local_ray(own_ray, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     command = [sys.executable, "-W", "error", "script.py"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert np.allclose(open_store(tmp_path / "a.fod").gather(range(64)), 0.25)
     assert not left_over(tmp_path)
