@@ -129,3 +129,11 @@ def test_a_booster_that_is_trained_on_is_looked_at_again():
         with pytest.raises(ValueError, match="missing: 'a'"):
             generator.generate_distributions(FRAME, progress=False)
         booster.feature_names = list(FRAME.columns)
+
+
+def test_an_objective_that_was_changed_before_the_first_run_is_looked_at_again():
+    booster = BOOSTER.copy()
+    generator = FirstOrderDataGenerator(booster)
+    booster.set_param({"objective": "multi:softmax"})
+    rows = generator.generate_distributions(FRAME, progress=False)
+    np.testing.assert_allclose(rows.probabilities, run(BOOSTER).probabilities, rtol=0, atol=1e-6)
