@@ -25,7 +25,7 @@ from probly_data_generator_command_line.data.picture_options import picture_sett
 from probly_data_generator_command_line.data.settings import Data, DataSettings
 from probly_data_generator_command_line.errors import InputError
 from probly_data_generator_command_line.notices import notice, score_lines
-from probly_data_generator_command_line.opening import bytes_text, size_on_disk
+from probly_data_generator_command_line.opening import bytes_text, size_of
 from probly_data_generator_command_line.printing import apart, emit, named, say, shortened
 from probly_data_generator_command_line.stores import as_store, check_place, is_store_path
 
@@ -87,7 +87,7 @@ def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any
     encoding = encoding_of(options["top_k"], options["dtype"]) or "float32"
     _check_early(options)
     if not resume:
-        refuse_fresh(options)
+        refuse_fresh(options, out)
     target = out
     if replaces:  # the store may not be installed, and the help and formats of others do without it
         from probly.data_generator.store import replacing
@@ -263,7 +263,7 @@ def _result(out: Path, found: Distributions, data: Data, before: int) -> dict[st
         "class_names": found.class_names,
         "encoding": encoding,
         "representation": encoding,  # its name in version 0.1
-        "bytes": size_on_disk(out),
+        "bytes": size_of(out),
         "rows_before": before,
         "data": data.description,
         "skipped": data.skipped,

@@ -8,7 +8,7 @@ import click
 
 from probly.data_generator.discovery.listing import find_backend, list_backends
 from probly_data_generator_command_line import choices
-from probly_data_generator_command_line.arguments import limit_option, names, numbers
+from probly_data_generator_command_line.arguments import PlaceType, limit_option, names, numbers
 from probly_data_generator_command_line.commands.sharing_options import SHARING_OPTIONS
 from probly_data_generator_command_line.printing import emit
 
@@ -119,7 +119,7 @@ STORE_OPTIONS = (
     click.option(
         "--out",
         required=True,
-        type=click.Path(path_type=Path),
+        type=PlaceType(),
         shell_complete=choices.stores,
         help="The store, a folder ending in .fod; see above.",
     ),
