@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         NotInstalledError,
         StoreError,
         UnknownBackendError,
+        WorkerError,
     )
     from probly.data_generator.generator import FirstOrderDataGenerator
     from probly.data_generator.hookspecs import HOST, hookimpl
@@ -47,6 +48,7 @@ __all__ = [
     "SimpleDataLoader",
     "StoreError",
     "UnknownBackendError",
+    "WorkerError",
     "check_backend",
     "create_data_generator",
     "hookimpl",
