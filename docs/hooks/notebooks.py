@@ -7,6 +7,9 @@ import re
 from mkdocs.structure.files import File
 
 CODE = re.compile(r"^```python\n(.*?)^```$\n(?:\n```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
+PICTURE = re.compile(r"^!\[[^\]]*\]\([^)]*\)\n\n", re.MULTILINE)
+TO_PAGES = re.compile(r"\[([^\]]*)\]\((?!https?:)[^)]*\)")
+"""Links and pictures that lead nowhere from a file that was downloaded."""
 FOLDER = "tutorials/"
 
 
@@ -45,6 +48,8 @@ def notebook(text):
 
 
 def _add(cells, kind, source, printed=None):
+    if kind == "markdown":
+        source = TO_PAGES.sub(r"\1", PICTURE.sub("", source))
     if not source.strip():
         return
     cell = {"id": f"cell-{len(cells)}", "cell_type": kind, "metadata": {}, "source": source.strip()}
