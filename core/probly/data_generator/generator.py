@@ -267,7 +267,7 @@ class FirstOrderDataGenerator:
             shard_seconds: The longest time until it publishes what there is; a crash costs no more work than that.
             keys: What each sample is called, one text or integer per sample in dataset order, such as file names;
                 they are kept beside the rows, as ``Distributions.sample_keys``. By default those that the dataset has:
-                its ``sample_keys``, or the files of torchvision's ``ImageFolder``.
+                its ``sample_keys``, or the files of an ``ImageFolder``.
             representation: The name of ``encoding`` in version 0.1.
             probe: Compute one batch again, the first that a store has rows of, before it is continued or returned, and
                 compare: it notices another model or another preprocessing where nothing else can. False to do without.

@@ -65,10 +65,10 @@ def load_model(source: Any, device: str | None, options: Mapping[str, Any]) -> A
         says what its scores are where that is known whatever their values; the user is then refused the other one.
         ``is_current``, a function without arguments, says before the first run whether the live model still has the
         weights that were copied from it; without it, none were copied. The command line reads ``channels``, ``"first"``
-        or ``"last"``:
-        which axis of a picture the model expects its channels on; ``image_config``, what else is done to pictures, as
-        timm or an image processor of transformers says it; and ``feature_names``, a list of str or None: the
-        columns that the model knows by name, in its order. It then gets a table as a data frame of these.
+        or ``"last"``: which axis of a picture the model expects its channels on; ``image_config``, a mapping in which
+        its library says what else is done to pictures; ``takes_pictures``, whether the model does that itself, with
+        Pillow images; and ``feature_names``, a list of str or None: the columns that the model knows by name, in its
+        order. It then gets a table as a data frame of these.
 
     Raises:
         ValueError: The device is not available (the message says "available:" and lists those that are), an option is

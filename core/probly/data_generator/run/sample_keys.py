@@ -13,8 +13,8 @@ from probly.data_generator.toolkit.samples import announced_length
 def dataset_keys(dataset: Any) -> Any:
     """Return the key of each sample of a dataset, or None: its ``sample_keys``, or the files of an ``ImageFolder``.
 
-    The files are those of ``samples`` or ``imgs``, pairs of a path and a label, as torchvision has them, relative to
-    ``root``. Loaders, whose rows get the index in their dataset, and subsets are looked through.
+    The files are those of ``samples`` or ``imgs``, pairs of a path and a label, relative to ``root``. Loaders, whose
+    rows get the index in their dataset, and subsets are looked through.
 
     Args:
         dataset: A dataset or a loader.
