@@ -65,6 +65,27 @@ def test_several_outputs_need_a_choice_and_the_shown_one_works():
         generator(several("a", "b"), options={"output": "c"})
 
 
+def test_inputs_and_outputs_without_names_are_called_by_their_place():
+    """Converters of PyTorch leave outputs without any."""
+    parts = [op.parameter([-1, 3], openvino.Type.f32) for _ in range(2)]
+    results = [op.result(operator(*parts)) for operator in (op.add, op.subtract)]
+    pairs = [((row, 2 * row), 0) for row in INPUTS[:, :3]]
+
+    def model():
+        return openvino.Model(results, parts, "model")
+
+    message = refused(ValueError, "several outputs, 'output 0' .f32 .*; choose one with options", model(), pairs)
+    options = eval(message.split("options=")[1].split(", or")[0])
+    check(run(model(), pairs, options=options), reference.softmax(3 * INPUTS[:, :3]))
+    seen = []
+    run(
+        model(),
+        pairs,
+        output_transform=lambda found: seen.append(list(found.values())) or np.eye(3)[[0] * len(seen[-1][0])],
+    )
+    np.testing.assert_allclose(seen[0][1], -INPUTS[:16, :3], rtol=1e-6)
+
+
 def test_the_core_decides_what_the_scores_are():
     softmax = model_of(lambda x: op.softmax(x, 1), [-1, 3])
     found = run(softmax, INPUTS[:, :3])
@@ -112,7 +133,7 @@ def test_the_model_runs_once_per_batch(path):
             live.reset_state()
 
         def infer(self, feeds, **options):
-            rows.append(len(feeds["x"]))
+            rows.append(len(feeds[0]))
             return live.infer(feeds, **options)
 
     made._loaded.request = Counting()

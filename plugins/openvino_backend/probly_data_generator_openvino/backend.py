@@ -3,7 +3,7 @@
 openvino is imported inside hook bodies only, so that listing backends does not import it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,3 +69,11 @@ def available_devices() -> list[str]:
     from probly_data_generator_openvino import devices
 
     return devices.available_devices()
+
+
+@hookimpl
+def choices() -> dict[str, Collection[Any]]:
+    """Return OpenVINO's kinds of devices, and what options take."""
+    from probly_data_generator_openvino.options import DEVICES, KNOWN
+
+    return {"device": DEVICES, **KNOWN}

@@ -8,10 +8,10 @@ from typing import Any
 
 import openvino
 
+from probly_data_generator_openvino.options import PRECISIONS
+
 VIRTUAL = ("AUTO", "MULTI", "HETERO")
 """What OpenVINO calls the choice among devices, or their union."""
-PRECISIONS = ("f32", "bf16", "f16", "device")
-"""The values of the option ``precision``; ``"device"`` leaves it to the device."""
 
 
 @functools.cache

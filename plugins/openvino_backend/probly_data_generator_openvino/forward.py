@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from probly.data_generator.toolkit.feeds import Feeds, feeds_of, run_in_parts
-from probly_data_generator_openvino.inputs import BFLOAT16, DTYPES, name_of, type_of
+from probly_data_generator_openvino.inputs import BFLOAT16, DTYPES, type_of
 
 if TYPE_CHECKING:
     from probly_data_generator_openvino.models import OpenvinoModel
@@ -23,44 +23,50 @@ def outputs_of(model: "OpenvinoModel", inputs: Any, batch_size: int | None) -> A
     Raises:
         ValueError: The model has several outputs, and which one holds the scores is not known.
     """
-    ports = _wanted(model, batch_size)
+    places = _wanted(model, batch_size)
     arrays = feeds_of(inputs, model.inputs)
 
     def run(feeds: Feeds) -> list[Any]:
-        return _infer(model.request, feeds, ports)
+        return _infer(model, feeds, places)
 
     rows, (least, most) = len(next(iter(arrays.values()))), model.rows
     fits = rows >= least and (most is None or rows <= most)
     found = run(arrays) if fits else run_in_parts(run, arrays, most or least, least)
-    return found[0] if len(ports) == 1 else {name_of(port): output for port, output in zip(ports, found, strict=True)}
+    if len(places) == 1:
+        return found[0]
+    return {model.outputs[place][0]: output for place, output in zip(places, found, strict=True)}
 
 
-def _wanted(model: "OpenvinoModel", batch_size: int | None) -> list[Any]:
-    """Return the output that holds the scores, or all."""
-    outputs = list(model.compiled.outputs)
+def _wanted(model: "OpenvinoModel", batch_size: int | None) -> list[int]:
+    """Return the place of the output that holds the scores, or of all."""
     if model.output is not None:
-        return [port for port in outputs if model.output in port.get_names()][:1]
-    if batch_size is None or len(outputs) == 1:
-        return outputs
+        return [place for place, names in model.outputs.items() if model.output in names][:1]
+    if batch_size is None or len(model.outputs) == 1:
+        return list(model.outputs)
     # As everywhere, outputs of which one is called logits need no choice.
-    found = [port for port in outputs if LOGITS in port.get_names()]
+    found = [place for place, names in model.outputs.items() if LOGITS in names]
     if len(found) == 1:
         return found
-    shown = ", ".join(f"{name_of(port)!r} ({type_of(port)} {port.get_partial_shape()})" for port in outputs)
+    ports = model.compiled.outputs
+    shown = ", ".join(
+        f"{names[0]!r} ({type_of(ports[place])} {ports[place].get_partial_shape()})"
+        for place, names in model.outputs.items()
+    )
     message = (
         f"the model has several outputs, {shown}, and none is called {LOGITS!r}; choose one with "
-        f"options={{'output': {name_of(outputs[0])!r}}}, or set output_transform, which gets a dict by name"
+        f"options={{'output': {model.outputs[0][0]!r}}}, or set output_transform, which gets a dict by name"
     )
     raise ValueError(message)
 
 
-def _infer(request: Any, feeds: Feeds, ports: Sequence[Any]) -> list[Any]:
+def _infer(model: "OpenvinoModel", feeds: Feeds, places: Sequence[int]) -> list[Any]:
     """Return outputs in memory of their own. State, where a model has some, does not pass from one call to the next."""
-    request.reset_state()
-    given = {name: array.astype(str) if array.dtype.kind == "O" else array for name, array in feeds.items()}
+    arrays = [feeds[wanted.name] for wanted in model.inputs]
+    model.request.reset_state()
+    given = {place: array.astype(str) if array.dtype.kind == "O" else array for place, array in enumerate(arrays)}
     # Shared, because OpenVINO's own copies take the bits of bfloat16 for those of float16.
-    results = request.infer(given, share_inputs=True)
-    return [_array(results[port], type_of(port)) for port in ports]
+    results = model.request.infer(given, share_inputs=True)
+    return [_array(results[place], type_of(model.compiled.outputs[place])) for place in places]
 
 
 def _array(array: Any, kind: str) -> Any:

@@ -1,5 +1,6 @@
 """What a CompiledModel says of its inputs and outputs."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -25,6 +26,10 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
 """The dtype in NumPy of OpenVINO's types; of the others, such as u4, several numbers share a byte."""
 
 
+NUMBERED = re.compile(r"Result_\d+")
+"""The names that OpenVINO gives to outputs without any: those of its next process are others."""
+
+
 class Rows(NamedTuple):
     """How many rows a model takes at once: at least so many, and at most, where there is a limit."""
 
@@ -34,7 +39,10 @@ class Rows(NamedTuple):
 
 def inputs_of(compiled: Any) -> list[Input]:
     """Return the inputs of a CompiledModel, with OpenVINO's names of their types."""
-    return [Input(name_of(port), type_of(port), DTYPES.get(type_of(port)), _shape(port)) for port in compiled.inputs]
+    return [
+        Input(name, type_of(port), DTYPES.get(type_of(port)), _shape(port))
+        for port, name in zip(compiled.inputs, names_of(compiled.inputs, "input"), strict=True)
+    ]
 
 
 def type_of(port: Any) -> str:
@@ -42,9 +50,15 @@ def type_of(port: Any) -> str:
     return str(port.get_element_type().get_type_name())
 
 
-def name_of(port: Any) -> str:
-    """Return the name of an input or output; of several, the first in the alphabet."""
-    return str(min(port.get_names()))
+def names_of(ports: Sequence[Any], kind: str) -> list[str]:
+    """Return the names of inputs or outputs: of several names the first in the alphabet; without one, by its place.
+
+    Args:
+        ports: The inputs or outputs of a CompiledModel.
+        kind: What those without a name are called before their place, as in ``"output 0"``.
+    """
+    named = ([name for name in port.get_names() if not NUMBERED.fullmatch(name)] for port in ports)
+    return [min(names, default=f"{kind} {place}") for place, names in enumerate(named)]
 
 
 def _shape(port: Any) -> tuple[int | str | None, ...]:

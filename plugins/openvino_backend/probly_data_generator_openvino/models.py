@@ -13,12 +13,11 @@ from probly.data_generator.toolkit.feeds import Input, channels_of, columns_of
 from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly.data_generator.toolkit.options import checked_options
 from probly_data_generator_openvino.classes import class_names
-from probly_data_generator_openvino.devices import PRECISIONS, compile_on, precision_of, resolve_device, running_on
+from probly_data_generator_openvino.devices import compile_on, precision_of, resolve_device, running_on
 from probly_data_generator_openvino.digest import digest_model
 from probly_data_generator_openvino.files import read
-from probly_data_generator_openvino.inputs import Rows, inputs_of, rows_of
-
-MOST_THREADS = 1024
+from probly_data_generator_openvino.inputs import Rows, inputs_of, names_of, rows_of
+from probly_data_generator_openvino.options import COMPILED, PRECISIONS
 
 
 @dataclass
@@ -44,11 +43,17 @@ class OpenvinoModel:
     live: Any = None
     inputs: list[Input] = field(init=False)
     rows: Rows = field(init=False)
+    outputs: dict[int, tuple[str, ...]] = field(init=False)  # the names of each, by its place
 
     def __post_init__(self) -> None:
         """Read what the CompiledModel says of its inputs, and make a request beside those of its owner."""
         self.inputs = inputs_of(self.compiled)
         self.rows = rows_of(self.compiled, self.inputs)
+        ports = list(self.compiled.outputs)
+        self.outputs = {
+            place: (name, *sorted(ports[place].get_names() - {name}))
+            for place, name in enumerate(names_of(ports, "output"))
+        }
         self.request = self.compiled.create_infer_request()
 
     def is_current(self) -> bool:
@@ -79,7 +84,7 @@ def load(source: Any, device: str | None, options: Mapping[str, Any]) -> Openvin
         source: The path of an IR's ``.xml``, an openvino.Model, an openvino.CompiledModel, or ``"module:attribute"``
             of one of these.
         device: The name of a device; None for the best one.
-        options: ``output``, the name of the output to take; ``precision``, see ``devices.PRECISIONS``; ``threads``, of
+        options: ``output``, the name of the output to take; ``precision``, see ``options.PRECISIONS``; ``threads``, of
             the CPU.
 
     Raises:
@@ -90,12 +95,12 @@ def load(source: Any, device: str | None, options: Mapping[str, Any]) -> Openvin
     if isinstance(source, str) and is_import_path(source):
         source = import_model(source)
     others = {name: value for name, value in options.items() if name != "output"}
-    chosen = checked_options(others, {"precision": PRECISIONS, "threads": range(MOST_THREADS)}, "openvino")
+    chosen = checked_options(others, COMPILED, "openvino")
     if isinstance(source, openvino.CompiledModel):
         model = _live(source, device, others)
     else:
         model = _compiled(source, device, chosen["precision"], chosen["threads"])
-    names = [name for port in model.compiled.outputs for name in sorted(port.get_names())]
+    names = [name for known in model.outputs.values() for name in known]
     model.output = checked_options({"output": options.get("output")}, {"output": (None, *names)}, "openvino")["output"]
     return model
 
