@@ -3,7 +3,7 @@
 ai_edge_litert is imported inside hook bodies only, so that listing backends does not import it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,3 +58,11 @@ def available_devices() -> list[str]:
     import ai_edge_litert.interpreter  # noqa: F401  # an installation that does not work is found out
 
     return ["cpu"]
+
+
+@hookimpl
+def choices() -> dict[str, Collection[Any]]:
+    """Return the one device that there is without a delegate, and what options take."""
+    from probly_data_generator_litert.options import KNOWN
+
+    return {"device": ("cpu",), **KNOWN}

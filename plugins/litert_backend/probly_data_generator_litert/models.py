@@ -13,9 +13,9 @@ from probly.data_generator.toolkit.feeds import Input, channels_of, columns_of, 
 from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly.data_generator.toolkit.options import checked_options
 from probly_data_generator_litert.graph import Graph
+from probly_data_generator_litert.options import THREADS
 from probly_data_generator_litert.tensors import Tensor, tensor_of
 
-MOST_THREADS = 1024
 IDENTIFIER = b"TFL3"
 """The four bytes at place 4 of every model."""
 LFS_POINTER = b"version https://git-lfs"
@@ -151,7 +151,7 @@ def load(source: Any, device: str | None, options: Mapping[str, Any]) -> LitertM
     if isinstance(source, str) and is_import_path(source):
         source = import_model(source)
     others = {name: value for name, value in options.items() if name not in ("output", "signature")}
-    threads = checked_options(others, {"threads": range(MOST_THREADS)}, "litert")["threads"]
+    threads = checked_options(others, THREADS, "litert")["threads"]
     live = isinstance(source, Interpreter)
     if live:
         if "threads" in options:
