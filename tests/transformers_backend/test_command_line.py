@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 from pathlib import Path
 
 import datasets
@@ -10,9 +11,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from probly.data_generator.store import open_store
+from probly.data_generator.store import open_partial, open_store
+from tests.command_line.commands import stopped
 from tests.command_line.conftest import shell as shell  # noqa: PLC0414  # a fixture is found by its name
-from tests.command_line.sessions import CLASSES, COUNT, check_session, folder_of_pictures, generated
+from tests.command_line.sessions import CLASSES, COUNT, folder_of_pictures
 from tests.transformers_backend.runs import (
     image_processor,
     of_pictures,
@@ -24,14 +26,26 @@ from tests.transformers_backend.runs import (
 )
 
 
-def test_a_folder_of_pictures_is_killed_and_continued(tmp_path, vit):
-    pixels = folder_of_pictures(tmp_path / "pets")
-    result = generated(tmp_path, "auto", str(vit))
+def test_a_folder_of_pictures_is_killed_and_continued(shell, vit):
+    pixels = folder_of_pictures(shell.folder / "pets")
+    line = f"generate --model {vit} --data pets --out a.fod --batch-size 1 --shard-seconds 0.001"
+    process, _ = stopped(shell.folder, *line.split(), store="a.fod")
+    assert process.returncode == -signal.SIGKILL
+    safe = len(open_partial("a.fod"))
+    assert 0 < safe < len(pixels)
+    result = shell.json(line)
+    assert result["rows_before"] == safe
     assert result["data"]["pictures"] == "as they are; the model's own image processor prepares them"
-    assert result["meta"]["backend"] == "transformers"
     given = [Image.fromarray((array * 255).round().astype(np.uint8)) for array in pixels]
-    assert len(given) == COUNT * len(CLASSES)
-    check_session(tmp_path, rows_of_pictures(of_pictures(), image_processor(), given))
+    store = open_store("a.fod")
+    expected = rows_of_pictures(of_pictures(), image_processor(), given)
+    np.testing.assert_allclose(store.probabilities, expected, rtol=0, atol=1e-6)
+    assert store.class_names == list(CLASSES)
+    assert store.labels.tolist() == np.repeat(range(3), COUNT).tolist()
+    assert store.sample_keys[COUNT] == "cat/000.png"
+    assert shell.json("verify a.fod")["ok"]
+    shell.run("report a.fod --data pets --out report.html")
+    assert "data:image/png;base64" in (shell.folder / "report.html").read_text(encoding="utf-8")
 
 
 TEXTS = [*sentences(20), 'good\n"bad", cat', "good " * 40]
