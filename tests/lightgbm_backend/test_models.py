@@ -52,6 +52,8 @@ DAMAGES = {
     "cut after the trees": STORED[: STORED.index(b"end of trees") + 5],
     "other line ends": STORED.replace(b"\n", b"\r\n"),
     "a tree is gone": STORED[: STORED.index(b"Tree=3")] + STORED[STORED.index(b"Tree=4") :],
+    "a tree lacks its thresholds": STORED.replace(b"threshold=", b"thresholx=", 1),
+    "a tree has too few leaves": STORED.replace(b"leaf_value=", b"leaf_value=,", 1),
     "a tree lacks its leaves": STORED.replace(b"leaf_value=", b"leaf_valux=", 1),
     "no number of classes": STORED.replace(b"num_class=", b"num_xlass=", 1),
     "not UTF-8": STORED.replace(b"feature_names=age", b"feature_names=\xff\xfee", 1),

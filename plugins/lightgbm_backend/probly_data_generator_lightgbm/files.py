@@ -7,7 +7,7 @@ from typing import Any
 BEGINNING = re.compile(rb"tree\r?\nversion=v\d+\r?\n")
 HEAD = 64
 """How a stored booster begins, and how many bytes of a file are looked at for it."""
-SIZES = re.compile(rb"^tree_sizes=([\d ]+)$", re.MULTILINE)
+SIZES = re.compile(rb"^tree_sizes=([\d ]+)\n", re.MULTILINE)
 
 
 def is_model_file(path: Path) -> bool:
@@ -43,7 +43,9 @@ def open_file(path: Path) -> Any:
     reason = "its trees are not where it says" if not is_whole(content) else ""
     try:
         if not reason:
-            return lightgbm.Booster(model_str=content.decode())
+            # Without their sizes, LightGBM reads one tree after the other and raises what is wrong with one; in
+            # threads, it ends the process.
+            return lightgbm.Booster(model_str=SIZES.sub(b"", content, count=1).decode())
     except (lightgbm.basic.LightGBMError, ValueError) as error:
         reason = str(error)
     message = f"{path}: cannot be read as a booster, or not all of one: {reason}; copy the file again, byte by byte"
