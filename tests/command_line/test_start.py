@@ -17,8 +17,8 @@ from probly_data_generator_command_line.group import OURS
 from tests.command_line.commands import command, contents, finished, stopped
 
 HEAVY = (
-    "torch", "jax", "tensorflow", "keras", "onnx", "onnxruntime", "sklearn", "skops", "scipy", "pandas", "pyarrow",
-    "matplotlib", "PIL", "datasets", "tqdm", "IPython",
+    "torch", "jax", "tensorflow", "keras", "onnx", "onnxruntime", "openvino", "ai_edge_litert", "sklearn", "skops",
+    "scipy", "pandas", "pyarrow", "matplotlib", "PIL", "datasets", "tqdm", "IPython",
 )  # fmt: skip
 SLOW = """
 import os

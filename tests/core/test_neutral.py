@@ -12,7 +12,8 @@ PROMISED = {"torch_first_order_generator.py", "jax_first_order_generator.py", "t
 # Underscores and digits end a word here, so that identifiers are read, too; "utf" and "relax" are none of these.
 WORDS = re.compile(
     "torch|jax|(?<![a-z])jnp(?![a-z])|flax|equinox|haiku|tensorflow|(?<![a-z])tf(?![a-z])|keras|onnx|sklearn|scikit|"
-    "skops|xgboost|lightgbm|catboost|mxnet|paddle|mindspore|tinygrad|mlx|cupy|lightning|transformers",
+    "skops|xgboost|lightgbm|catboost|mxnet|paddle|mindspore|tinygrad|mlx|cupy|lightning|transformers|"
+    "openvino|litert|tflite",
     re.IGNORECASE,
 )
 FILES = sorted(
