@@ -32,10 +32,8 @@ def install_command(*requirements: str, options: Iterable[str] = ()) -> str:
         >>> "probly-data-generator[store]" in install_command("probly-data-generator[store]")
         True
     """
-    words = ["pip install", *options]
-    if _in_a_folder(requirements):
-        words.append(f"--find-links {WHEELS}")
-    return " ".join([*words, *map(_quoted, requirements)])
+    links = [f"--find-links {WHEELS}"] if _in_a_folder(requirements) else []
+    return " ".join(["pip install", *links, *options, *map(_quoted, requirements)])
 
 
 def install_advice(*requirements: str, options: Iterable[str] = ()) -> str:

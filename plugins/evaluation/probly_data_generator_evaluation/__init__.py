@@ -1,6 +1,6 @@
 """What first-order data is for: decompositions, credal sets, human votes, calibration, rankings.
 
-Needs SciPy, ``pip install "probly-data-generator[evaluation]"``. Everything is read block by block and computed in
+Needs SciPy, which the extra ``evaluation`` brings. Everything is read block by block and computed in
 float64, so a million rows of a thousand classes need no more memory than a few.
 """
 

@@ -1,6 +1,6 @@
 """Looking at first-order data: a page of pictures and numbers, and the plots behind it for notebooks.
 
-Needs Matplotlib, ``pip install "probly-data-generator[report]"``, which is imported when something is drawn.
+Needs Matplotlib, which the extra ``report`` brings and which is imported when something is drawn.
 """
 
 from probly_data_generator_report.class_plots import plot_class_balance, plot_confusion, plot_mean_distribution
