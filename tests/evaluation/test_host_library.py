@@ -42,7 +42,7 @@ class HostEnvironment(Environment):
 
     def __init__(self, folder):
         super().__init__(folder, python_3_13())
-        versions = ["-c", ROOT / "constraints.txt"]
+        versions = ["-c", ROOT / "constraints" / "tests.txt"]
         self.install(*versions, "--no-compile", *HOST, *wheels())  # imports compile what they need, which is far less
 
 

@@ -56,7 +56,7 @@ class Environment:
         venv.create(folder / "env", with_pip=False, symlinks=True)
         self.python = folder / "env" / "bin" / "python"
         command = [sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet"]
-        done = self._run([*command, "-c", ROOT / "constraints.txt", *wheels, "pytest"])
+        done = self._run([*command, "-c", ROOT / "constraints" / "tests.txt", *wheels, "pytest"])
         assert done.returncode == 0, done.stderr
 
     def run(self, code):
