@@ -27,6 +27,7 @@ from probly.data_generator.run.scores import check_output_mode, is_half
 from probly.data_generator.run.temperature import Temperature
 from probly.data_generator.run.worker import Worker, admitted
 from probly.data_generator.toolkit.casting import check_dtype
+from probly.data_generator.toolkit.importing import is_opened
 from probly.data_generator.toolkit.loaders import is_loader
 from probly.data_generator.toolkit.outputs import pick_scores
 from probly.data_generator.toolkit.parts import split_sample
@@ -224,7 +225,7 @@ class FirstOrderDataGenerator:
     def _current_model(self) -> Any:
         """Return the loaded model, loaded afresh where a live one may have other weights by now."""
         first, self._fresh = self._fresh, False
-        if isinstance(self.model, str | PathLike | tuple):  # a tuple is a builder and its weight file
+        if is_opened(self.model):
             return self._loaded
         if first and getattr(self._loaded, "is_current", _nothing_was_copied)():
             return self._loaded

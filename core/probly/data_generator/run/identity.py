@@ -14,7 +14,7 @@ from probly.data_generator.discovery.loading import Backend
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.run.provenance import Loaded
 from probly.data_generator.toolkit.digest import NOT_SEEN, digest, digest_files, is_seen, update_digest
-from probly.data_generator.toolkit.importing import is_import_path
+from probly.data_generator.toolkit.importing import is_import_path, is_opened
 from probly.data_generator.toolkit.loaders import is_loader
 from probly.data_generator.toolkit.nests import Samples, columns
 from probly.data_generator.toolkit.samples import announced_length, fetch
@@ -116,7 +116,7 @@ def remember_models(loaded: Sequence[Loaded], identity: Mapping[str, Any]) -> No
     """
     for one, known in zip(loaded, [identity, *identity.get("models", ())], strict=True):
         before = known["model"]["digest"]
-        if not is_seen(before) or isinstance(one.source, str | PathLike | tuple):
+        if not is_seen(before) or is_opened(one.source):
             continue
         after = model_digest(one.backend, one.model)
         if after != before:

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from os import PathLike
 from typing import Any
 
 
@@ -15,6 +16,21 @@ def is_import_path(text: str) -> bool:
     module, colon, attribute = text.partition(":")
     names = [*module.split("."), *attribute.split(".")]
     return bool(colon) and all(name.isidentifier() for name in names)
+
+
+def is_opened(source: Any) -> bool:
+    """Return whether a model is opened by its name, and not a live one that may change between two runs.
+
+    Args:
+        source: A model as users give it. Of a tuple, the last part tells: a builder comes with the path of its weights,
+            a live model with what prepares its inputs, or with its parameters.
+
+    Examples:
+        >>> is_opened("net.pt"), is_opened((dict, "weights.pt")), is_opened((dict(), len))
+        (True, True, False)
+    """
+    last = source[-1] if isinstance(source, tuple) and source else source
+    return isinstance(last, str | PathLike)
 
 
 def import_model(path: str) -> Any:
