@@ -1,6 +1,8 @@
 """`picture_folder` in Python: the dataset that `first-order generate --data` makes of a folder of pictures."""
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -249,3 +251,26 @@ def test_the_command_line_takes_a_configuration(mine, pets):
     (mine.folder / "model/preprocessor_config.json").write_text(json.dumps({**CLIP, "do_pad": True}))
     assert "do that in a --transform of your own" in mine.fails(f"{line} model")
     assert "nowhere: No such file" in mine.fails(f"{line} nowhere")
+
+
+@pytest.mark.parametrize("hidden", ["probly_data_generator_command_line", "click"])
+def test_without_the_distribution_the_message_says_what_to_install(hidden):
+    code = f"""
+import importlib.abc, sys
+
+class Hidden(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {hidden!r}:
+            raise ModuleNotFoundError("No module named " + repr(name), name=name)
+
+sys.meta_path.insert(0, Hidden())
+from probly.data_generator import NotInstalledError
+try:
+    import probly.data_generator.images
+except NotInstalledError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("pictures need the command line's distribution; run: pip install ")
+    assert "probly-data-generator[images]" in done.stdout

@@ -103,3 +103,28 @@ def test_the_command_line_does_what_a_live_model_says_of_its_pictures(shell):
     np.testing.assert_allclose(open_store("own.fod").probabilities[:, 0], expected, rtol=0, atol=1e-6)
     given = shell.json(f"{line} --out given.fod --image-size 4")["data"]["pictures"]
     assert given == "RGB, shorter side to 4, centre 4 x 4, float32 in [0, 1], (channels, height, width)"
+
+
+class ImageFolder(Dataset):
+    """The shape of torchvision's, which cannot be installed beside the torch of these tests."""
+
+    def __init__(self):
+        self.root, self.classes = "/data/pets", ["cat", "dog"]
+        self.imgs = self.samples = [(f"/data/pets/{name}.png", int(name > "d")) for name in ("cat/a", "dog/a", "dog/b")]
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        return torch.full((3, 2, 2), index / 4), self.samples[index][1]
+
+
+def test_files_are_the_keys_of_rows_through_torchs_subsets_and_loaders():
+    names = ["cat/a.png", "dog/a.png", "dog/b.png"]
+    assert run(ImageFolder()).sample_keys.tolist() == names
+    torch.manual_seed(0)
+    for dataset, order in ((ImageFolder(), [0, 1, 2]), (torch.utils.data.Subset(ImageFolder(), [2, 0]), [2, 0])):
+        found = run(DataLoader(dataset, batch_size=2, shuffle=True))
+        assert found.sample_keys.tolist() == [names[place] for place in order]
+        np.testing.assert_allclose(found.probabilities[:, 0], np.float32(order) / 4)
+        assert found.class_names == ["cat", "dog"]

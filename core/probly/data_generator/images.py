@@ -8,9 +8,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name not in ("probly_data_generator_command_line", "click"):
         raise
-    message = (
-        f"pictures are read by the command line's distribution, which is not installed; {install_advice('images')}"
-    )
+    message = f"pictures need the command line's distribution; {install_advice('probly-data-generator[images]')}"
     raise NotInstalledError(message) from error
 
 __all__ = ["picture_folder"]
