@@ -10,6 +10,8 @@ import numpy.typing as npt
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.rows import FloatRows
 
+__all__ = ["SparseTargets"]
+
 PROBABILITIES, VIEW = "probabilities", "view"
 TOP = re.compile(r"top-([1-9][0-9]*)")
 
