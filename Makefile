@@ -61,6 +61,9 @@ release-files: dist/.made $(VENV)/release.done # What a release uploads, checked
 	@for project in $(PROJECTS); do (cd $$project && "$(CURDIR)/$(BIN)/hatchling" build -t sdist -d "$(CURDIR)/dist") || exit 1; done
 	$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
 	$(BIN)/check-wheel-contents dist/*.whl
+	rm -rf $(VENV)-release && $(PYTHON) -m venv $(VENV)-release
+	$(VENV)-release/bin/python -m pip install --quiet --find-links dist "probly-data-generator[standard,evaluation]"
+	$(BIN)/cyclonedx-py environment --output-file dist/sbom.json $(VENV)-release
 
 install-texts: $(VENV)/build.done # After a change of how ours is installed: every command of it in the pages.
 	PYTHONPATH=core $(BIN)/python tests/packaging/install_texts.py
@@ -111,4 +114,4 @@ constraints: $(VENV)/made # The files in constraints/, from the projects; UPGRAD
 	$(BIN)/python constraints/refresh.py $(UPGRADE)
 
 clean:
-	rm -rf $(VENV) .venv-3.* dist site demo_output
+	rm -rf $(VENV) $(VENV)-* dist site demo_output
