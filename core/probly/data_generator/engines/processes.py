@@ -72,7 +72,8 @@ def run(job: Job, driver: Driver, workers: int | None, devices: Sequence[str], o
     def start(device: str | None) -> Process:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
-        process = context.Process(target=_work, args=(there, payload, device), daemon=True)
+        # No daemon: a loader starts processes of its own in it. It ends when its end of the pipe is closed.
+        process = context.Process(target=_work, args=(there, payload, device))
         process.start()
         there.close()
         return Process(next(numbers), device, process, here)
@@ -80,7 +81,8 @@ def run(job: Job, driver: Driver, workers: int | None, devices: Sequence[str], o
     at_work: list[Process] = []
     idle: set[Process] = set()
     try:
-        at_work += [start(names[number % len(names)]) for number in range(workers or len(names))]
+        for number in range(workers or len(names)):
+            at_work.append(start(names[number % len(names)]))
         while not driver.done:
             for process in _heard(at_work):
                 if not _answer(process, driver, idle):
