@@ -143,3 +143,8 @@ def test_samples_without_votes_are_left_out():
         calibrate(Distributions(truth), by=votes, split=0.001)
     with pytest.raises(AlignmentError, match="votes: expected 100 rows"):
         calibrate(truth, by=votes)
+
+
+def test_sample_keys_stay_with_their_rows():
+    given = Distributions([[0.5, 0.5], [0.9, 0.1]], [4, 2], sample_keys=["4.png", "2.png"])
+    assert rescale(given, 2.0).sample_keys.tolist() == ["2.png", "4.png"]

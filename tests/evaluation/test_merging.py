@@ -52,6 +52,17 @@ def test_shares_of_one_run(tmp_path, monkeypatch):
     assert found.meta == {**meta, "merged_runs": 2}
 
 
+@pytest.mark.parametrize("keys", [(["b", "d"], ["a"]), ([7, 5], [2**40])])
+def test_sample_keys_go_along_where_all_runs_have_some(keys):
+    rows = [[0.5, 0.5], [0.25, 0.75]]
+    first, second = (Distributions(rows[: len(own)], sample_keys=own) for own in keys)
+    found = merge([first, second], indices=[[0, 2], [1]])
+    assert found.sample_keys.tolist() == [keys[0][0], keys[1][0], keys[0][1]]
+    assert merge([first, Distributions(rows[:1])], indices=[[0, 2], [1]]).sample_keys is None
+    with pytest.raises(ValueError, match="sample keys of the runs are of different kinds"):
+        merge([first, Distributions(rows[:1], sample_keys=[[3], ["x"]][keys[0][0] == 7])], indices=[[0, 2], [1]])
+
+
 HALF = [[0.5, 0.5]]
 
 

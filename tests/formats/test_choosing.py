@@ -51,7 +51,7 @@ def test_one_format_becomes_another_without_loss(tmp_path):
 @pytest.mark.parametrize("name", ["a.txt", "a", "json"])
 def test_other_suffixes_list_the_known_ones(tmp_path, name):
     for action in (load, lambda path: save(path, {0: [1.0]})):
-        with pytest.raises(ValueError, match=r"expected one of the suffixes \.csv, \.feather, \.fod, \.json, \.npz.*, got '"):
+        with pytest.raises(ValueError, match=r"one of the suffixes \.csv, \.feather, \.fod, \.json, \.npz.*, got '"):
             action(tmp_path / name)
 
 

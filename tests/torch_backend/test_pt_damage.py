@@ -26,7 +26,9 @@ def test_damage_gives_the_same_rows_or_a_store_error(tmp_path):
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_without_the_digest_damage_is_silent(tmp_path, monkeypatch):
     """The test can tell: torch does not compare the checksums of its archive."""
-    monkeypatch.setattr(pt_format, "compared", lambda *parts, **named: Distributions(*parts[:4], columns=parts[4], **named))
+    monkeypatch.setattr(
+        pt_format, "compared", lambda *parts, **named: Distributions(*parts[:4], columns=parts[4], **named)
+    )
     with pytest.raises(AssertionError, match="silently wrong"):
         damages.outcomes(tmp_path, ".pt", 2000)
 

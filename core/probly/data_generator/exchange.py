@@ -29,7 +29,7 @@ class Exchange(Mapping[int, FloatRows]):
     labels: npt.NDArray[Any] | None
     columns: Mapping[str, Any]
     meta: dict[str, Any]
-    _sample_keys: npt.NDArray[Any] | None
+    _sample_keys: npt.NDArray[Any] | None = None
 
     @property
     def num_classes(self) -> int:

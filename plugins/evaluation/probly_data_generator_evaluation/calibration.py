@@ -135,9 +135,9 @@ def rescale(rows: Any, temperature: float, out: npt.NDArray[Any] | None = None) 
         out: Floats of the shape of the rows to write to, such as a memory map, where they are too large for memory.
 
     Returns:
-        Distributions in float32, with the same indices, labels and metadata and the entry ``rescaled_temperature``, but
-        without columns, which belong to the rows as they were; for an array, an array: float64 for float64, else
-        float32.
+        Distributions in float32, with the same indices, labels, sample keys and metadata and the entry
+        ``rescaled_temperature``, but without columns, which belong to the rows as they were; for an array, an array:
+        float64 for float64, else float32.
 
     Raises:
         InvalidOutputError: A row is no distribution.
@@ -169,7 +169,8 @@ def rescale(rows: Any, temperature: float, out: npt.NDArray[Any] | None = None) 
         return found
     whole = float(temperature) * held.meta.get(RESCALED, 1.0)
     values = np.asarray(found, np.float32)
-    return Distributions.of_checked(values, held.indices, held.labels, {**held.meta, RESCALED: whole})
+    meta = {**held.meta, RESCALED: whole}
+    return Distributions.of_checked(values, held.indices, held.labels, meta, sample_keys=held.sample_keys)
 
 
 def rescaled(rows: Floats, temperature: float) -> Floats:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import AlignmentError
 from probly.data_generator.indices import whole_numbers
-from probly.data_generator.label_values import join_labels
+from probly.data_generator.label_values import join_labels, key_array
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.toolkit.samples import Indices
 from probly_data_generator_evaluation.blocks import each_block
@@ -37,8 +37,8 @@ def merge(
         out: float32 of the shape of the result to write to, such as a memory map, where it is too large for memory.
 
     Returns:
-        The rows in the order of their indices, with the metadata that all runs share, their labels, and the columns
-        that all of them have, such as members; ``columns["fold"]`` is int64, shape ``(samples,)``.
+        The rows in the order of their indices, with the metadata that all runs share, their labels, and the columns and
+        sample keys that all of them have, such as members; ``columns["fold"]`` is int64, shape ``(samples,)``.
 
     Raises:
         AlignmentError: Two runs have the same sample, or a sample has no row, or a run has another number of rows than
@@ -74,10 +74,23 @@ def merge(
         message = "parts: the labels of the runs are of different kinds: expected numbers in all, or text in all"
         raise ValueError(message)
     meta = {name: value for name, value in runs[0].meta.items() if all(run.meta.get(name) == value for run in runs)}
-    ordered = None if labels is None else labels[order]
     columns = {**_columns(runs, order), FOLD: folds[order]}
     ordered = None if labels is None else labels[order]
-    return Distributions.of_checked(rows, flat[order], ordered, {**meta, "merged_runs": len(runs)}, columns)
+    named = _sample_keys(runs, order)
+    return Distributions.of_checked(rows, flat[order], ordered, {**meta, "merged_runs": len(runs)}, columns, named)
+
+
+def _sample_keys(runs: list[Distributions], order: Indices) -> npt.NDArray[Any] | None:
+    """Return the keys of the samples in the order of the merged rows, where all runs have some."""
+    known = [run.sample_keys for run in runs]
+    if any(keys is None for keys in known):
+        return None
+    joined = [key for keys in known if keys is not None for key in keys.tolist()]
+    try:
+        return key_array(joined)[order]
+    except TypeError as error:
+        message = "parts: the sample keys of the runs are of different kinds: expected integers in all, or text in all"
+        raise ValueError(message) from error
 
 
 def _columns(runs: list[Distributions], order: Indices) -> dict[str, npt.NDArray[Any]]:

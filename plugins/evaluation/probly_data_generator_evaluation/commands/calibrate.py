@@ -82,8 +82,7 @@ def calibrate(file: Path, out: Path | None, labels: Path | None, votes: Path | N
     }
     lines = _lines(result)
     if out is not None:
-        keyed = getattr(distributions, "sample_keys", None) is not None
-        lines.append(f"{out}: {len(distributions):,} rows{', without the sample keys' if keyed else ''}")
+        lines.append(f"{out}: {len(distributions):,} rows")
     emit(result, lines, as_json)
 
 
