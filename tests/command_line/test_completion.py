@@ -81,8 +81,10 @@ def test_a_real_bash_completes_names(bash):
         "first-order convert a.fod teacher.js",
         "first-order generate --out teacher.",
         "first-order backends pick",
+        "first-order generate --engine proc",
+        "first-order generate --out ",
     )
-    backends, devices, right, options, unknown, broken, *files, named = found[1:]
+    backends, devices, right, options, unknown, broken, *files, named, engines, _ = found[1:]
     assert found[0] == ["convert"]
     assert backends == ["numpy"]
     assert devices == ["left", "right"]
@@ -93,6 +95,7 @@ def test_a_real_bash_completes_names(bash):
     assert {"teacher.json"} <= set(files[1]) <= {"teacher.json", "teacher.jsonl"}
     assert files[2] == ["teacher.fod"]
     assert named == ["picker"]
+    assert engines == ["processes"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from probly.data_generator.discovery.listing import (
     BACKENDS,
+    ENGINES,
     WRAPPERS,
     BackendInfo,
     claims,
@@ -46,6 +47,11 @@ def backend_names(*_: Any) -> list[str]:
 def wrapper_names(*_: Any) -> list[str]:
     """Return the names of the installed wrappers."""
     return sorted(claims(WRAPPERS))
+
+
+def engine_names(*_: Any) -> list[str]:
+    """Return the names of the installed engines."""
+    return sorted(claims(ENGINES))
 
 
 def device_names(context: click.Context, _incomplete: str) -> list[str]:

@@ -8,6 +8,7 @@ import click
 
 from probly.data_generator.toolkit.places import Place, Url
 from probly_data_generator_command_line.arguments import key_values
+from probly_data_generator_command_line.choices import complete, engine_names
 from probly_data_generator_command_line.errors import InputError
 
 AUTO = (
@@ -34,7 +35,12 @@ SHARING_OPTIONS = (
     click.option(
         "--share", metavar="I/N", help="Be the I-th, from 0, of N processes; auto asks torchrun's or SLURM's variables."
     ),
-    click.option("--engine", metavar="NAME", help="What starts the workers, as ray; by default processes."),
+    click.option(
+        "--engine",
+        metavar="NAME",
+        shell_complete=complete(engine_names),
+        help="What starts the workers, as ray; by default processes.",
+    ),
     click.option("--engine-option", multiple=True, metavar="NAME=VALUE", help="What only the engine knows."),
     click.option("--shard-rows", type=click.IntRange(1), metavar="ROWS", help="The rows of a shard of a shared store."),
     click.option(
