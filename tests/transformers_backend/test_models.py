@@ -13,6 +13,8 @@ from tests.transformers_backend.runs import (
     image_processor,
     of_pictures,
     of_texts,
+    pictures,
+    rows_of_pictures,
     rows_of_texts,
     run,
     sentences,
@@ -94,6 +96,15 @@ def test_a_pair_whose_weights_have_changed_is_asked_anew():
     with torch.no_grad():
         model.classifier.weight.mul_(-2)
     check(made.generate_distributions(TEXTS, progress=False), rows_of_texts(model, WORDS, TEXTS))
+
+
+def test_a_copy_follows_the_weights_of_the_live_model_in_a_pair():
+    model, processor, given = of_pictures(), image_processor(), pictures(4)
+    made = FirstOrderDataGenerator((model, processor), options={"channels_last": True})
+    check(made.generate_distributions(given, progress=False), rows_of_pictures(model, processor, given))
+    with torch.no_grad():
+        model.classifier.weight.mul_(-2)
+    check(made.generate_distributions(given, progress=False), rows_of_pictures(model, processor, given))
 
 
 def test_options_of_torch():
