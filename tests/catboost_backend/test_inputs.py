@@ -54,6 +54,14 @@ def test_unnamed_columns_are_in_the_models_order():
     np.testing.assert_array_equal(run(model, numbered[[8, 7, 6, 5]]).probabilities, EXPECTED)
 
 
+def test_columns_that_are_called_as_if_they_had_no_names_are_known_by_them():
+    numbered = FRAME.set_axis(["0", "1", "2", "3"], axis=1)
+    for inputs in (numbered, INPUTS):
+        model = fitted(inputs, NAMES)
+        shuffled = numbered.iloc[:, [3, 1, 0, 2]]
+        np.testing.assert_array_equal(run(model, shuffled).probabilities, EXPECTED)
+
+
 def test_what_a_sparse_matrix_leaves_out_is_zero():
     sparse = scipy.sparse.coo_array(np.nan_to_num(INPUTS))
     expected = MODEL.predict_proba(sparse.toarray()).astype(np.float32)

@@ -53,6 +53,14 @@ def test_arrays_and_unnamed_columns_are_in_the_boosters_order():
     np.testing.assert_array_equal(run(unnamed, FRAME).probabilities, EXPECTED)
 
 
+def test_columns_that_are_called_as_if_they_had_no_names_are_known_by_them():
+    numbered = FRAME.set_axis(["Column_0", "Column_1", "Column_2", "Column_3"], axis=1)
+    for inputs in (numbered, INPUTS):
+        model = trained(inputs, LABELS)
+        shuffled = numbered.iloc[:, [3, 1, 0, 2]]
+        np.testing.assert_array_equal(run(model, shuffled).probabilities, EXPECTED)
+
+
 def test_what_a_sparse_matrix_leaves_out_is_zero():
     sparse = scipy.sparse.coo_array(np.nan_to_num(INPUTS))
     expected = BOOSTER.predict(sparse.toarray()).astype(np.float32)

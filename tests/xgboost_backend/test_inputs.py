@@ -54,6 +54,14 @@ def test_arrays_and_unnamed_columns_are_in_the_boosters_order():
     np.testing.assert_array_equal(run(unnamed, FRAME).probabilities, EXPECTED)
 
 
+def test_names_that_look_made_up_are_names():
+    numbered = FRAME.set_axis(["f0", "f1", "f2", "f3"], axis=1)
+    booster = trained(numbered, LABELS)
+    np.testing.assert_array_equal(run(booster, numbered[["f3", "f1", "f0", "f2"]]).probabilities, EXPECTED)
+    with pytest.raises(ValueError, match="missing: 'f0', 'f1'"):
+        run(booster, FRAME)
+
+
 def test_what_a_sparse_matrix_leaves_out_is_missing():
     sparse = scipy.sparse.coo_array(np.nan_to_num(INPUTS))
     expected = BOOSTER.predict(xgboost.DMatrix(sparse.tocsr(), feature_names=BOOSTER.feature_names))

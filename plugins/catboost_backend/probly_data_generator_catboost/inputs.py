@@ -28,8 +28,10 @@ def readable(inputs: Any, model: "CatboostModel") -> Any:
         ValueError: There are other columns.
     """
     if is_table(inputs) or isinstance(inputs, Mapping):
-        if model.feature_names is not None:
-            inputs = select_columns(inputs, model.feature_names)
+        given = list(inputs) if isinstance(inputs, Mapping) else column_names(inputs)
+        # The columns of a table may be called as CatBoost would call them: "0", "1", ...
+        if model.feature_names is not None or sorted(map(str, given)) == sorted(model.about.names):
+            inputs = select_columns(inputs, model.about.names)
         inputs = _frame(inputs)
     elif hasattr(inputs, "tocsr"):
         inputs = scipy.sparse.csr_matrix(inputs)  # CatBoost takes no sparse arrays

@@ -42,8 +42,11 @@ def matrix_of(inputs: Any, model: "LightgbmModel") -> Any:
 
 
 def _of_columns(inputs: Any, model: "LightgbmModel") -> npt.NDArray[np.float64]:
-    if model.feature_names is not None:
-        inputs = select_columns(with_underscores(inputs, model.feature_names), model.feature_names)
+    names = model.feature_names
+    if names is None and sorted(map(str, given_names(inputs))) == sorted(model.about.names):
+        names = model.about.names  # the columns of a table may be called as LightGBM would call them
+    if names is not None:
+        inputs = select_columns(with_underscores(inputs, names), names)
     if isinstance(inputs, Mapping):
         columns = dict(inputs)
     else:
@@ -61,9 +64,14 @@ def _of_columns(inputs: Any, model: "LightgbmModel") -> npt.NDArray[np.float64]:
     return np.stack(list(found.values()), axis=1)  # type: ignore[arg-type]  # none of them is None by now
 
 
+def given_names(inputs: Any) -> list[Any]:
+    """Return the names of the columns of a table, or of a mapping."""
+    return list(inputs) if isinstance(inputs, Mapping) else column_names(inputs)
+
+
 def with_underscores(inputs: Any, names: list[str]) -> Any:
     """Return a table whose names have an underscore for each blank, where those are what the booster calls them."""
-    given = list(inputs) if isinstance(inputs, Mapping) else column_names(inputs)
+    given = given_names(inputs)
     changed = {name: str(name).replace(" ", "_") for name in given if name not in names and " " in str(name)}
     changed = {name: new for name, new in changed.items() if new in names and new not in given}
     if not changed:

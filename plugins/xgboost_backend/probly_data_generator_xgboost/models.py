@@ -14,7 +14,6 @@ from probly.data_generator.hookspecs import HOST
 from probly.data_generator.toolkit.digest import digest
 from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly.data_generator.toolkit.options import checked_options
-from probly.data_generator.toolkit.tables import declared_columns
 from probly_data_generator_xgboost.files import open_file
 from probly_data_generator_xgboost.options import KNOWN, RAW
 
@@ -114,7 +113,8 @@ class XgboostModel:
     @property
     def feature_names(self) -> list[str] | None:
         """The columns of a table that the booster knows by name, in its order."""
-        return declared_columns(self.booster)
+        names: list[str] | None = self.booster.feature_names
+        return names
 
     @functools.cached_property
     def categories(self) -> dict[int, Sequence[Any]]:
