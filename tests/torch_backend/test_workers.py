@@ -1,4 +1,4 @@
-"""A live torch model and a DataLoader with workers of its own, in worker processes: the bits of a single run."""
+"""A live torch model and a DataLoader with workers of its own, in a worker process: the bits of a single run."""
 
 import numpy as np
 import torch
@@ -28,12 +28,12 @@ class Net(torch.nn.Module):
         return self.layers(inputs)
 
 
-def test_a_loader_and_passes_in_two_processes(tmp_path):
+def test_a_loader_and_passes_in_a_process_of_their_own(tmp_path):
     model, loader = Net(), DataLoader(Pictures(), batch_size=10, num_workers=1)
     generator = FirstOrderDataGenerator(model, model_name="net", passes=2, seed=3)
     alone = generator.generate_distributions(loader, progress=False)
     shared = generator.generate_distributions(
-        loader, progress=False, out=tmp_path / "a.fod", devices=["cpu", "cpu"], shard_rows=20
+        loader, progress=False, out=tmp_path / "a.fod", devices=["cpu"], shard_rows=20
     )
     assert np.array_equal(np.asarray(shared), alone.probabilities)
     assert np.array_equal(np.asarray(shared.columns["members"]), alone.members)
