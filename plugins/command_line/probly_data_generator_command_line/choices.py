@@ -11,15 +11,14 @@ from click.shell_completion import CompletionItem
 from probly.data_generator.discovery.listing import (
     BACKENDS,
     ENGINES,
+    FORMATS,
     WRAPPERS,
     BackendInfo,
     claims,
     find_backend,
     list_backends,
 )
-from probly.data_generator.discovery.loading import load_backend
 from probly.data_generator.errors import BackendError
-from probly.data_generator.formats.choosing import suffixes
 from probly.data_generator.toolkit.trust import TRUST
 from probly_data_generator_command_line.printing import escaped, named
 from probly_data_generator_command_line.stores import SUFFIX
@@ -74,7 +73,7 @@ def option_values(context: click.Context, _incomplete: str) -> list[str]:
 
 def targets(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return a file's name with the suffix of each format, from its dot on; before, the shell's own files."""
-    return _with_suffixes(context, parameter, incomplete, suffixes)
+    return _with_suffixes(context, parameter, incomplete, lambda: sorted(f".{name}" for name in claims(FORMATS)))
 
 
 def stores(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -110,6 +109,8 @@ def choices_of(info: BackendInfo) -> dict[str, Collection[Any]] | None:
     Raises:
         BackendError: It is broken.
     """
+    from probly.data_generator.discovery.loading import load_backend  # names alone do without it
+
     backend = load_backend(info)
     if backend.has("choices"):
         return dict(backend.answer("choices"))
