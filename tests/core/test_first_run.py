@@ -65,6 +65,26 @@ def sklearn_model():
     return model, train
 
 
+def openvino_model():
+    from openvino import opset13 as op
+
+    from tests.frameworks.openvino import model_of
+
+    weights = np.zeros_like(WEIGHTS)
+    shared = op.constant(weights, shared_memory=True)
+    model = model_of(lambda x: op.matmul(x, shared, transpose_a=False, transpose_b=False), [-1, 4])
+    return model, lambda: weights.__setitem__(slice(None), WEIGHTS)
+
+
+def litert_model():
+    from tests.frameworks.litert import Builder, live
+
+    made = Builder()
+    x = made.tensor("x", [-1, 4])
+    model = live(made.content({"x": x}, {"y": made.dense(x, WEIGHTS, np.zeros(3, np.float32), "y")}))
+    return model, lambda: model.resize_tensor_input(0, [6, 4])  # its weights never change, but its shapes may
+
+
 @pytest.mark.parametrize("name", BACKENDS)
 def test_weights_of_the_moment_are_used(name):
     model, train = globals()[f"{name}_model"]()
