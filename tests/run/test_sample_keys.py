@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from probly.data_generator import FirstOrderDataGenerator
+from probly.data_generator import FirstOrderDataGenerator, StoreError
 from probly.data_generator.run.sample_keys import dataset_keys
 from probly.data_generator.store import open_store
 
@@ -101,6 +101,24 @@ def test_a_dataset_may_say_its_keys(keys):
         sample_keys = keys
 
     assert run(Named()).sample_keys.tolist() == list(keys)
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_store_that_was_begun_without_keys_goes_on_without(tmp_path, complete):
+    class Nameless(ImageFolder):
+        root = property(lambda self: None, lambda self, value: None)  # as if an earlier version had run
+
+    Nameless.__qualname__ = ImageFolder.__qualname__
+    run(Nameless(), out=tmp_path / "a.fod")
+    if not complete:
+        (tmp_path / "a.fod/manifest.json").unlink()
+    found = run(ImageFolder(), out=tmp_path / "a.fod")
+    assert found.sample_keys is None
+    np.testing.assert_array_equal(found.probabilities, ROWS)
+    with pytest.raises(StoreError, match="begun by another run; keys"):
+        FirstOrderDataGenerator(lambda rows: rows, backend="numpy", batch_size=2).generate_distributions(
+            ImageFolder(), out=tmp_path / "a.fod", keys=NAMES, progress=False
+        )
 
 
 def test_files_outside_of_the_root_keep_their_path():

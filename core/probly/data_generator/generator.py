@@ -303,7 +303,7 @@ class FirstOrderDataGenerator:
         check_progress(progress)
         kept = check_keep(keep)
         shared = Sharing.of(workers, devices, share, engine, engine_options, shard_rows, tolerance)
-        named = self._keys(dataset_or_loader) if keys is None else key_array(keys)
+        named = self._keys(dataset_or_loader, out) if keys is None else key_array(keys)
         if out is None:
             if shared is not None:
                 message = "rows of several workers are kept by a store only; set out"
@@ -327,10 +327,12 @@ class FirstOrderDataGenerator:
         )  # fmt: skip
         return fill(shared, job, self.worker, progress)
 
-    def _keys(self, dataset: Any) -> Any:
+    def _keys(self, dataset: Any, out: str | PathLike[str] | None) -> Any:
         """Return what the dataset calls its samples; not where the user's function says which index a row has."""
         known = self.index_getter is None and (not self.batched or is_loader(dataset))
-        return dataset_keys(dataset) if known else None
+        found = dataset_keys(dataset) if known else None
+        # A store of an earlier version was begun without: its rows are the same, and so it goes on.
+        return None if found is None or (out is not None and choosing.lacks_keys(out)) else found
 
     def worker(
         self, dataset: Any, out: str, options: dict[str, Any], keep: Sequence[str], tolerance: float | None

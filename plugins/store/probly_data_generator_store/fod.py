@@ -22,7 +22,18 @@ from probly_data_generator_store.spec import MANIFEST, SPEC, Spec, refuse_differ
 from probly_data_generator_store.streaming import StoreSink
 from probly_data_generator_store.writer import Limits, StoreWriter
 
-__all__ = ["CHECKED", "KEEPS_COLUMNS", "TAKES_URLS", "finish", "is_shared", "open_ranges", "open_sink", "read", "write"]
+__all__ = [
+    "CHECKED",
+    "KEEPS_COLUMNS",
+    "TAKES_URLS",
+    "finish",
+    "is_shared",
+    "lacks_keys",
+    "open_ranges",
+    "open_sink",
+    "read",
+    "write",
+]
 
 KEEPS_COLUMNS = KEEPS_SAMPLE_KEYS = True
 TAKES_URLS = True
@@ -122,6 +133,14 @@ def open_sink(path: Place, identity: Mapping[str, Any], options: Mapping[str, An
 def is_shared(path: Place) -> bool:
     """Return whether there is a store that several writers share."""
     return files.exists(path / SPEC) and Spec.read(path / SPEC).shard_rows is not None
+
+
+def lacks_keys(path: Place) -> bool:
+    """Return whether there is a store that a run began without keys of its samples."""
+    try:
+        return files.exists(path / SPEC) and Spec.read(path / SPEC).identity.get("keys") is None
+    except StoreError:  # which is said when it is opened
+        return False
 
 
 def open_ranges(path: Place, identity: Mapping[str, Any], options: Mapping[str, Any]) -> Ranges:

@@ -52,6 +52,12 @@ def is_shared(path: str | PathLike[str]) -> bool:
     return hasattr(found, "is_shared") and bool(found.is_shared(place_of(path)))
 
 
+def lacks_keys(path: str | PathLike[str]) -> bool:
+    """Return whether there is a file that a run began without keys of its samples, and so has to be ended without."""
+    found = find_format(place_of(path))
+    return hasattr(found, "lacks_keys") and bool(found.lacks_keys(place_of(path)))
+
+
 def save(path: str | PathLike[str], distributions: Mapping[Any, Any], meta: Mapping[str, Any] | None = None) -> None:
     """Write distributions to a file, whole or not at all.
 

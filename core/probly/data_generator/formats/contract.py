@@ -72,6 +72,13 @@ class StreamingFormat(Format, Protocol):
         """
 
 
+    def lacks_keys(self, path: Path) -> bool:
+        """Return whether there is a file that a run began without keys (optional).
+
+        Then ``generate_distributions`` does not add those that a dataset has by itself.
+        """
+
+
 class SharedFormat(StreamingFormat, Protocol):
     """A format that several workers can fill at once, on one machine or on many."""
 
