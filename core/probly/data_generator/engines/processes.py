@@ -81,8 +81,7 @@ def run(job: Job, driver: Driver, workers: int | None, devices: Sequence[str], o
     at_work: list[Process] = []
     idle: set[Process] = set()
     try:
-        for number in range(workers or len(names)):
-            at_work.append(start(names[number % len(names)]))
+        at_work.extend(start(names[place % len(names)]) for place in range(workers or len(names)))
         while not driver.done:
             for process in _heard(at_work):
                 if not _answer(process, driver, idle):
