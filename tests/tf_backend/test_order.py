@@ -15,10 +15,10 @@ def deterministic_off(dataset):
     return dataset.with_options(options)
 
 
-def hugging_face(shuffle):
+def hugging_face(shuffle, workers=0):
     values, labels = (np.stack(column) for column in zip(*samples().as_numpy_iterator(), strict=True))
     rows = datasets.Dataset.from_dict({"x": values.tolist(), "label": labels.tolist()})
-    return rows.to_tf_dataset(columns="x", label_cols="label", batch_size=8, shuffle=shuffle)
+    return rows.to_tf_dataset(columns="x", label_cols="label", batch_size=8, shuffle=shuffle, num_workers=workers)
 
 
 UNORDERED = {
@@ -34,6 +34,7 @@ UNORDERED = {
     "shuffle inside": lambda: tf.data.Dataset.range(2).interleave(lambda _: samples().take(25).shuffle(5)),
     "groups": lambda: samples().group_by_window(lambda _, label: label, lambda _, group: group.batch(8), window_size=8),
     "indices shuffled": lambda: hugging_face(shuffle=True),
+    "shuffled by workers": lambda: hugging_face(shuffle=True, workers=2),
     "sampling": lambda: tf.data.Dataset.sample_from_datasets([samples().take(25), samples().skip(25)], [0.5, 0.5]),
 }
 
@@ -53,6 +54,9 @@ ORDERED = {
     "parallel map": lambda: samples().map(lambda *pair: pair, num_parallel_calls=2),
     "flat map": lambda: tf.data.Dataset.range(2).flat_map(halves),
     "Hugging Face": lambda: hugging_face(shuffle=False),
+    "a generator": lambda: tf.data.Dataset.from_generator(
+        samples().as_numpy_iterator, output_signature=samples().element_spec
+    ).prefetch(2),
     "interleave of one": lambda: tf.data.Dataset.range(2).interleave(halves, cycle_length=1, num_parallel_calls=1),
     "choice": lambda: tf.data.Dataset.choose_from_datasets(
         [samples().take(25), samples().skip(25)], tf.data.Dataset.range(50).map(lambda index: index // 25)

@@ -11,6 +11,7 @@ from probly.data_generator.toolkit.order import check_order
 from probly.data_generator.toolkit.parts import Getter, split_sample
 from probly.data_generator.toolkit.pipelines import source_rows
 from probly.data_generator.toolkit.samples import Batch, Batches, check_batch_size
+from probly_data_generator_tensorflow.generators import generators_of
 
 Shapes = Mapping[str, tuple[int | None, ...]]
 
@@ -42,6 +43,8 @@ def tf_batches(
     batch_size = check_batch_size(batch_size)
     if isinstance(dataset, tf.data.Dataset):
         check_order(dataset, index_getter)
+        for generator in generators_of(dataset):
+            check_order(generator, index_getter)
         if batched is None:
             batched = is_batched(dataset, input_getter, input_shapes, label_getter)
         if batched:
