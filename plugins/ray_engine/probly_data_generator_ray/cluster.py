@@ -34,22 +34,22 @@ def connected(address: str | None) -> Iterator[None]:
         yield
         return
     joined = address or os.environ.get("RAY_ADDRESS") or "local"
+    # Without its dashboard, Ray starts faster and opens fewer ports. Errors and warnings of workers reach us without
+    # its logger; what they print is in Ray's folder of logs on each node.
+    further: dict[str, Any] = {"include_dashboard": False} if joined == "local" else {}
+    if joined == "local":
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     with _signals_kept():
-        # Without its dashboard, Ray starts faster and opens fewer ports. Errors and warnings of workers reach us
-        # without its logger; what they print is in Ray's folder of logs on each node.
-        further: dict[str, Any] = {"include_dashboard": False} if joined == "local" else {}
-        if joined == "local":
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
         ray.init(address=joined, logging_level="error", log_to_driver=False, **further)
-        try:
-            yield
-        finally:
-            ray.shutdown()
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 @contextlib.contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Let SIGTERM do after the block what it did before; Ray makes it an exit."""
+    """Let SIGTERM do after the block what it did before; Ray would take it from whoever waits for it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
