@@ -1,7 +1,7 @@
 """Pages that lie elsewhere in the repository (READMEs, examples, results), and links to them.
 
-In the repository, links lead to files; on the site, to the pages that these have become. A link to anything else is
-left as it is, and refused by the strict build.
+In the repository, links lead to files; on the site, to the pages that these have become. What is a file of the
+repository and no page is named without a link. A link to nothing is left as it is, and refused by the strict build.
 """
 
 import posixpath
@@ -12,7 +12,7 @@ from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[2]
 FENCES = re.compile(r"^(`{3,})[^\n]*\n.*?^\1`*$\n?", re.DOTALL | re.MULTILINE)
-LINK = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")
+LINK = re.compile(r"\[([^\[\]]*)\]\(([^)#:\s]+)((?:#[^)\s]*)?)\)")
 LANGUAGES = {".py": "python", ".toml": "toml", ".md": "markdown"}
 
 
@@ -75,8 +75,8 @@ def on_page_markdown(markdown, page, config, files):
         if place is None:  # a file within a folder that is one page
             place = next((pages[above.as_posix()] for above in Path(path).parents if above.as_posix() in pages), None)
         if place is None:
-            return match[0]
-        return match[1] + posixpath.relpath(place, posixpath.dirname(uri)) + match[3]
+            return match[1] if (ROOT / path).exists() else match[0]
+        return f"[{match[1]}]({posixpath.relpath(place, posixpath.dirname(uri))}{match[3]})"
 
     parts, end = [], 0
     for fence in FENCES.finditer(markdown):
