@@ -5,7 +5,7 @@ that what they call impossible is refused.
 """
 
 import ast
-import importlib.util
+import importlib
 import re
 import sys
 import tempfile
@@ -71,12 +71,11 @@ def cells(name):
 
 def plugin(name):
     """Return the module of a backend, which imports no framework and need not be installed."""
-    project, folder = ROOT, ROOT / "core"
-    if name in FOLDERS:
-        project = folder = ROOT / "plugins" / f"{FOLDERS[name]}_backend"
+    project = ROOT / "plugins" / f"{FOLDERS[name]}_backend" if name in FOLDERS else ROOT
     declared = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
-    if importlib.util.find_spec(declared["probly.data_generator.backends"][name].partition(".")[0]) is None:
-        sys.path.append(str(folder))
+    sys.path += [
+        str(folder) for folder in ROOT.glob("plugins/*") if str(folder) not in sys.path
+    ]  # behind the installed
     return importlib.import_module(declared["probly.data_generator.backends"][name])
 
 
