@@ -28,7 +28,7 @@ from tests.transformers_backend.runs import (
 
 def test_a_folder_of_pictures_is_killed_and_continued(shell, vit):
     pixels = folder_of_pictures(shell.folder / "pets")
-    line = f"generate --model {vit} --data pets --out a.fod --batch-size 1 --shard-seconds 0.001"
+    line = f"generate --model {vit} --data pets --out a.fod --batch-size 4 --shard-seconds 0.001"
     process, _ = stopped(shell.folder, *line.split(), store="a.fod")
     assert process.returncode == -signal.SIGKILL
     safe = len(open_partial("a.fod"))
@@ -121,6 +121,7 @@ def test_mistakes(shell, bert, vit):
     assert "--inputs-key" in shell.fails(f"generate --model {bert} --data data.parquet --out a.fod")
     assert "the model takes pictures" in shell.fails(f"generate --model {vit} --data data.csv --out a.fod")
     assert "opens none of them" in shell.fails(f"generate --model {vit} --data data.csv --out a.fod --trust-model")
-    folder_of_pictures(shell.folder / "pets")
+    (shell.folder / "pets").mkdir()
+    Image.new("RGB", (9, 9)).save(shell.folder / "pets" / "a.png")
     said = shell.fails(f"generate --model {vit} --data pets --image-size 8 --mean 0,0,0 --out a.fod")
     assert "leave out --image-size, --mean" in said
