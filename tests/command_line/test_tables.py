@@ -261,3 +261,19 @@ def test_a_second_column_of_labels_is_no_input(mine):
     assert "data.parquet: has both 'label' and 'labels'; name the labels with --labels-key, and the inputs with" in said
     generate(mine, "data.parquet --labels-key label --inputs-key a,b,c")
     check_rows()
+
+
+@pytest.mark.parametrize("name", ["data.csv", "data.jsonl"])
+def test_tables_of_text_files(mine, name):
+    """Numbers are numbers there, too, and what is no table is named."""
+    write = {
+        "data.csv": FRAME.to_csv,
+        "data.jsonl": lambda path, index: FRAME.to_json(path, orient="records", lines=True),
+    }
+    write[name](name, index=False)
+    assert generate(mine, name)["data"]["inputs"] == "c, a, b: float64 [20, 3]"
+    labels = open_store("out.fod").labels
+    assert labels.tolist() == LABELS.tolist()
+    (mine.folder / name).write_text('{"a": 1}\n{"a": [\n' if name == "data.jsonl" else "a,b\n1,2\n3\n")
+    said = mine.fails(f"generate --backend numpy --model mine:model --out other.fod --data {name}")
+    assert f"{name}: cannot be read as {'CSV' if name == 'data.csv' else 'lines of JSON'}: " in said
