@@ -1,4 +1,4 @@
-"""A driver of its own: python driver.py ADDRESS OUT TRACES SECONDS WORKERS."""
+"""A driver of its own, on the cluster of RAY_ADDRESS: python driver.py OUT TRACES SECONDS WORKERS."""
 
 import sys
 from pathlib import Path
@@ -8,8 +8,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.ray_engine import models
 
 if __name__ == "__main__":
-    address, out, traces, seconds, workers = sys.argv[1:]
+    out, traces, seconds, workers = sys.argv[1:]
     models.run(
         Path(out), models.data(), models.Model(traces, float(seconds)), engine="ray", workers=int(workers),
-        engine_options={"address": address, "num_gpus": 0},
+        engine_options={"num_gpus": 0},
     )  # fmt: skip
