@@ -82,7 +82,7 @@ def test_commands_that_read_files(crafted, suffix):
     folder.mkdir()
     first, second = hostile(folder / f"rows{suffix}"), hostile(folder / f"other{suffix}", model_name="x")
     save(second.with_stem("third"), Distributions(ROWS[::-1].copy(), [5, 6, 7], meta={"class_names": [EVIL, "dog"]}))
-    for command in ("inspect", "verify"):
+    for command in ("inspect", "verify", "finish"):
         crafted(command, first)
     crafted("diff", first, second)
     crafted("diff", first, second.with_stem("third"))
@@ -154,7 +154,7 @@ def test_saved_datasets(crafted):
     table = pa.table({NAME: [0.5, 0.25], "label": [EVIL, "b"]})
     crafted(*GENERATE, "a.fod", "--data", saved(Path("one"), table))
     crafted(*GENERATE, "b.fod", "--data", "one", "--inputs-key", NAME)
-    crafted(*GENERATE, "c.fod", "--data", "one", "--inputs-key", "label", "--labels-key", NAME)
+    crafted(*GENERATE, "c.fod", "--data", "one", "--inputs-key", "label", "--labels-key", NAME, codes=(3,))
     folder = saved(Path("two"), table)
     (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": EVIL}]}))
     crafted(*GENERATE, "d.fod", "--data", folder)
