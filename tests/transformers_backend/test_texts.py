@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding, pipeline
 
+from probly_data_generator_transformers.texts import Texts
 from tests.transformers_backend.runs import (
     LONGEST,
     check,
@@ -178,3 +179,13 @@ def test_more_tokens_than_positions_are_refused():
     free.model_max_length = 40  # what the message says
     with pytest.warns(UserWarning, match="1 of 1 texts were longer than 40 tokens"):
         run((MODEL, free), ["good " * 50])
+
+
+def test_texts_that_come_again_later():
+    """Tokens of the last batches are remembered, and those before them forgotten."""
+    texts = [TEXTS[0], *TEXTS[1:6], TEXTS[1], TEXTS[6], TEXTS[2], *TEXTS[:8], TEXTS[0]]
+    check(run((MODEL, TOKENIZER), texts, batch_size=2), rows_of_texts(MODEL, TOKENIZER, texts))
+    check(run((MODEL, TOKENIZER), texts, batch_size=1), rows_of_texts(MODEL, TOKENIZER, texts))
+    prepared = Texts(TOKENIZER)
+    for batch in (["a"], ["cat"], ["dog"], ["bird"], ["a", "mat"]):  # the oldest of which is still known
+        assert [tokens.inputs["input_ids"] for tokens in prepared.encoded(batch)] == TOKENIZER(batch)["input_ids"]

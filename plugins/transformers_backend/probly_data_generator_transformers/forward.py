@@ -110,7 +110,7 @@ class TransformersModel(TorchModel):
         elif self.preparer is None or self.preparer.kind != kind:
             raise TypeError(self._unprepared(kind))
         elif isinstance(self.preparer, Texts):
-            samples = [dict(tokens.values) for tokens in self._tokens(rows)]
+            samples = [dict(tokens.inputs) for tokens in self._tokens(rows)]
         else:
             return self._of_shapes(self.preparer.prepared(rows), whole=whole)
         return self._of_lengths(samples, whole=whole)

@@ -16,11 +16,11 @@ class Tokens(NamedTuple):
     """A text as a model gets it.
 
     Attributes:
-        values: By the names of the model's inputs, lists of integers.
+        inputs: By the names of the model's inputs, lists of integers.
         cut: Whether it was longer than the tokenizer allows.
     """
 
-    values: Mapping[str, list[int]]
+    inputs: Mapping[str, list[int]]
     cut: bool
 
 
@@ -58,17 +58,16 @@ class Texts:
     def encoded(self, rows: Sequence[Text]) -> list[Tokens]:
         """Return the tokens of texts and of pairs."""
         known: Mapping[Text, Tokens] = ChainMap(*self._recent)
-        missing = [row for row in dict.fromkeys(rows) if row not in known]
-        if missing:
-            made: dict[Text, Tokens] = {}
-            for some in (
-                [row for row in missing if isinstance(row, str)],
-                [row for row in missing if type(row) is tuple],
-            ):
-                made |= dict(zip(some, self._tokenised(some), strict=True)) if some else {}
+        found = {row: known[row] for row in dict.fromkeys(rows) if row in known}
+        missing = [row for row in dict.fromkeys(rows) if row not in found]
+        made: dict[Text, Tokens] = {}
+        for kind in (str, tuple):
+            some = [row for row in missing if isinstance(row, kind)]
+            made |= dict(zip(some, self._tokenised(some), strict=True)) if some else {}
+        if made:
             self._recent.append(made)
-            known = ChainMap(*reversed(self._recent))
-        return [known[row] for row in rows]
+        found |= made
+        return [found[row] for row in rows]
 
     def _tokenised(self, rows: Sequence[Text]) -> list[Tokens]:
         """Return the tokens of texts, or of pairs; those that are too long are tokenised again, and cut."""
