@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,25 @@ def stop():
 def fail():
     message = "broken layer"
     raise RuntimeError(message)
+
+
+def end_of_file():
+    message = "No data left in file"
+    raise EOFError(message)
+
+
+def warn_of_a_kind_of_its_own():
+    class OwnWarning(UserWarning):
+        pass
+
+    warnings.warn(OwnWarning("of a class that nobody can import"), stacklevel=2)
+
+
+def die_and_leave_a_child():
+    if not os.fork():  # it has all that its parent has open, as the processes of a pool
+        time.sleep(20)
+        os._exit(0)
+    die()
 
 
 def full():

@@ -90,6 +90,35 @@ def test_an_error_of_a_worker_is_raised_with_its_type_and_place(tmp_path):
     assert len(open_partial(path)) >= 10
 
 
+def test_an_error_of_the_model_is_not_taken_for_the_end_of_the_driver(tmp_path):
+    with pytest.raises(EOFError, match="No data left in file"):
+        run(tmp_path / "a.fod", models.Marking(20, models.end_of_file), workers=1)
+
+
+def test_a_warning_that_cannot_be_sent_is_heard_all_the_same(tmp_path, single):
+    path = tmp_path / "a.fod"
+    with pytest.warns(UserWarning, match="of a class that nobody can import"):
+        run(path, models.Marking(20, models.warn_of_a_kind_of_its_own), workers=1)
+    assert shared.entries(path) == shared.entries(single)
+
+
+def test_a_worker_is_dead_even_if_processes_that_it_forked_are_not(tmp_path, single):
+    path = tmp_path / "a.fod"
+    started = time.monotonic()
+    run(path, models.Marking(20, models.die_and_leave_a_child, once=str(tmp_path / "once")), workers=1)
+    assert time.monotonic() - started < 18
+    assert shared.entries(path) == shared.entries(single)
+
+
+def test_a_program_without_a_file_is_refused(tmp_path):
+    script = DRIVER.replace("sys.argv[1]", repr(str(tmp_path / "a.fod")))
+    found = subprocess.run(
+        [sys.executable, "-"], input=script, capture_output=True, text=True, check=False,
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert "this program is <stdin>, which worker processes cannot import; run it from a file" in found.stderr
+
+
 def test_a_worker_whose_model_is_another_one_is_refused(tmp_path):
     path = tmp_path / "a.fod"
     shared.run(path, model=models.DifferentInWorkers())
@@ -132,6 +161,15 @@ if __name__ == "__main__":
     stores.generator(models.Sleeping(0.05)).generate_distributions(
         stores.DATA, out=sys.argv[1], progress=False, workers=2, shard_rows=shared.SHARD_ROWS)
 """
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_ctrl_c_ends_driver_and_workers_however_often_it_comes(tmp_path, number):
+    driver = started(tmp_path / "a.fod")
+    for _ in range(number):
+        driver.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    assert driver.wait(30) != 0
 
 
 def started(path):

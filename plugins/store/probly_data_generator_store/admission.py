@@ -17,6 +17,8 @@ MOST_NUMBERS = 2**14
 """What a spec keeps of the first batch, though never less than a row."""
 OF_KERNELS = 1e-5
 """What other kernels may change; more comes from another model or other data."""
+HALF_TOLERANCE = 0.03
+"""What half precision may change where batches are halved because the memory is full."""
 
 
 def packed_rows(rows: FloatRows) -> str:
@@ -70,6 +72,32 @@ def deviation(path: Place, spec: Spec, rows: FloatRows, tolerance: float) -> flo
         "change, or choose another path"
     )
     raise StoreError(message)
+
+
+def refuse_other_rows(path: Place, spec: Spec, rows: FloatRows, tolerance: float) -> None:
+    """Refuse the first rows of a dataset where they are not those that its first batch had a moment ago.
+
+    Whoever begins a store is compared with nobody: this shows a model that returns other rows each time, and a dataset
+    that has another order each time, of which each shard would get an order of its own.
+
+    Args:
+        path: The store.
+        spec: Its spec.
+        rows: The first rows, computed again.
+        tolerance: What is admitted; as much as half precision may change is always.
+
+    Raises:
+        StoreError: They are others.
+    """
+    known = _unpacked(path, spec)[: len(rows)]
+    away = np.abs(rows[: len(known)].astype(np.float64) - known)
+    if away.size and not float(away.max()) <= max(tolerance, HALF_TOLERANCE):
+        message = (
+            f"{path}: the first rows are others each time that they are computed, by up to {float(away.max()):.3g}: "
+            "the dataset has another order, or the model is random. Let the dataset have len() and [index], and the "
+            "model be in inference mode; for random passes, set passes and seed"
+        )
+        raise StoreError(message)
 
 
 def _unpacked(path: Place, spec: Spec) -> FloatRows:

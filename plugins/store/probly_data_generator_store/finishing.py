@@ -9,7 +9,7 @@ from probly.data_generator.toolkit.places import Place
 from probly_data_generator_store import files
 from probly_data_generator_store.manifest import entry_of, manifest_of
 from probly_data_generator_store.publisher import changing
-from probly_data_generator_store.ranges import number_of_shards, refuse_unshared
+from probly_data_generator_store.ranges import number_of_shards, refuse_replaced, refuse_unshared
 from probly_data_generator_store.reader import Store, open_store
 from probly_data_generator_store.shards import gaps, list_names, ranges_in
 from probly_data_generator_store.spec import MANIFEST, SHARDS, SPEC, Spec, unseal
@@ -24,13 +24,16 @@ def finish(path: Place, receipts: Sequence[Receipt] = ()) -> Store:
 
     Raises:
         FileNotFoundError: There is nothing at the path.
-        StoreError: Shards are missing; the message says which. Or it is no shared store, or a shard is damaged.
+        StoreError: Shards are missing; the message says which. Or it is no shared store, or a shard is damaged, or
+            the receipts are of a store that this one has replaced.
     """
     if not files.exists(path):
         message = f"{path}: there is no such store"
         raise FileNotFoundError(message)
     files.forget(path)
     spec = Spec.read(path / SPEC)
+    for receipt in receipts:
+        refuse_replaced(path, spec, receipt.entry[-1])
     if files.exists(path / MANIFEST):
         if spec.shard_rows is not None:
             _remove_drafts(path)

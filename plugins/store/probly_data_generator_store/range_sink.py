@@ -14,6 +14,7 @@ from probly.data_generator.run.sinks import NORMALISED, Shape, Stored, usable_la
 from probly.data_generator.toolkit.places import Place
 from probly.data_generator.toolkit.samples import LABELS, Indices
 from probly_data_generator_store import kept, layout
+from probly_data_generator_store.admission import refuse_other_rows
 from probly_data_generator_store.encodings import Encoding
 from probly_data_generator_store.held import Held
 from probly_data_generator_store.manifest import Entry, entry_from
@@ -32,6 +33,7 @@ class RangeSink:
         rows: Which rows.
         sample_keys: The keys of all samples, or None.
         further: What else the metadata of the shard say.
+        tolerance: How far the first rows of the dataset may be from those of the first batch; None to compare none.
     """
 
     first_stored: int | None = None
@@ -45,9 +47,10 @@ class RangeSink:
         rows: Range,
         sample_keys: npt.NDArray[Any] | None,
         further: Mapping[str, str],
+        tolerance: float | None = None,
     ) -> None:
         self.path, self.spec, self.encoding, self.rows = path, spec, encoding, rows
-        self.sample_keys, self.further = sample_keys, further
+        self.sample_keys, self.further, self._tolerance = sample_keys, further, tolerance
         self.first_needed = rows.start
         self.decided = spec.decided
         self._next: int | None = None
@@ -117,7 +120,13 @@ class RangeSink:
             raise InvalidOutputError(message)
 
     def write(self, indices: Indices, rows: FloatRows, columns: Mapping[str, Any]) -> None:
-        """Take a copy of the rows of a batch."""
+        """Take a copy of the rows of a batch.
+
+        Raises:
+            StoreError: They are the first ones, and those that the store was begun with are others.
+        """
+        if indices[0] == 0 and self._tolerance is not None:
+            refuse_other_rows(self.path, self.spec, rows, self._tolerance)
         labels = columns.get(LABELS)
         usable: Any = usable_labels(labels, len(rows))
         if usable is None and labels is not None:
@@ -142,7 +151,8 @@ class RangeSink:
         if self._held.count != self.rows.stop - self.rows.start:
             message = (
                 f"{self.path}: expected the rows {self.rows.start} to {self.rows.stop} of a dataset of "
-                f"{self.spec.rows}, but it ended after {self._held.count} of them"
+                f"{self.spec.rows}, but it ended after {self._held.count} of them; look for drop_last, a sampler that "
+                "leaves samples out, or a wrong __len__"
             )
             raise AlignmentError(message)
         header, data = self._held.shard(self.spec.id, self.sample_keys, self._disk.done, self.further)

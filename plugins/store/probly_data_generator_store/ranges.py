@@ -51,6 +51,7 @@ class Ranges:
         self._shard_rows, self._megabytes = options["shard_rows"], options["shard_megabytes"]
         self.spec: Spec | None = None
         self.deviation = 0.0
+        self._tolerance: float | None = None
         self._lock: Lock | None = None
 
     @property
@@ -100,6 +101,7 @@ class Ranges:
                 f"this run {list(columns)} and {first.mode!r}. Undo the change, or choose another path"
             )
             raise StoreError(message)
+        self._tolerance = tolerance
         if tolerance is not None and first.classes:
             self.deviation = deviation(self.path, spec, first.probe, tolerance)
 
@@ -148,8 +150,13 @@ class Ranges:
         return range_of(number, self.rows, self.spec.shard_rows or 1)
 
     def missing(self) -> list[int]:
-        """Return the numbers of the shards that nobody has published."""
+        """Return the numbers of the shards that nobody has published.
+
+        Raises:
+            StoreError: Another store has taken the place of this one, or a shard is not on the grid.
+        """
         files.forget(self.path)
+        refuse_replaced(self.path, Spec.read(self.path / SPEC), self.id)
         published = _published(self.path, self.spec)
         left = [number for number in range(self.shards) if number not in published]
         if left and files.exists(self.path / MANIFEST):  # a shard was removed, so it is no longer true
@@ -162,7 +169,10 @@ class Ranges:
         assert self.spec is not None
         further = {DEVIATION: repr(self.deviation)} if self.deviation else {}
         rows = self.range(number)
-        return RangeSink(self.path, self.spec, self.encoding, Range(rows.start, rows.stop), self.sample_keys, further)
+        return RangeSink(
+            self.path, self.spec, self.encoding, Range(rows.start, rows.stop), self.sample_keys, further,
+            self._tolerance,
+        )  # fmt: skip
 
     def publish(self, number: int, sink: RangeSink) -> Receipt:
         """Publish a shard whose rows are all there, and return its receipt; the first one to do so wins.
@@ -174,9 +184,10 @@ class Ranges:
         assert self.spec is not None
         entry = sink.publish()
         if entry is None:
+            refuse_replaced(self.path, Spec.read(self.path / SPEC), self.id)
             self._compare(sink)
             entry = entry_of(self.path, sink.rows)
-        return Receipt(number, sink.rows.stop - sink.rows.start, entry)
+        return Receipt(number, sink.rows.stop - sink.rows.start, [*entry, self.id])
 
     def _compare(self, sink: RangeSink) -> None:
         """Say how the rows of a shard that was there already differ from those computed here."""
@@ -221,6 +232,20 @@ class Ranges:
 def number_of_shards(spec: Spec) -> int:
     """Return how many shards a shared store has when it is complete."""
     return -(-(spec.rows or 0) // (spec.shard_rows or 1))
+
+
+def refuse_replaced(path: Place, spec: Spec, begun: str) -> None:
+    """Refuse a store in whose place there was another one when a worker was admitted.
+
+    Raises:
+        StoreError: Its id is another one.
+    """
+    if spec.id != begun:
+        message = (
+            f"{path}: has been replaced by another store since this run was admitted to it; the rows of this run are "
+            "gone. Let only one run have a path, and generate them again at another one"
+        )
+        raise StoreError(message)
 
 
 def refuse_unshared(path: Place, spec: Spec) -> None:

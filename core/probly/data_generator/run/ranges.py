@@ -47,7 +47,7 @@ class Receipt(NamedTuple):
     Attributes:
         number: Which shard.
         rows: How many rows it has.
-        entry: What the format wants to know of it when the file is completed, as JSON.
+        entry: What the format wants to know of it when the file is completed, as JSON; the file's id included.
     """
 
     number: int

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
+from probly.data_generator.errors import AlignmentError
 from probly.data_generator.run.identity import batch_size_of, not_seen, remember_models, warn_not_seen
 from probly.data_generator.run.members import Models
 from probly.data_generator.run.probe import closing, read_once
@@ -14,6 +17,7 @@ from probly.data_generator.run.ranges import Admission, Ranges, Receipt
 from probly.data_generator.run.run import Run
 from probly.data_generator.run.sinks import MemorySink, Shape
 from probly.data_generator.toolkit.places import Place
+from probly.data_generator.toolkit.samples import Indices
 
 UNSEEN = Tracker(None, None, int)
 """Progress is shown shard by shard, by whoever hands them out."""
@@ -112,20 +116,42 @@ def _first_batch(run: Run, batch_size: int, unseen: list[str]) -> Admission:
     if length is None:
         message = (
             f"the dataset, {type(run.dataset).__name__}, does not tell how many rows it has, so workers cannot share "
-            "it; pass one with len(), or leave out workers, share, engine and shard_rows"
+            "it; pass one of samples, not of batches, with len(), or leave out workers, share, engine and shard_rows"
         )
         raise ValueError(message)
     with closing(batches):
         run.compute(batches, run.models(), sink, UNSEEN, length, unseen)
     rows = sink.finish()
+    if length and not len(rows):
+        message = (
+            f"the dataset, {type(run.dataset).__name__}, announces {length} rows, and gives none that is the first; "
+            "look at its __len__ and __iter__, and at index_getter, which counts from 0"
+        )
+        raise AlignmentError(message)
     return Admission(length, batch_size, rows.num_classes, sink.mode, sink.meta, sink.shapes, rows.probabilities)
 
 
 class _FirstBatch(MemorySink):
-    """Memory that remembers what it was told."""
+    """Memory that remembers what it was told, of rows in their order."""
 
     mode = ""
+    next_row = 0
     shapes: Mapping[str, Shape] = MappingProxyType({})
+
+    def needs(self, indices: Indices) -> bool:
+        """Return True.
+
+        Raises:
+            AlignmentError: The rows do not come in their order; known before the file is begun.
+        """
+        if not np.array_equal(indices, np.arange(self.next_row, self.next_row + len(indices))):
+            message = (
+                "workers share a dataset in its order; pass the dataset or an unshuffled loader (expected the rows "
+                f"from {self.next_row} on, got {indices[:5].tolist()}...)"
+            )
+            raise AlignmentError(message)
+        self.next_row += len(indices)
+        return True
 
     def begin(
         self, classes: int, meta: Mapping[str, Any], mode: str, length: int | None, shapes: Mapping[str, Shape]

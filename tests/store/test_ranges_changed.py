@@ -1,0 +1,135 @@
+"""Shared stores under which something changes: the store, the order of the data, the rows of the model."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from probly.data_generator import AlignmentError, StoreError
+from probly.data_generator.store import open_store
+from probly.data_generator.toolkit.loaders import SimpleDataLoader
+from probly_data_generator_store import finishing, fod
+from tests.store import shared, stores
+
+REPLACED = "has been replaced by another store since this run was admitted to it"
+
+
+class Other(stores.Linear):
+    """What another run computes."""
+
+    def __init__(self):
+        super().__init__(5.0)
+
+
+def meddling(action):
+    """Return a model that lets something happen while it computes the third shard."""
+
+    class Linear(stores.Linear):
+        def __call__(self, inputs):
+            if np.array_equal(inputs[0], stores.INPUTS[20]):
+                action()
+            return super().__call__(inputs)
+
+    return Linear()
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_store_that_was_replaced_while_a_worker_computes_is_left_alone(tmp_path, complete):
+    path = tmp_path / "a.fod"
+
+    def replace():
+        shutil.rmtree(path)
+        shared.run(path, model=Other())
+        if not complete:
+            (path / "manifest.json").unlink()
+            stores.shard(path, 4).unlink()
+
+    with pytest.raises(StoreError, match=REPLACED):
+        shared.run(path, model=meddling(replace))
+    assert stores.agrees(shared.run(tmp_path / "b.fod"))  # what the message says
+    shared.run(path, model=Other())
+    open_store(path).verify()
+
+
+def test_receipts_of_a_store_that_was_replaced_complete_nothing(tmp_path, monkeypatch):
+    path, original = tmp_path / "a.fod", finishing.finish
+
+    def late(place, receipts):
+        monkeypatch.setattr(fod, "finish", original)
+        shutil.rmtree(path)
+        shared.run(path, model=Other())
+        (path / "manifest.json").unlink()
+        return original(place, receipts)
+
+    monkeypatch.setattr(fod, "finish", late)
+    with pytest.raises(StoreError, match=REPLACED):
+        shared.run(path)
+    assert not (path / "manifest.json").exists()
+    finishing.finish(path).verify()
+
+
+class Iterable:
+    """Samples that can only be read from the first to the last, perhaps in another order each time."""
+
+    def __init__(self, *, changing):
+        self.changing, self.times = changing, 0
+
+    def __len__(self):
+        return stores.ROWS
+
+    def __iter__(self):
+        self.times += 1
+        order = np.random.default_rng(self.times).permutation(stores.ROWS) if self.changing else range(stores.ROWS)
+        return iter([stores.INPUTS[row] for row in order])
+
+
+@pytest.mark.filterwarnings("ignore:.*cannot be seen")
+@pytest.mark.parametrize("share", [(0, 1), (1, 2)])
+def test_samples_in_another_order_each_time_are_noticed_by_whoever_begins(tmp_path, share):
+    rows = shared.run(tmp_path / "a.fod", Iterable(changing=False), share=share)
+    assert np.asarray(rows).tobytes() == stores.EXPECTED.probabilities.tobytes()
+    with pytest.raises(StoreError, match=r"the first rows are others each time .* the dataset has another order"):
+        shared.run(tmp_path / "b.fod", Iterable(changing=True), share=share)
+    assert not (tmp_path / "b.fod" / "manifest.json").exists()
+
+
+class Noisy(stores.Linear):
+    """A model that is random."""
+
+    def __call__(self, inputs):
+        return super().__call__(inputs) + np.random.default_rng().normal(size=(len(inputs), 3)).astype(np.float32)
+
+
+def test_a_random_model_is_noticed_by_whoever_begins(tmp_path):
+    with pytest.raises(StoreError, match="or the model is random"):
+        shared.run(tmp_path / "a.fod", model=Noisy())
+    assert len(shared.run(tmp_path / "b.fod", model=Noisy(), probe=False)) == stores.ROWS
+
+
+def test_a_shuffled_loader_is_refused_before_the_store_is_begun(tmp_path):
+    path = tmp_path / "a.fod"
+    with pytest.raises(AlignmentError, match="pass the dataset or an unshuffled loader"):
+        shared.run(path, SimpleDataLoader(stores.DATA, stores.BATCH, shuffle=True, seed=1))
+    assert not path.exists()
+    assert stores.agrees(shared.run(path, SimpleDataLoader(stores.DATA, stores.BATCH)))
+
+
+def test_indices_that_do_not_begin_with_0_are_refused_before_the_store_is_begun(tmp_path):
+    data, path = [(row, number) for number, row in enumerate(stores.INPUTS)], tmp_path / "a.fod"
+
+    def indexed(shift):
+        return stores.generator(index_getter=lambda sample: sample[1] + shift)
+
+    with pytest.raises(AlignmentError, match="announces 43 rows, and gives none that is the first"):
+        shared.run(path, data, generator=indexed(1000))
+    assert not path.exists()
+    rows = shared.run(path, data, generator=indexed(0))
+    assert np.asarray(rows).tobytes() == stores.EXPECTED.probabilities.tobytes()
+
+
+def test_a_loader_that_drops_its_last_batch_is_told_so(tmp_path):
+    loader = SimpleDataLoader(stores.DATA, stores.BATCH)
+    loader.batch_sampler = [list(range(start, start + 5)) for start in range(0, 40, 5)]
+    with pytest.raises(AlignmentError, match="ended after 0 of them; look for drop_last"):
+        shared.run(tmp_path / "a.fod", loader)
+    assert stores.agrees(shared.run(tmp_path / "a.fod", SimpleDataLoader(stores.DATA, stores.BATCH)))
