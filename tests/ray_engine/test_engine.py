@@ -1,7 +1,9 @@
 """What the engine is asked, and what it says of what workers say."""
 
 import threading
+import time
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import ray
@@ -42,9 +44,22 @@ def test_an_engine_that_is_connected_already_is_used_as_it_is(cluster, few, tmp_
             def __call__(self, inputs):
                 return local(inputs)  # a class of a notebook, which no worker could import
 
-        teacher = models.run(
-            "a.fod", few, Defined(), engine="ray", workers=1, engine_options=NO_GPUS
-        )  # relative to the driver's folder
+        class InPlace:
+            """It writes to what it holds, as transforms do."""
+
+            def __init__(self, rows):
+                self.rows = rows
+
+            def __len__(self):
+                return len(self.rows)
+
+            def __getitem__(self, index):
+                row = self.rows[index]
+                row += 0
+                return row
+
+        # The path is relative to the driver's folder.
+        teacher = models.run("a.fod", InPlace(few), Defined(), engine="ray", workers=1, engine_options=NO_GPUS)
         assert teacher == models.run("b.fod", few, local)
         with pytest.raises(ValueError, match=r"address: .* leave address out, or call ray\.shutdown\(\)"):
             models.run("c.fod", few, engine="ray", engine_options={"address": cluster.address})
@@ -112,14 +127,16 @@ def test_no_room_for_any_worker(filled, few, tmp_path):
 
 # That there is no room is said before, unless Ray is late to notice.
 @pytest.mark.filterwarnings("ignore:.*wait for room:UserWarning")
-def test_no_room_for_a_replacement(cluster, filled, few, tmp_path):
+def test_no_room_for_a_replacement(cluster, filled, few, tmp_path, monkeypatch):
     node = cluster.add_node(num_cpus=1, resources={"seat": 1})
 
     def kill(progress):
         if node in cluster.worker_nodes:
             cluster.remove_node(node, allow_graceful=False)
+            later = SimpleNamespace(monotonic=lambda: time.monotonic() + 301)  # patience is at its end
+            monkeypatch.setattr("probly_data_generator_ray.engine.time", later)
 
-    options = {"resources": {"seat": 1}, "patience": 1}
+    options = {"resources": {"seat": 1}}
     with pytest.raises(WorkerError, match="each wants CPU 1, seat 1"):
         filled(tmp_path / "a.fod", few, models.Model(seconds=0.05), progress=kill, engine_options=options, **ONE_BATCH)
     assert len(models.shards(tmp_path / "a.fod")) >= 1

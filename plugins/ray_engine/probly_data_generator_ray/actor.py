@@ -81,12 +81,13 @@ class RayWorker:
 
         Args:
             payload: The job, pickled, without its dataset.
-            dataset: What it runs over; arrays in it are Ray's own and read-only, one for all workers of a node.
+            dataset: What it runs over, pickled, or arrays, which are Ray's own and read-only.
             device: Where the model runs.
             home: That of the driver, for relative paths and modules that are not installed; None to stay here.
         """
         if home is not None:
             home.enter()
+        dataset = cloudpickle.loads(dataset) if isinstance(dataset, bytes) else dataset
         job: Job = replace(cloudpickle.loads(payload), dataset=dataset)
         self._worker = self._left.enter_context(job.start(device))
         ranges = self._worker.ranges

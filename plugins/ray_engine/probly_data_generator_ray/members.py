@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import ray
 from ray import cloudpickle
 from ray.exceptions import RayError, RayTaskError
@@ -74,7 +75,9 @@ class Members:
         self._job = self._put(
             "a function, the model or an option", lambda: cloudpickle.dumps(replace(job, dataset=None))
         )
-        self._dataset = self._put("the dataset", lambda: job.dataset)
+        # Ray has arrays in memory once per node, and nobody can write to them; objects of the user's own may want to.
+        shared = are_arrays(job.dataset)
+        self._dataset = self._put("the dataset", lambda: job.dataset if shared else cloudpickle.dumps(job.dataset))
         self._home = None if "working_dir" in (options.runtime_env or {}) else Home.of_this_process()
         self._new_actor = ray.remote(RayWorker).options(**options.of_actor()).remote
         self._started = 0
@@ -158,6 +161,19 @@ class Members:
         busy = [member.pending for member in self.all if member.pending is not None]
         if busy:  # until they are gone, they may write
             ray.wait(busy, num_returns=len(busy), timeout=SECONDS_TO_LEAVE)
+
+
+def are_arrays(dataset: Any) -> bool:
+    """Return whether a dataset is nothing but NumPy's arrays.
+
+    Examples:
+        >>> are_arrays((np.zeros(3), {"label": np.zeros(3)})), are_arrays([np.zeros(3), "a"]), are_arrays([])
+        (True, False, False)
+    """
+    if isinstance(dataset, tuple | list | dict):
+        parts = list(dataset.values() if isinstance(dataset, dict) else dataset)
+        return bool(parts) and all(map(are_arrays, parts))
+    return type(dataset) is np.ndarray
 
 
 def _kill(member: Member) -> None:
