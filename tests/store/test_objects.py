@@ -1,5 +1,6 @@
 """Stores in a server that speaks S3, on loopback."""
 
+import contextlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import pytest
 from probly.data_generator import Distributions, StoreError
 from probly.data_generator.store import open_partial, open_store
 from probly.data_generator.toolkit.places import Url
-from probly_data_generator_store import objects
+from probly_data_generator_store import cache, objects
 from tests.store import shared, stores
 
 
@@ -36,7 +37,7 @@ def server():
 @pytest.fixture
 def place(server, request, tmp_path, monkeypatch):
     """Give the URL of a store that is not there, and a cache of its own."""
-    monkeypatch.setenv(objects.CACHE, str(tmp_path / "cache"))
+    monkeypatch.setenv(cache.FOLDER, str(tmp_path / "cache"))
     return f"s3://bucket/{abs(hash(request.node.name))}/teacher.fod"
 
 
@@ -185,12 +186,46 @@ def test_a_damaged_shard_is_named(place):
 
 def test_the_cache_is_bounded(place, tmp_path, monkeypatch):
     shared.run(place)
-    monkeypatch.setenv(objects.CACHE_GIGABYTES, str(3000 / 1e9))  # two shards
+    monkeypatch.setenv(cache.GIGABYTES, str(3000 / 1e9))  # two shards
     store = open_store(place)
     assert stores.agrees(store)
     assert stores.agrees(store)
     assert sum(file.stat().st_size for file in (tmp_path / "cache").iterdir()) <= 3000
     assert 1 <= len(os.listdir(tmp_path / "cache")) <= 2
+
+
+def test_other_files_in_the_folder_of_the_cache_stay(place, tmp_path, monkeypatch):
+    shared.run(place)
+    (tmp_path / "cache").mkdir(exist_ok=True)
+    own = [tmp_path / "cache" / name for name in ("thesis.tex", "weights.safetensors", "download.part")]
+    for file in own:
+        file.write_bytes(bytes(5000))
+        os.utime(file, (0, 0))
+    monkeypatch.setenv(cache.GIGABYTES, str(3000 / 1e9))
+    assert stores.agrees(open_store(place))
+    assert all(file.stat().st_size == 5000 for file in own)
+    monkeypatch.setenv(cache.GIGABYTES, "ten")
+    with pytest.raises(StoreError, match="FIRST_ORDER_CACHE_GB: expected a number, got 'ten'"):
+        np.asarray(open_store(place))
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:100], lambda content: content[:-1] + b"?"])
+def test_a_damaged_copy_is_fetched_anew(place, tmp_path, damage):
+    shared.run(place)
+    assert stores.agrees(open_store(place))
+    for copy in (tmp_path / "cache").iterdir():
+        copy.write_bytes(damage(copy.read_bytes()))
+    for _ in range(shared.SHARDS):  # one that has its size is found out when it is read, and then removed
+        with contextlib.suppress(StoreError):
+            np.asarray(open_store(place))
+    assert stores.agrees(open_store(place))
+
+
+def test_readers_that_take_each_other_s_copies_away(place, monkeypatch):
+    shared.run(place)
+    monkeypatch.setenv(cache.GIGABYTES, "0")
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(lambda _: stores.agrees(open_store(place)), range(12)))
 
 
 def test_what_cannot_be_done_with_a_url_is_said(place, monkeypatch, tmp_path):
@@ -199,8 +234,9 @@ def test_what_cannot_be_done_with_a_url_is_said(place, monkeypatch, tmp_path):
         rows.save(place)
     with pytest.raises(ValueError, match=r"\.npz is for files of this machine"):
         rows.save("s3://bucket/a.npz")
-    with pytest.raises(ValueError, match="expected a path or a URL that begins with s3://"):
-        open_store("gopher://bucket/a.fod")
+    for other in ("gopher://bucket/a.fod", "S3://bucket/a.fod"):
+        with pytest.raises(ValueError, match="expected a path or a URL that begins with s3://"):
+            open_store(other)
     with pytest.raises(FileNotFoundError, match="there is no such store"):
         open_store(place)
     from pathlib import Path

@@ -16,13 +16,12 @@ from typing import Any, NoReturn
 from probly.data_generator.errors import NotInstalledError, StoreError
 from probly.data_generator.installing import CORE, install_advice
 from probly.data_generator.toolkit.places import Url
+from probly_data_generator_store import cache
 
 START = 1 << 20
 """The bytes that are fetched of a shard for its header alone."""
 LARGEST_PUT = 5 << 30
 TRIES_AT_CONFLICT = 5
-CACHE, CACHE_GIGABYTES = "FIRST_ORDER_CACHE", "FIRST_ORDER_CACHE_GB"
-"""The variables that say where shards are kept that were fetched, and how many gigabytes of them (10)."""
 _LISTING = "listing"
 
 
@@ -56,7 +55,8 @@ def listing(url: Url) -> dict[str, Any]:
     Args:
         url: The store, or any place below it that was made of it.
     """
-    if _LISTING not in url.known:
+    known: dict[str, Any] | None = url.known.get(_LISTING)  # once: another thread may forget it
+    if known is None:
         system = _system(url)
         system.invalidate_cache()
         try:
@@ -65,8 +65,8 @@ def listing(url: Url) -> dict[str, Any]:
             found = {}
         except Exception as error:  # noqa: BLE001  # botocore's are of many kinds
             _refuse(error, url)
-        url.known[_LISTING] = {f"s3://{name}": (entry["size"], entry.get("ETag", "")) for name, entry in found.items()}
-    known: dict[str, Any] = url.known[_LISTING]
+        known = {f"s3://{name}": (entry["size"], entry.get("ETag", "")) for name, entry in found.items()}
+        url.known[_LISTING] = known
     return known
 
 
@@ -148,9 +148,10 @@ def reading(url: Url, *, start_only: bool = False) -> Iterator[tuple[int, int]]:
     Raises:
         StoreError: It is missing or cannot be read.
     """
+    copy: Path | None = None
     try:
         if url.suffix == ".safetensors" and not start_only:
-            handle = os.open(_cached(url), os.O_RDONLY)
+            handle, copy = _cached(url)
             size = os.fstat(handle).st_size
         else:
             handle, size = _fetched(url, start_only)
@@ -159,6 +160,12 @@ def reading(url: Url, *, start_only: bool = False) -> Iterator[tuple[int, int]]:
         raise StoreError(message) from error
     try:
         yield handle, size
+    except StoreError as error:
+        if copy is not None:  # it may be the copy that is damaged, and not what it was made of
+            with suppress(OSError):
+                copy.unlink()
+            error.add_note(f"its copy, {copy}, was removed; the next time, it is fetched anew")
+        raise
     finally:
         os.close(handle)
 
@@ -190,49 +197,12 @@ def _size_and_version(url: Url, system: Any) -> tuple[int, str]:
     return size, version
 
 
-def _cached(url: Url) -> Path:
-    """Return a local copy of a shard, fetched if there is none of this version."""
+def _cached(url: Url) -> tuple[int, Path]:
+    """Return a handle of a local copy of a shard, fetched if there is none of this version, and its place."""
     system = _system(url)
     size, version = _size_and_version(url, system)
-    folder = _folder()
-    copy = folder / f"{hashlib.sha256(f'{url} {version} {size}'.encode()).hexdigest()}.safetensors"
-    if copy.exists():
-        with suppress(OSError):
-            os.utime(copy)  # the last one to be removed
-        return copy
-    _make_room(folder, size)
-    handle, draft = tempfile.mkstemp(dir=folder, suffix=".part")
-    os.close(handle)
-    try:
-        system.get_file(url.text, draft)
-        Path(draft).replace(copy)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-    return copy
-
-
-def _folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(os.environ.get(CACHE) or Path(home) / "first-order")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return folder
-
-
-def _make_room(folder: Path, size: int) -> None:
-    """Remove the copies that were used the longest time ago; those that are mapped stay until they are let go."""
-    most = float(os.environ.get(CACHE_GIGABYTES) or 10) * 1e9 - size
-    copies = []
-    for entry in os.scandir(folder):
-        with suppress(OSError):
-            copies.append((entry.stat().st_mtime, entry.stat().st_size, entry.path))
-    whole = sum(copy_size for _, copy_size, _ in copies)
-    for _, copy_size, path in sorted(copies):
-        if whole <= most:
-            break
-        with suppress(OSError):
-            Path(path).unlink()
-            whole -= copy_size
+    name = hashlib.sha256(f"{url} {version} {size}".encode()).hexdigest()
+    return cache.opened(name, size, lambda draft: system.get_file(url.text, draft))
 
 
 class Upload:

@@ -5,8 +5,8 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://")
-_MANGLED = re.compile(r"[a-z][a-z0-9+.-]+:/[^/]")
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # S3:// is refused, and no folder of that name made
+_MANGLED = re.compile(r"[a-z][a-z0-9+.-]+:/[^/]", re.IGNORECASE)
 
 
 class Url(os.PathLike[str]):
