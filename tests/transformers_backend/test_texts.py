@@ -82,6 +82,23 @@ def test_pairs_of_texts(form):
     check(run((MODEL, TOKENIZER), PAIRS[form]()), OF_PAIRS)
 
 
+def test_pairs_in_loaders():
+    samples = list(zip(BOTH, LABELS, strict=True))
+    for batch_size in (8, 7):  # of which the second leaves two for the last batch
+        for collate in (None, list):
+            check(run((MODEL, TOKENIZER), DataLoader(samples, batch_size, collate_fn=collate)), OF_PAIRS)
+    with pytest.raises(TypeError, match="may be its pairs, or the first and the second"):
+        run((MODEL, TOKENIZER), DataLoader(samples, batch_size=2))
+
+
+def test_tokens_that_a_loader_turns_around_are_refused():
+    """As many samples as tokens would look like a batch."""
+    samples = [dict(TOKENIZER(text, padding="max_length", max_length=10, truncation=True)) for text in TEXTS]
+    for batch_size in (10, 3):
+        with pytest.raises(TypeError, match="turns lists of tokens around"):
+            run((MODEL, TOKENIZER), DataLoader(samples, batch_size=batch_size))
+
+
 def test_pairs_that_a_getter_picks():
     samples = [{"premise": text, "hypothesis": other, "idx": 7, "label": 1} for text, other in BOTH]
     found = run((MODEL, TOKENIZER), samples, input_getter=lambda sample: (sample["premise"], sample["hypothesis"]))

@@ -5,13 +5,15 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from probly.data_generator.toolkit.loaders import is_loader
+from probly.data_generator.toolkit.nests import Samples
 from probly.data_generator.toolkit.parts import Getter
 from probly.data_generator.toolkit.samples import Batch, Batches
 from probly_data_generator_torch.arrays import PICTURES as NO_TENSORS
 from probly_data_generator_torch.data import torch_batches
 from probly_data_generator_torch.state import held
 from probly_data_generator_transformers.forward import TransformersModel
-from probly_data_generator_transformers.inputs import stack
+from probly_data_generator_transformers.inputs import TWO_PAIRS, are_two_pairs, stack
 from probly_data_generator_transformers.texts import Texts
 
 IN_A_LOADER = (
@@ -60,14 +62,20 @@ def batches_for(
         label_getter,
         functools.partial(stack, names=model.names),
     )
-    return held(model.parts, Batches(_read(model, batches), batches.length), start)
+    collated = is_loader(dataset) if batched is None else batched
+    return held(model.parts, Batches(_read(model, batches, collated=collated), batches.length), start)
 
 
-def _read(model: TransformersModel, batches: Batches) -> Iterator[Batch]:
-    count = _Count(model)
+def _read(model: TransformersModel, batches: Batches, *, collated: bool) -> Iterator[Batch]:
+    count, listed = _Count(model), None
     try:
         for batch in batches:
-            rows = model.rows(batch.inputs, batch.indices)
+            inputs = batch.inputs
+            if collated and are_two_pairs(inputs):  # which only the batches before tell from two columns
+                inputs = _two_pairs(inputs, listed)
+            elif collated:
+                listed = isinstance(inputs, Samples)
+            rows = model.rows(inputs, batch.indices)
             if rows is not None:
                 count.add(batch.indices, rows)
                 yield batch._replace(inputs=rows)
@@ -80,6 +88,13 @@ def _read(model: TransformersModel, batches: Batches) -> Iterator[Batch]:
         raise TypeError(IN_A_LOADER) from error
     finally:
         batches.close()
+
+
+def _two_pairs(inputs: Any, listed: bool | None) -> Any:
+    """Return two pairs as a list of them, or as a tuple of two columns, whichever the batches before were."""
+    if listed is None:
+        raise TypeError(TWO_PAIRS)
+    return inputs if listed else tuple(inputs)
 
 
 class _Count:

@@ -20,6 +20,12 @@ GETTER: Final = (
 )
 
 
+TWO_PAIRS: Final = (
+    "a batch came as a list of two tuples of two texts: these may be its pairs, or the first and the second texts of "
+    "two pairs; pass the dataset itself, or choose another batch_size"
+)
+
+
 def rows_of(inputs: Any, names: Collection[str], indices: Any = None, *, arrays: bool = False) -> Samples | None:
     """Return one entry per row of what has to be prepared for a model, or None where it takes the batch as it is.
 
@@ -39,13 +45,13 @@ def rows_of(inputs: Any, names: Collection[str], indices: Any = None, *, arrays:
     if isinstance(inputs, Mapping) or (is_table(inputs) and len(inputs.shape) == 2):
         columns = without_labels(_columns_of(inputs))
         if any(name in names for name in columns):
-            return _tokenised_rows(columns)
+            return _tokenised_rows(columns, None if indices is None else len(indices))
         rows = _rows_of_columns(columns, arrays=arrays)
     elif is_table(inputs):
         rows = _rows_of_array(np.asarray(inputs), arrays=False)
     elif isinstance(inputs, np.ndarray | torch.Tensor):
         rows = _rows_of_array(inputs, arrays=arrays)
-    elif type(inputs) is tuple and len(inputs) == 2 and all(map(_holds_texts, inputs)):
+    elif type(inputs) in (tuple, list) and len(inputs) == 2 and _are_columns_of_pairs(inputs):
         rows = list(zip(*inputs, strict=True))
     else:
         rows = inputs if isinstance(inputs, list) and _are_rows(inputs, arrays=arrays) else None
@@ -112,15 +118,23 @@ def _columns_of(inputs: Any) -> Mapping[str, Any]:
     return {str(name): np.asarray(column_of(inputs, place)) for place, name in enumerate(column_names(inputs))}
 
 
-def _tokenised_rows(columns: Mapping[str, Any]) -> Samples | None:
-    """Return the rows of columns whose entries have different lengths; None of arrays, which the model takes."""
-    lists = {name: list(column) for name, column in columns.items() if isinstance(column, Samples | list)}
-    objects = {name: list(column) for name, column in columns.items() if getattr(column, "dtype", None) == np.object_}
-    if not lists and not objects:
+def _tokenised_rows(columns: Mapping[str, Any], count: int | None) -> Samples | None:
+    """Return the rows of columns whose entries have different lengths; None of arrays, which the model takes.
+
+    Raises:
+        TypeError: A loader has put the tokens of its samples beside each other, and not its samples.
+    """
+    lists = [column for column in columns.values() if isinstance(column, list | tuple)]
+    if any(not isinstance(column, Samples) or len(column) != (count or len(column)) for column in lists):
+        message = (
+            "a loader whose collate_fn is torch's own turns lists of tokens around, so that its columns have an entry "
+            "per token; pass the dataset itself, or DataLoader(dataset, collate_fn=DataCollatorWithPadding(tokenizer))"
+        )
+        raise TypeError(message)
+    if not lists and not any(getattr(column, "dtype", None) == np.object_ for column in columns.values()):
         return None
-    values = {name: list(column) for name, column in columns.items()}
-    rows = zip(*values.values(), strict=True)
-    return Samples(dict(zip(values, row, strict=True)) for row in rows)
+    rows = zip(*columns.values(), strict=True)
+    return Samples(dict(zip(columns, row, strict=True)) for row in rows)
 
 
 def _rows_of_columns(columns: Mapping[str, Any], *, arrays: bool) -> list[Any] | None:
@@ -154,6 +168,31 @@ def _are_rows(inputs: list[Any], *, arrays: bool) -> bool:
     if not isinstance(inputs, Samples):
         return False
     return arrays or not all(isinstance(one, np.ndarray | torch.Tensor) for one in inputs)
+
+
+def _are_columns_of_pairs(inputs: Any) -> bool:
+    """Return whether a batch is two columns of texts, those of pairs, as loaders collate them.
+
+    Raises:
+        TypeError: It may as well be two pairs.
+    """
+    if isinstance(inputs, tuple):
+        return all(map(_holds_texts, inputs))
+    if isinstance(inputs, Samples) or not all(isinstance(column, tuple) and _holds_texts(column) for column in inputs):
+        return False
+    if are_two_pairs(inputs):
+        raise TypeError(TWO_PAIRS)
+    return len(inputs[0]) == len(inputs[1])
+
+
+def are_two_pairs(inputs: Any) -> bool:
+    """Return whether a list may be two pairs of texts, or a column of first and one of second texts.
+
+    Examples:
+        >>> are_two_pairs([("a cat", "an animal"), ("a dog", "a car")]), are_two_pairs([("a", "b", "c"), ("d", "e")])
+        (True, False)
+    """
+    return isinstance(inputs, list) and len(inputs) == 2 and all(map(_is_pair, inputs))
 
 
 def _holds_texts(column: Any) -> bool:

@@ -80,7 +80,8 @@ class Texts:
             cut = self._called([rows[place] for place in long], truncation=strategy, max_length=limit)
             for place, values in zip(long, cut, strict=True):
                 tokens[place] = values
-        return [Tokens(values, place in set(long)) for place, values in enumerate(tokens)]
+        cut_places = frozenset(long)
+        return [Tokens(values, place in cut_places) for place, values in enumerate(tokens)]
 
     def _called(self, rows: Sequence[Text], **how: Any) -> list[dict[str, list[int]]]:
         first = [row if isinstance(row, str) else row[0] for row in rows]
