@@ -23,7 +23,8 @@ def apart(cluster, tmp_path):
     node = f'exec ray start --address {cluster.address} --num-cpus 1 --resources \'{{"apart": 1, "seat": 1}}\' --block'
     script = f"mount -t tmpfs none {folder} && {node}"
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    started = subprocess.Popen(["unshare", "--mount", "sh", "-c", script], env=environment, stdout=subprocess.DEVNULL)
+    namespace = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else [])]
+    started = subprocess.Popen([*namespace, "sh", "-c", script], env=environment, stdout=subprocess.DEVNULL)
     ray.init(address=cluster.address, logging_level="error")
     try:
         end = time.monotonic() + 60

@@ -146,5 +146,12 @@ def test_those_that_have_room_go_on_without_the_others(filled, few, tmp_path, mo
     monkeypatch.setattr("probly_data_generator_ray.engine.SECONDS_TO_PLACE", 0)
     options = {"num_cpus": 2}
     with pytest.warns(UserWarning, match=r"of 3 workers wait for room .*: each wants CPU 2"):
-        filled(tmp_path / "a.fod", few, models.Model(seconds=0.05), workers=3, engine_options=options, **ONE_BATCH)
+        filled(
+            tmp_path / "a.fod",
+            few,
+            models.Model(seconds=0.05),
+            devices=["cpu"] * 3,
+            engine_options=options,
+            **ONE_BATCH,
+        )
     assert len(models.shards(tmp_path / "a.fod")) == 12
