@@ -280,5 +280,5 @@ def test_help_opens_with_words_and_not_with_types():
     text = pydoc.render_doc(Distributions, renderer=pydoc.plaintext)
     signature, words, _ = text.partition("One class distribution per sample")
     assert words
-    assert len(signature) < 600
+    assert len(signature) < 700  # Python 3.13 writes an argument to a line
     assert "numpy._typing" not in signature

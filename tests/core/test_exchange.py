@@ -86,9 +86,7 @@ def test_what_is_not_installed_is_named(monkeypatch):
     with pytest.raises(ImportError, match=r"to_pandas needs pandas, .*pip install pandas"):
         GIVEN.to_pandas()
     monkeypatch.setattr(formats, "claims", lambda group: {})
-    with pytest.raises(
-        NotInstalledError, match=r"the format \.feather is not installed; .*\[parquet\]"
-    ):
+    with pytest.raises(NotInstalledError, match=r"the format \.feather is not installed; .*\[parquet\]"):
         GIVEN.to_arrow()
 
 

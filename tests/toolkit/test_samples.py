@@ -307,7 +307,5 @@ class Rows:
 
 @pytest.mark.parametrize("options", [{}, {"input_getter": lambda sample: sample["x"]}, {"batched": True}])
 def test_a_mapping_of_splits_is_no_dataset(options):
-    with pytest.raises(
-        AlignmentError, match=r"a dict holds the datasets 'train', 'test', .* as dataset\['test'\]"
-    ):
+    with pytest.raises(AlignmentError, match=r"a dict holds the datasets 'train', 'test', .* as dataset\['test'\]"):
         iterate_batches({"train": Rows(), "test": Rows()}, 2, **options)

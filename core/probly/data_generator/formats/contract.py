@@ -71,7 +71,6 @@ class StreamingFormat(Format, Protocol):
             StoreError: It was begun by another run; the message names what differs.
         """
 
-
     def lacks_keys(self, path: Path) -> bool:
         """Return whether there is a file that a run began without keys (optional).
 
