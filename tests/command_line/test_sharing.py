@@ -67,6 +67,38 @@ def test_what_is_refused(demo, line, message):
     assert not (demo.folder / "a.fod").exists()
 
 
+def array(number, count, first, last, step):
+    """Return what SLURM says to a job of an array."""
+    names = {"ID": number, "COUNT": count, "MIN": first, "MAX": last, "STEP": step}
+    return {f"SLURM_ARRAY_TASK_{name}": str(value) for name, value in names.items()}
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"RANK": "first", "WORLD_SIZE": "2"}, "RANK: expected a number, got 'first'; pass I/N"),
+        ({"RANK": "2", "WORLD_SIZE": "2"}, "RANK and WORLD_SIZE say 2 of 2, counted from 0; pass I/N"),
+    ],
+)
+def test_what_launchers_cannot_mean(monkeypatch, variables, message):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=message):
+        sharing_options.sharing_of(OPTIONS)
+
+
+def test_an_error_of_a_worker_is_said_without_its_traceback(demo):
+    demo.run(f"{GENERATE} --out a.fod --workers 1", code=0)
+    demo.run(f"{GENERATE} --out a.fod --workers 1 --batch-size 32", code=2)
+    assert "batch_size: the store has 64, this run has 32" in demo.err
+    assert "raised in worker 0" in demo.err
+    assert "File " not in demo.err
+    (demo.folder / "own.py").write_text("def build():\n    return broken\n\n\ndef broken(inputs):\n    return 1 / 0\n")
+    demo.run(f"{GENERATE.replace('demo.model:build', 'own:build')} --out b.fod --workers 1", code=3)
+    assert "ZeroDivisionError" in demo.err
+    assert "own.py, line 6; --debug shows the traceback" in " ".join(demo.err.split())
+
+
 OPTIONS = {"share": "auto", "devices": ["gpu:0", "gpu:1"], "device": None, "engine_option": (), "workers": None}
 OPTIONS |= {"engine": None, "shard_rows": None, "tolerance": 0.0}
 
@@ -84,11 +116,13 @@ OPTIONS |= {"engine": None, "shard_rows": None, "tolerance": 0.0}
             "gpu:0",
         ),
         ({"RANK": "0", "WORLD_SIZE": "1"}, (0, 1), "gpu:0"),
+        (array(4, 3, first=0, last=4, step=2), (2, 3), "gpu:0"),
+        (array(17, 2, first=3, last=17, step=1), (14, 15), "gpu:0"),
     ],
-    ids=["torchrun", "array that begins at 1", "srun", "array of single tasks", "alone"],
+    ids=["torchrun", "array that begins at 1", "srun", "array of single tasks", "alone", "0-4:2", "3,17"],
 )
 def test_what_launchers_say(monkeypatch, variables, share, device):
-    for name in [name for names in (*sharing_options.AUTO, sharing_options.LOCAL) for name in names if name]:
+    for name in [name for names in (*sharing_options.AUTO, sharing_options.LOCAL) for name in names]:
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(InputError, match="none of them is set; pass I/N"):
         sharing_options.sharing_of(OPTIONS)

@@ -5,6 +5,7 @@ import errno
 import io
 import logging
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -121,6 +122,20 @@ def _report_hidden(error: BaseException | None, *, debug: bool) -> int:
     return _report(error)
 
 
+_FRAME = re.compile(r'^ *File "(.+)", line ([0-9]+), in (.*)', re.MULTILINE)
+"""A line of a traceback, as it comes in a note from a worker process, which cannot send the traceback itself."""
+
+
+def _without_frames(notes: str) -> list[str]:
+    """Return the lines of notes that are no traceback: those are for ``--debug``."""
+    lines, inside = [], False
+    for line in notes.splitlines():
+        inside = bool(_FRAME.match(line)) or (inside and line.startswith("    "))
+        if line.strip() and not inside:
+            lines.append(line)
+    return lines
+
+
 def _report(error: Exception) -> int:
     """Print what went wrong and return the exit code."""
     if isinstance(error, click.ClickException) and not isinstance(error, InputError):
@@ -135,10 +150,10 @@ def _report(error: Exception) -> int:
     own_code = _own_code(error)
     # The message of an error of the system names the file; where user code met it, that code has to be named, too.
     told = ours or _is_told(error) or (isinstance(error, OSError) and own_code is None)
-    text = "; ".join([_text(error, told), *getattr(error, "__notes__", ())])
+    text = "; ".join([_text(error, told), *_without_frames("\n".join(getattr(error, "__notes__", ())))])
     text += here(text)
     if not told:
-        frame = own_code or traceback.extract_tb(error.__traceback__)[-1]
+        frame = own_code or _frames(error)[-1]
         text = f"{text} (raised in {frame.filename}, line {frame.lineno}; --debug shows the traceback)"
     say(f"Error: {' '.join(text.split())}", err=True)
     return USAGE if told and not _disk_failed(error) else FAILED
@@ -168,7 +183,7 @@ def _is_told(error: Exception) -> bool:
     By a plugin of anybody else that is what the specifications name: a ValueError for bad input, a TypeError for what
     cannot be written, an ImportError for what has to be installed. Its other errors are its own trouble.
     """
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = _frames(error)
     if not frames:
         return False
     raised_in = Path(frames[-1].filename)
@@ -181,8 +196,14 @@ def _in_ours(path: Path) -> bool:
 
 def _own_code(error: BaseException) -> traceback.FrameSummary | None:
     """Return the last line of the user's own code that an error passed, or None."""
-    frames = reversed(traceback.extract_tb(error.__traceback__))
-    return next((frame for frame in frames if _is_users(Path(frame.filename))), None)
+    return next((frame for frame in reversed(_frames(error)) if _is_users(Path(frame.filename))), None)
+
+
+def _frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """Return where an error has passed, in a worker process last."""
+    told = _FRAME.findall("\n".join(getattr(error, "__notes__", ())))
+    in_worker = [traceback.FrameSummary(file, int(line), name) for file, line, name in told]
+    return [*traceback.extract_tb(error.__traceback__), *in_worker]
 
 
 def _is_users(path: Path) -> bool:

@@ -12,11 +12,14 @@ from probly_data_generator_command_line.choices import complete, engine_names
 from probly_data_generator_command_line.errors import InputError
 
 AUTO = (
-    ("RANK", "WORLD_SIZE", None),  # torchrun, and most launchers
-    ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_MIN"),
-    ("SLURM_PROCID", "SLURM_NTASKS", None),  # srun
+    ("RANK", "WORLD_SIZE"),  # torchrun, and most launchers
+    ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"),
+    ("SLURM_PROCID", "SLURM_NTASKS"),  # srun
 )
-"""The variables that say which process this is, of how many, and what the first one is called, if not 0."""
+"""The variables that say which process this is, and of how many."""
+FIRST, STEP, LAST = "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP", "SLURM_ARRAY_TASK_MAX"
+"""How an array counts. Of one such as 3,17, which computes again what has failed, those in between have a share, too:
+whoever is there takes what is missing in the end."""
 LOCAL = ("LOCAL_RANK", "SLURM_LOCALID")
 """Those that say which process of its machine it is."""
 
@@ -98,8 +101,8 @@ def device_of(options: Mapping[str, Any]) -> str | None:
     if options["share"] is None or not names:
         device: str | None = options["device"]
         return device
-    local = next((os.environ[name] for name in LOCAL if name in os.environ), None)
-    return names[(int(local) if local else _share(options["share"])[0]) % len(names)]
+    local = next((name for name in LOCAL if name in os.environ), None)
+    return names[(_number(local) if local else _share(options["share"])[0]) % len(names)]
 
 
 def _share(text: str) -> tuple[int, int]:
@@ -109,11 +112,31 @@ def _share(text: str) -> tuple[int, int]:
             message = f"--share {text}: expected I/N with I from 0 to N - 1, as 0/4, or auto"
             raise InputError(message)
         return int(first), int(count)
-    for which, of, least in AUTO:
+    return _share_of_launcher()
+
+
+def _share_of_launcher() -> tuple[int, int]:
+    for which, of in AUTO:
         if which in os.environ and os.environ.get(of, "1") != "1":
-            return int(os.environ[which]) - int(os.environ.get(least or "", "0")), int(os.environ[of])
-    if any(which in os.environ for which, _, _ in AUTO):
+            number, count = _number(which), _number(of)
+            if which == "SLURM_ARRAY_TASK_ID":
+                first, step = _number(FIRST, 0), max(_number(STEP, 1), 1)
+                last = _number(LAST, first + (count - 1) * step)
+                number, count = (number - first) // step, (last - first) // step + 1
+            if not 0 <= number < count:
+                message = f"--share auto: {which} and {of} say {number} of {count}, counted from 0; pass I/N"
+                raise InputError(message)
+            return number, count
+    if any(which in os.environ for which, _ in AUTO):
         return 0, 1
-    names = ", or ".join(f"{which} and {of}" for which, of, _ in AUTO)
+    names = ", or ".join(f"{which} and {of}" for which, of in AUTO)
     message = f"--share auto: expected the variables {names}, and none of them is set; pass I/N"
     raise InputError(message)
+
+
+def _number(name: str, default: int | None = None) -> int:
+    text = os.environ.get(name, "" if default is None else str(default))
+    if not text.isdecimal():
+        message = f"--share auto: {name}: expected a number, got {text!r}; pass I/N"
+        raise InputError(message)
+    return int(text)
