@@ -68,6 +68,17 @@ def test_receipts_of_a_store_that_was_replaced_complete_nothing(tmp_path, monkey
     finishing.finish(path).verify()
 
 
+def test_a_complete_store_that_cannot_be_written_to_is_returned(tmp_path):
+    path = tmp_path / "a.fod"
+    shared.run(path)
+    (path / "lock").unlink()
+    (path / "lock").mkdir()  # which cannot be opened to write, as a file of somebody else's
+    assert stores.agrees(shared.run(path))
+    (path / "manifest.json").unlink()
+    with pytest.raises(StoreError, match="lock: cannot be written"):
+        shared.run(path)
+
+
 class Iterable:
     """Samples that can only be read from the first to the last, perhaps in another order each time."""
 

@@ -216,8 +216,8 @@ class Ranges:
             check_folder(self.path)
         if files.exists(self.path / SPEC):
             self._read_spec()
-            with changing(self.path / LOCK):
-                self._share()
+            with contextlib.suppress(OSError) if files.exists(self.path / MANIFEST) else changing(self.path / LOCK):
+                self._share()  # a complete store may well be one that nobody may write to
         elif files.exists(self.path / SHARDS):
             check_new(self.path)
         return self
