@@ -9,6 +9,7 @@ import pytest
 from probly.data_generator.store import open_store
 from probly_data_generator_command_line.data.loading import load_data
 from probly_data_generator_command_line.data.settings import DataSettings
+from probly_data_generator_command_line.data.tables import GAPS
 from probly_data_generator_command_line.errors import InputError
 from tests.command_line.own_code import LABELS, ROWS, check_rows, generate
 
@@ -121,6 +122,18 @@ def test_text_and_gaps_reach_a_model_that_knows_its_columns(knowing):
     pd.DataFrame({"town": ["Ulm", None, "Bonn"], "size": [1.5, 2.0, None], "y": [0, 1, 1]}).to_parquet("data.parquet")
     knowing.run(f"{LINE} own:by_town")
     assert open_store("out.fod").probabilities[:, 0].tolist() == [1, 0, 0]
+
+
+def test_a_csv_has_the_gaps_that_pandas_finds_in_it(tmp_path):
+    """Whatever stands for a missing value: a model that was fitted with what pandas read gets the same frame."""
+    gaps = [*GAPS, '""', '"NA"', "Ulm", '" "']
+    lines = "".join(f"{gap},{number}\n" for gap, number in zip(gaps, [*GAPS, 1, 2, 3, 4], strict=True))
+    (tmp_path / "data.csv").write_text(f"town,size\n{lines}")
+    found = load_data(str(tmp_path / "data.csv"), settings("town", "size")).samples
+    pd.testing.assert_frame_equal(found, pd.read_csv(tmp_path / "data.csv"))
+    assert found["town"].isna().sum() == len(GAPS) + 2
+    texts = load_data(str(tmp_path / "data.csv"), DataSettings(inputs_key="town")).samples
+    assert list(texts)[-4:] == ["", "NA", "Ulm", " "]  # what a model reads is no frame, and has no gaps
 
 
 def test_lists_have_no_names_and_go_by_position(knowing):

@@ -34,6 +34,11 @@ LONGEST_ROW = 1 << 26
 """The bytes that one row of CSV or JSON may have; what a column holds is told by as many."""
 INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the column of an index without a name."""
+GAPS = (
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"),
+    *("NULL", "NaN", "None", "n/a", "nan", "null"),
+)
+"""What ``pandas.read_csv`` takes for a missing value: models that know their columns by name were fitted with that."""
 
 
 def load_table(path: Path, settings: DataSettings) -> Data:
@@ -48,7 +53,7 @@ def load_table(path: Path, settings: DataSettings) -> Data:
             model takes numbers, a value is missing or none.
         ImportError: pyarrow is not installed, or pandas, where a data frame is needed.
     """
-    table = _read(path, settings.limit)
+    table = _read(path, settings)
     names = list(table.column_names)
     wanted = None if settings.inputs_key is None else settings.inputs_key.split(",")
     for name in wanted or ():
@@ -81,10 +86,10 @@ def load_table(path: Path, settings: DataSettings) -> Data:
     return Data((samples, labels), {**description, "labels": said, "not used": shortened(unused)}, class_names)
 
 
-def _read(path: Path, limit: float | None) -> Any:
+def _read(path: Path, settings: DataSettings) -> Any:
     kind = {".csv": "CSV", ".jsonl": "lines of JSON"}.get(path.suffix.lower(), "Parquet")
     try:
-        table = _opened(path, limit)
+        table = _opened(path, settings)
         table.validate(full=True)  # texts, too
     except (InputError, MemoryError, ImportError):
         raise
@@ -100,17 +105,19 @@ def _read(path: Path, limit: float | None) -> Any:
     return table
 
 
-def _opened(path: Path, limit: float | None) -> Any:
+def _opened(path: Path, settings: DataSettings) -> Any:
     if path.suffix.lower() == ".csv":
         csv = optional_library("pyarrow.csv", "parquet")
         lines = csv.ParseOptions(newlines_in_values=True)
-        return csv.read_csv(path, csv.ReadOptions(block_size=LONGEST_ROW), lines)
+        # Without a data frame, a column of text is what a model reads, and "None" is a text like others.
+        of_pandas = csv.ConvertOptions(null_values=GAPS, strings_can_be_null=settings.feature_names is not None)
+        return csv.read_csv(path, csv.ReadOptions(block_size=LONGEST_ROW), lines, of_pandas)
     if path.suffix.lower() == ".jsonl":
         json_lines = optional_library("pyarrow.json", "parquet")
         return json_lines.read_json(path, json_lines.ReadOptions(block_size=LONGEST_ROW))
     pq = optional_library("pyarrow.parquet", "parquet")
     with pq.ParquetFile(path) as file:  # read_table would make columns of folders that are called year=2026
-        check_parquet(path, file, limit)
+        check_parquet(path, file, settings.limit)
         return file.read()
 
 
