@@ -94,8 +94,9 @@ def refuse_other_rows(path: Place, spec: Spec, rows: FloatRows, tolerance: float
     if away.size and not float(away.max()) <= max(tolerance, HALF_TOLERANCE):
         message = (
             f"{path}: the first rows are others each time that they are computed, by up to {float(away.max()):.3g}: "
-            "the dataset has another order, or the model is random. Let the dataset have len() and [index], and the "
-            "model be in inference mode; for random passes, set passes and seed"
+            "the dataset has another order or random samples, or the model is random. Let the dataset have len() and "
+            "[index] and nothing random, and the model be in inference mode; for random passes or views, set passes "
+            "and seed, and augment"
         )
         raise StoreError(message)
 

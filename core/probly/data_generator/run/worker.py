@@ -16,6 +16,7 @@ from probly.data_generator.run.progress import Tracker
 from probly.data_generator.run.ranges import Admission, Ranges, Receipt
 from probly.data_generator.run.run import Run
 from probly.data_generator.run.sinks import MemorySink, Shape
+from probly.data_generator.toolkit.loaders import is_loader
 from probly.data_generator.toolkit.places import Place
 from probly.data_generator.toolkit.samples import Indices
 
@@ -117,6 +118,12 @@ def _first_batch(run: Run, batch_size: int, unseen: list[str]) -> Admission:
         message = (
             f"the dataset, {type(run.dataset).__name__}, does not tell how many rows it has, so workers cannot share "
             "it; pass one of samples, not of batches, with len(), or leave out workers, share, engine and shard_rows"
+        )
+        raise ValueError(message)
+    if is_loader(run.dataset) and getattr(run.dataset, "drop_last", False) and length % batch_size:
+        message = (
+            f"the loader leaves out the last {length % batch_size} of {length} samples, so workers cannot complete "
+            "their rows; pass the loader with drop_last=False, or its dataset"
         )
         raise ValueError(message)
     with closing(batches):
