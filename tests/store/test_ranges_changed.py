@@ -144,7 +144,7 @@ def test_a_loader_that_drops_its_last_batch_is_told_so(tmp_path):
     with pytest.raises(AlignmentError, match="ended after 0 of them; look for drop_last"):
         shared.run(tmp_path / "a.fod", loader)
     loader.drop_last = True  # where it says so, that is known before anything is computed
-    with pytest.raises(ValueError, match=r"leaves out the last 3 of 43 samples .* drop_last=False"):
+    with pytest.raises(ValueError, match=r"leaves out the last 3 of 43 samples, .* drop_last=False"):
         shared.run(tmp_path / "b.fod", loader)
     assert not (tmp_path / "b.fod").exists()
     assert stores.agrees(shared.run(tmp_path / "a.fod", SimpleDataLoader(stores.DATA, stores.BATCH)))
