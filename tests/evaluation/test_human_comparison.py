@@ -129,3 +129,21 @@ def test_what_does_not_fit_is_refused():
         compare_to_humans(rows, HumanVotes([[1, 2]], indices=[4]))
     with pytest.raises(ValueError, match=r"votes: column 0 is 'dog', and that of the rows is 'cat'; .*in_order_of"):
         compare_to_humans(rows, HumanVotes([[1, 2]], indices=[3], class_names=["dog", "cat"]))
+
+
+def test_votes_for_classes_by_name_need_rows_that_name_theirs():
+    rows = Distributions([[0.9, 0.1]], [3])
+    votes = HumanVotes([[1, 9]], indices=[3], class_names=["cat", "dog"])
+    with pytest.raises(ValueError, match=r"column 0 is 'cat', but the columns of the rows have no names.*class_names="):
+        compare_to_humans(rows, votes)
+    # Both ways that the message names.
+    named = Distributions([[0.9, 0.1]], [3], meta={"class_names": ["dog", "cat"]})
+    ordered = votes.in_order_of(["dog", "cat"])
+    assert compare_to_humans(named, ordered)["total_variation"] == pytest.approx(0, abs=1e-7)
+    assert compare_to_humans(rows, HumanVotes(ordered.counts, ordered.indices))["total_variation"] == pytest.approx(
+        0, abs=1e-7
+    )
+    # Positions are the names of classes that have none.
+    assert compare_to_humans(rows, HumanVotes([[9, 1]], [3], class_names=[0, 1]))["total_variation"] == pytest.approx(
+        0, abs=1e-7
+    )

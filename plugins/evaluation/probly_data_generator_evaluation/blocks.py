@@ -199,6 +199,11 @@ def _floats(source: Any, name: str) -> Any:
     return array
 
 
+def _positions(rows: Rows) -> tuple[str, ...]:
+    """Return what classes without names are called."""
+    return tuple(map(str, range(rows.classes)))
+
+
 def paired(first: Rows, second: Rows, name: str) -> Rows:
     """Return of the second the rows that belong to those of the first: by index where both have one, else by place.
 
@@ -209,7 +214,8 @@ def paired(first: Rows, second: Rows, name: str) -> Rows:
 
     Raises:
         AlignmentError: A sample of the first is not in the second, or there is another number of them.
-        ValueError: They have another number of classes, or their names in another order.
+        ValueError: They have another number of classes, or their names in another order; or the second are votes for
+            classes by name, and the first has none.
 
     Examples:
         >>> whole = rows_of({0: [1.0, 0.0], 7: [0.5, 0.5]})
@@ -224,6 +230,14 @@ def paired(first: Rows, second: Rows, name: str) -> Rows:
         message = (
             f"{name}: column {column} is {second.names[column]!r}, and that of the rows is {first.names[column]!r}; "
             "bring them into one order, such as votes.in_order_of(distributions.class_names)"
+        )
+        raise ValueError(message)
+    if second.counts and first.keyed and first.names is None and second.names not in (None, _positions(second)):
+        message = (
+            f"{name}: column 0 is {second.names[0]!r}, but the columns of the rows have no names, so nothing tells "
+            "whether they are in one order; name them when the rows are made, "
+            "FirstOrderDataGenerator(..., class_names=[...]); or bring the votes into their order, "
+            "votes = votes.in_order_of([...]), and drop the names, HumanVotes(votes.counts, votes.indices)"
         )
         raise ValueError(message)
     if not (first.keyed and second.keyed):
