@@ -258,7 +258,13 @@ def test_the_command_line_takes_urls(place, tmp_path, monkeypatch, capsys):
     assert main([*generate, "--out", place, "--share", "0/2"]) == 0
     for command in (["verify", place], ["finish", place], ["inspect", place], ["diff", place, "demo/teacher.fod"]):
         assert main(command) == 0, command
+    for command in (["rank", place], ["evaluate", place], ["calibrate", place], ["sample", place, "--out", "a.npz"]):
+        assert main(command) == 0, command
     assert main(["convert", place, "here.npz"]) == 0
     assert main([*generate, "--out", place, "--fresh"]) == 2
     assert main(["verify", "s3://bucket/nothing.fod"]) == 2
     assert "cannot replace" in capsys.readouterr().err
+    assert main([*generate, "--out", place, "--batch-size", "32"]) == 2
+    refused = capsys.readouterr().err
+    assert "batch_size: the store has 64, this run has 32" in refused
+    assert "--fresh" not in refused  # which would not work

@@ -32,7 +32,7 @@ def explaining_stops(target: Place) -> Iterator[None]:
             raise
         raise StoppedError(_how(target), TERMINATED) from error
     except StoreError as error:
-        if of_another_run(error) and is_store_path(target):
+        if of_another_run(error) and is_store_path(target) and isinstance(target, Path):
             error.add_note("--fresh replaces it")
         raise
     except Exception as error:
@@ -50,8 +50,14 @@ def _add_safe_rows(error: BaseException, target: Place, before: int) -> None:
     if safe > before:  # else the run had hardly begun, and perhaps cannot
         error.add_note(
             f"{safe:,} rows are safe in {target}, and the same command continues from there; if data, weights or "
-            "settings have to change, pass --fresh, too, which begins anew"
+            f"settings have to change, {_how_to_begin_anew(target)}"
         )
+
+
+def _how_to_begin_anew(target: Place) -> str:
+    if isinstance(target, Path):
+        return "pass --fresh, too, which begins anew"
+    return "choose another --out: an object store cannot be replaced in one step"
 
 
 def _how(target: Place) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.formats.choosing import format_of, save
+from probly.data_generator.toolkit.places import Place
 from probly.data_generator.toolkit.samples import Indices
 from probly_data_generator_evaluation.blocks import rows_of
 from probly_data_generator_evaluation.calibration import calibrate as calibrated_to
@@ -51,7 +52,7 @@ SHOWN = {
 @votes_option
 @seed_option("Of the halves.")
 @json_option
-def calibrate(file: Path, out: Path | None, labels: Path | None, votes: Path | None, seed: int, as_json: bool) -> None:
+def calibrate(file: Place, out: Path | None, labels: Path | None, votes: Path | None, seed: int, as_json: bool) -> None:
     """Fit one temperature to the labels of FILE, or to --votes, and write its rows at that temperature.
 
     It is fitted on one half of the samples, drawn by --seed. What is printed is of the other half, before and after:

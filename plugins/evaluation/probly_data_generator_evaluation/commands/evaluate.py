@@ -10,6 +10,7 @@ import numpy as np
 
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import AlignmentError
+from probly.data_generator.toolkit.places import Place
 from probly.data_generator.toolkit.samples import Indices
 from probly_data_generator_evaluation.blocks import Rows, members_of, rows_of
 from probly_data_generator_evaluation.commands.given import labels_of, votes_of
@@ -44,7 +45,7 @@ SETS: dict[str, Callable[[Any], CredalSets]] = {
 @votes_option
 @click.option("--truth", type=a_path, help="A file of the true distributions, where they are known.")
 @json_option
-def evaluate(file: Path, labels: Path | None, votes: Path | None, truth: Path | None, as_json: bool) -> None:
+def evaluate(file: Place, labels: Path | None, votes: Path | None, truth: Path | None, as_json: bool) -> None:
     """Say how good the distributions in FILE are, by all that is known of its samples.
 
     Always the mean entropy. With labels, its own or those of --labels: accuracy, likelihood, Brier score and

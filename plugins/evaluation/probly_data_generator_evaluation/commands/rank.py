@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from probly.data_generator.toolkit.places import Place
 from probly_data_generator_evaluation.commands.given import labels_of
 from probly_data_generator_evaluation.commands.shared import (
     a_path,
@@ -30,7 +31,7 @@ SHOWN = 20
 @click.option("--out", type=a_path, help="Write the table to this .csv or .parquet, and do not print it.")
 @labels_option
 @json_option
-def rank(file: Path, by: str, top: int | None, out: Path | None, labels: Path | None, as_json: bool) -> None:
+def rank(file: Place, by: str, top: int | None, out: Path | None, labels: Path | None, as_json: bool) -> None:
     """Say which samples of FILE to look at, or to label, next.
 
     Entropy, margin and confidence: where the model is least sure. Label: where the label is least expected, which may

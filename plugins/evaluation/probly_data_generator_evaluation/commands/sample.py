@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.formats.atomic import replacing
+from probly.data_generator.toolkit.places import Place
 from probly_data_generator_evaluation.blocks import rows_of
 from probly_data_generator_evaluation.commands.given import column_names
 from probly_data_generator_evaluation.commands.shared import (
@@ -42,7 +43,7 @@ Integers = npt.NDArray[np.int64]
 @click.option("--counts", is_flag=True, help="Write how often each class was drawn, not each label.")
 @click.option("--out", required=True, type=a_path, help="A new .npz or .csv.")
 @json_option
-def sample(file: Path, n: int, seed: int, counts: bool, out: Path, as_json: bool) -> None:
+def sample(file: Place, n: int, seed: int, counts: bool, out: Path, as_json: bool) -> None:
     """Draw labels from the distributions in FILE, as if they were true: then p(y|x) is known exactly.
 
     A .npz has `labels`, as class positions, or `counts`, and `indices` and `class_names`. A .csv has a line per label

@@ -16,6 +16,7 @@ import click
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.choosing import load
+from probly.data_generator.toolkit.places import Place, place_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -24,7 +25,17 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 a_path = click.Path(path_type=Path)
-file_argument = click.argument("file", type=a_path)
+
+
+class PlaceType(click.Path):
+    """A path, or the URL of a store, which a path would spoil."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a path, or a URL."""
+        return place_of(os.fsdecode(super().convert(value, param, ctx)))
+
+
+file_argument = click.argument("file", type=PlaceType())
 labels_option = click.option(
     "--labels",
     type=a_path,
@@ -56,7 +67,7 @@ def subcommand(name: str, example: str) -> Callable[[Callable[..., Any]], click.
     return make
 
 
-def opened(path: Path) -> Distributions:
+def opened(path: Place) -> Distributions:
     """Open a complete store, or a file of distributions, with at least one row.
 
     Raises:
@@ -67,7 +78,7 @@ def opened(path: Path) -> Distributions:
     try:
         distributions, _ = load(path)
     except StoreError as error:
-        if (path / "spec.json").is_file() and not (path / "manifest.json").exists():
+        if isinstance(path, Path) and (path / "spec.json").is_file() and not (path / "manifest.json").exists():
             error.add_note("that is the same `first-order generate` command once more")
         raise
     if not len(distributions):
