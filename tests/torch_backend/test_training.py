@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
+from probly.data_generator import Distributions
+from probly.data_generator.errors import AlignmentError
 from probly.data_generator.torch_first_order_generator import (
     FirstOrderDataGenerator,
     FirstOrderDataset,
@@ -65,3 +67,22 @@ def test_a_list_is_a_pair_too():
     assert prepares_batch_inp(batch) is TENSORS[0]
     assert prepares_batch_inp(batch, lambda pair: pair[1]) is TENSORS[1]
     assert FirstOrderDataGenerator(build()).prepares_batch_inp(batch) is TENSORS[0]
+
+
+def test_a_part_of_a_dataset_does_not_get_the_rows_of_the_whole():
+    rows, chosen = Distributions(EXPECTED), [7, 3, 40]
+    nested = Subset(Subset(PAIRS, [9, 40, 3, 7]), [3, 2, 1])
+    for part in (Subset(PAIRS, chosen), Subset(PAIRS, np.array(chosen)), nested):
+        for pair in (FirstOrderDataset, output_dataloader):
+            with pytest.raises(AlignmentError, match=r"its sample 0 is sample 7 .* all 50 samples.*gather\(indices\)"):
+                pair(part, rows)
+        # Both ways that the message names.
+        for right in (
+            Subset(FirstOrderDataset(PAIRS, rows), chosen),
+            FirstOrderDataset(part, Distributions(rows.gather(chosen))),
+        ):
+            for place, index in enumerate(chosen):
+                assert torch.equal(right[place][0], TENSORS[0][index])
+                np.testing.assert_array_equal(right[place][2].numpy(), rows[index])
+    # The first samples count like the dataset, and rows may be those of a subset.
+    assert len(FirstOrderDataset(Subset(PAIRS, range(3)), rows)) == len(FirstOrderDataset(nested, rows.head(3))) == 3

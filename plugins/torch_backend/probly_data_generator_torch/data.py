@@ -115,13 +115,14 @@ def tensors_behind(dataset: Any) -> tuple[tuple[torch.Tensor, ...], torch.Tensor
         return None
     if not subsets:
         return dataset.tensors, None
-    rows = _positions(subsets.pop())
+    rows = positions(subsets.pop())
     while subsets:
-        rows = rows[_positions(subsets.pop())]
+        rows = rows[positions(subsets.pop())]
     return dataset.tensors, rows
 
 
-def _positions(indices: Any) -> torch.Tensor:
+def positions(indices: Any) -> torch.Tensor:
+    """Return which samples of its dataset a Subset takes; a mask is refused."""
     rows = torch.as_tensor(plain(indices))
     if rows.dtype == torch.bool:  # True and False would be the rows 1 and 0
         message = "a Subset takes the positions of its rows, got a mask of True and False; pass np.flatnonzero(mask)"

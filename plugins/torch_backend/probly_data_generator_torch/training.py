@@ -5,12 +5,15 @@ from typing import Any
 
 import numpy.typing as npt
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
+from probly.data_generator import Distributions
 from probly.data_generator import soft_targets as core
+from probly.data_generator.errors import AlignmentError
 from probly.data_generator.targets import PROBABILITIES
 from probly.data_generator.toolkit.parts import Getter
 from probly_data_generator_torch.arrays import PAIRS, plain, stack_samples
+from probly_data_generator_torch.data import positions
 
 
 class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):
@@ -27,6 +30,7 @@ class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):
             see ``probly.data_generator.FirstOrderDataset``.
 
     Raises:
+        AlignmentError: ``base_dataset`` is a Subset, and the distributions are those of the whole dataset.
         TypeError: ``base_dataset`` has no indices, as an IterableDataset.
 
     Examples:
@@ -54,10 +58,30 @@ class FirstOrderDataset(core.FirstOrderDataset, Dataset[tuple[Any, ...]]):
             )
             raise TypeError(message)
         super().__init__(base_dataset, distributions, input_getter, label_getter, labels, targets)
+        _check_subset(base_dataset, self.distributions)
 
     def convert(self, rows: npt.NDArray[Any]) -> torch.Tensor:
         """Return an array as a tensor of the same dtype."""
         return torch.from_numpy(plain(rows))
+
+
+def _check_subset(dataset: Any, distributions: Distributions) -> None:
+    """Refuse a part of a dataset, as ``random_split`` makes them, with the rows of the whole."""
+    chosen = None
+    while type(dataset) is Subset:
+        here = positions(dataset.indices)
+        chosen = here if chosen is None else here[chosen]
+        dataset = dataset.dataset
+        moved = torch.nonzero(chosen != torch.arange(len(chosen)))
+        if len(moved) and len(chosen) < len(distributions) == len(dataset):
+            place = int(moved[0])
+            message = (
+                f"a Subset counts from 0 again: its sample {place} is sample {int(chosen[place])} of the dataset, and "
+                f"there are distributions of all {len(dataset)} samples; take the subset of both, "
+                "Subset(FirstOrderDataset(dataset, distributions), indices), or give it rows that count like it, "
+                "Distributions(distributions.gather(indices))"
+            )
+            raise AlignmentError(message)
 
 
 class SoftTargetLoader(core.Epochs, DataLoader[Any]):  # type: ignore[misc]  # its iterator has a class of its own
