@@ -133,8 +133,10 @@ def test_indices_and_labels_must_fit(arguments, says):
 def test_mappings_must_have_rows_of_one_length():
     with pytest.raises(InvalidOutputError, match=r"same number of classes, got \[1, 2\]"):
         Distributions.from_mapping({0: [1.0], 1: [0.5, 0.5]})
-    with pytest.raises(TypeError, match="expected a mapping"):
+    with pytest.raises(TypeError, match=r"expected a mapping.*got list$"):
         Distributions.from_mapping(ROWS)
+    with pytest.raises(TypeError, match=r"got str; generator\.load_distributions\(path\)\[0\] reads"):
+        Distributions.from_mapping("teacher.fod")
 
 
 def test_empty():

@@ -153,7 +153,8 @@ class Distributions(ByIndex, Exchange):
         if isinstance(rows, Distributions):
             return rows
         if not isinstance(rows, Mapping):
-            message = f"expected a mapping from dataset index to probabilities, got {type(rows).__name__}"
+            hint = "; generator.load_distributions(path)[0] reads a file or a store" if isinstance(rows, str) else ""
+            message = f"expected a mapping from dataset index to probabilities, got {type(rows).__name__}{hint}"
             raise TypeError(message)
         widths = {len(row) for row in rows.values()}
         if len(widths) > 1:
