@@ -71,6 +71,24 @@ def test_what_is_no_source_of_rows_is_refused(source, error, says):
         rows_of(source)
 
 
+class Tensor:
+    """An array of a library whose dtypes are not those of NumPy, as PyTorch's."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.dtype = values, values.shape, f"library.{values.dtype}"
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype)
+
+
+def test_arrays_of_other_libraries_are_read():
+    rows, members = some_rows(0, 4, 3), some_members(0, 4, 2, 3)
+    np.testing.assert_array_equal(rows_of(Tensor(rows)).read(ALL), rows_of(rows).read(ALL))
+    np.testing.assert_array_equal(members_of(Tensor(members)).read(ALL), members_of(members).read(ALL))
+    with pytest.raises(TypeError, match="expected probabilities as float16, float32 or float64, got int64"):
+        rows_of(Tensor(np.zeros((2, 3), np.int64)))
+
+
 def test_what_is_no_source_of_members_is_refused():
     with pytest.raises(TypeError, match="have no members, only their mean"):
         members_of(Distributions([[0.5, 0.5]]))

@@ -96,3 +96,9 @@ def test_groups_that_do_not_fit(arguments, error, says):
 def test_no_samples():
     with pytest.raises(ValueError, match="sets: expected at least one sample"):
         coverage(Balls(np.zeros((0, 2)), 0.1), np.zeros((0, 2)))
+
+
+def test_distributions_are_no_sets():
+    rows = some_rows(0, 4, 3)
+    with pytest.raises(TypeError, match=r"sets: expected credal sets, got ndarray; .*ConvexHulls\(distributions\)"):
+        coverage(rows, rows)

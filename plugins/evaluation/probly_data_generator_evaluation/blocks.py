@@ -187,8 +187,9 @@ def members_of(source: Any) -> Rows:
 
 
 def _floats(source: Any, name: str) -> Any:
-    """Return an array of floats, or what can be read like one; nothing is copied."""
-    array = source if hasattr(source, "shape") and hasattr(source, "dtype") else np.asarray(source)
+    """Return an array of floats, or what can be read like one; nothing is copied that has a dtype of NumPy."""
+    kept = hasattr(source, "shape") and isinstance(getattr(source, "dtype", None), np.dtype)  # tensors have none
+    array = source if kept else np.asarray(source)
     kind = np.dtype(array.dtype)
     if kind.kind != "f" or kind.itemsize not in ROUNDING:
         message = (

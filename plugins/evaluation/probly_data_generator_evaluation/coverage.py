@@ -103,6 +103,7 @@ def coverage(sets: CredalSets, truth: Any, tolerance: float | None = None) -> Co
 
     Raises:
         AlignmentError: A sample has no truth.
+        TypeError: The sets are none.
         ValueError: There are no samples, or another number of classes.
 
     Examples:
@@ -112,6 +113,12 @@ def coverage(sets: CredalSets, truth: Any, tolerance: float | None = None) -> Co
         >>> found.covered, found.rate
         (array([ True, False]), 0.5)
     """
+    if not hasattr(sets, "covers"):
+        message = (
+            f"sets: expected credal sets, got {type(sets).__name__}; make them of it, as in "
+            "coverage(ConvexHulls(distributions), truth)"
+        )
+        raise TypeError(message)
     if not len(sets):
         message = "sets: expected at least one sample, got none"
         raise ValueError(message)
