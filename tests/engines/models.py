@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -75,6 +77,11 @@ def die_and_leave_a_child():
         time.sleep(20)
         os._exit(0)
     die()
+
+
+def leave_with_a_thread():
+    threading.Thread(target=time.sleep, args=(40,)).start()
+    sys.exit(4)
 
 
 def full():

@@ -110,6 +110,14 @@ def test_a_worker_is_dead_even_if_processes_that_it_forked_are_not(tmp_path, sin
     assert shared.entries(path) == shared.entries(single)
 
 
+def test_a_worker_that_a_thread_keeps_from_ending_is_replaced(tmp_path, single):
+    path = tmp_path / "a.fod"
+    started = time.monotonic()
+    run(path, models.Marking(20, models.leave_with_a_thread, once=str(tmp_path / "once")), workers=1)
+    assert time.monotonic() - started < 35
+    assert shared.entries(path) == shared.entries(single)
+
+
 def test_a_program_without_a_file_is_refused(tmp_path):
     script = DRIVER.replace("sys.argv[1]", repr(str(tmp_path / "a.fod")))
     found = subprocess.run(

@@ -10,7 +10,7 @@ import pytest
 from probly.data_generator import AlignmentError, FirstOrderDataGenerator, InvalidOutputError, StoreError
 from probly.data_generator.formats.choosing import format_of
 from probly.data_generator.store import open_partial, open_store
-from probly_data_generator_store import admission, files, naming
+from probly_data_generator_store import admission, files
 from tests.store import shared, stores
 
 CHANGED = "has changed since the store was begun"
@@ -316,6 +316,7 @@ def test_data_that_end_too_early(tmp_path):
         ({"share": None, "workers": 0}, ValueError, "workers: expected a whole number of at least 1, got 0"),
         ({"share": None, "devices": "cpu"}, TypeError, "devices: expected a list of names, got 'cpu'"),
         ({"tolerance": float("nan")}, ValueError, "tolerance: expected a number from 0 to 1"),
+        ({"tolerance": "1e-6"}, ValueError, "tolerance: expected a number from 0 to 1, got '1e-6'"),
         ({"engine_options": {"a": 1}}, ValueError, "say which engine they are for"),
         ({"share": None, "shard_rows": None, "tolerance": 0.1}, ValueError, "tolerance: is for workers that share"),
         ({"shard_rows": 7}, ValueError, "shard_rows: expected a multiple of the batch size, 5, got 7; pass 5"),
@@ -374,39 +375,6 @@ def test_one_class_too_many_in_a_later_shard_is_named_and_costs_nothing(tmp_path
     with pytest.raises(InvalidOutputError, match="expected 3 classes"):
         shared.run(tmp_path / "a.fod", model=Growing())
     assert len(open_partial(tmp_path / "a.fod")) == 20
-
-
-# Names that are never taken away.
-
-
-def test_a_name_is_given_once(tmp_path):
-    one, other, target = tmp_path / "one", tmp_path / "other", tmp_path / "target"
-    one.write_text("one")
-    other.write_text("other")
-    assert naming.give_name(one, target)
-    assert naming.give_name(one, target)  # as when the answer to a link was lost on its way
-    assert not naming.give_name(other, target)
-    assert target.read_text() == "one"
-    with pytest.raises(FileNotFoundError):
-        naming.give_name(tmp_path / "nothing", tmp_path / "free")
-
-
-@pytest.mark.parametrize("code", naming.WITHOUT_LINKS)
-def test_file_systems_without_links(tmp_path, monkeypatch, code):
-    def link(source, target):
-        raise OSError(code, "no links here")
-
-    monkeypatch.setattr(naming.os, "link", link)
-    one, other, target = tmp_path / "one", tmp_path / "other", tmp_path / "target"
-    one.write_text("one")
-    other.write_text("other")
-    assert naming.give_name(one, target)
-    assert not naming.give_name(other, target)
-    assert target.read_text() == "one"
-    assert stores.agrees(shared.run(tmp_path / "a.fod"))
-    monkeypatch.setattr(naming.ctypes, "CDLL", lambda *_, **__: object())
-    with pytest.raises(OSError, match="neither a link nor a rename that replaces nothing"):
-        naming.give_name(other, tmp_path / "free")
 
 
 def test_the_probe_keeps_at_least_a_row():

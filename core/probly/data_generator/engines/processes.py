@@ -228,7 +228,8 @@ def _work(connection: Connection, payload: bytes, device: str | None) -> None:
     """Be a worker: the main function of its process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's, which ends its workers
     line = _Line(connection)
-    with _reported(line), _job(payload).start(device) as worker:
+    # Closed in the end, so that the driver hears of it where a thread keeps the process from ending.
+    with connection, _reported(line), _job(payload).start(device) as worker:
         ranges = worker.ranges
         line.say("admitted", (ranges.rows, max(len(ranges.range(0)), 1), ranges.missing()))
         while (number := line.hear()) is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Self
 
 from probly.data_generator.distributions import Distributions
@@ -53,7 +54,7 @@ class Sharing:
             raise TypeError(message)
         _check_number("workers", workers, least=1)
         _check_number("shard_rows", shard_rows, least=1)
-        if not 0 <= tolerance < 1:  # NaN, too
+        if not isinstance(tolerance, Real) or not 0 <= tolerance < 1:  # NaN, too
             message = f"tolerance: expected a number from 0 to 1, got {tolerance!r}"
             raise ValueError(message)
         driven = [name for name, value in {"workers": workers, "devices": devices, "engine": engine}.items() if value]
