@@ -9,6 +9,7 @@ from probly.data_generator import AlignmentError, StoreError
 from probly.data_generator.store import open_store
 from probly.data_generator.toolkit.loaders import SimpleDataLoader
 from probly_data_generator_store import finishing, fod
+from probly_data_generator_store.manifest import manifest_of
 from tests.store import shared, stores
 
 REPLACED = "has been replaced by another store since this run was admitted to it"
@@ -77,6 +78,34 @@ def test_a_complete_store_that_cannot_be_written_to_is_returned(tmp_path):
     (path / "manifest.json").unlink()
     with pytest.raises(StoreError, match="lock: cannot be written"):
         shared.run(path)
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"{}"), lambda path: path.write_bytes(others())])
+def test_a_manifest_that_is_damaged_or_another_store_s_is_made_again_as_it_is_said(tmp_path, damage):
+    path = tmp_path / "a.fod"
+    shared.run(path)
+    manifest = path / "manifest.json"
+    before = manifest.read_bytes()
+    manifest.chmod(0o644)
+    damage(manifest)
+    with pytest.raises(StoreError, match=r"manifest.json") as caught:
+        shared.run(path)
+    assert "remove that file" in caught.value.__notes__[0]
+    manifest.unlink()
+    assert stores.agrees(shared.run(path))
+    assert manifest.read_bytes() == before
+
+
+def others():
+    """Return the manifest of another store."""
+    return manifest_of("0" * 32, 0, [])
+
+
+def test_the_folder_of_shards_may_be_removed_for_all_rows_to_be_made_again(tmp_path):
+    path = tmp_path / "a.fod"
+    shared.run(path)
+    shutil.rmtree(path / "shards")
+    assert stores.agrees(shared.run(path, share=(1, 2)))
 
 
 class Iterable:

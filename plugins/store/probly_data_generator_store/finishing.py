@@ -37,7 +37,14 @@ def finish(path: Place, receipts: Sequence[Receipt] = ()) -> Store:
     if files.exists(path / MANIFEST):
         if spec.shard_rows is not None:
             _remove_drafts(path)
-        return open_store(path)
+        try:
+            return open_store(path)
+        except StoreError as error:
+            if spec.shard_rows is not None and str(path / MANIFEST) in str(error):
+                error.add_note(
+                    "remove that file: all that it says stands in the shards, and the same call makes it again"
+                )
+            raise
     refuse_unshared(path, spec)
     _publish(path, _content(path, spec, receipts))
     _remove_drafts(path)

@@ -218,6 +218,10 @@ class Ranges:
             self._read_spec()
             with contextlib.suppress(OSError) if files.exists(self.path / MANIFEST) else changing(self.path / LOCK):
                 self._share()  # a complete store may well be one that nobody may write to
+            with changing(self.path / SHARDS):
+                files.make_directories(
+                    self.path / SHARDS
+                )  # where somebody has removed it, for all rows to be made again
         elif files.exists(self.path / SHARDS):
             check_new(self.path)
         return self
