@@ -1,5 +1,7 @@
 """Every row of a dataset lands under its own index, or the run is refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -131,7 +133,8 @@ def test_datasets_without_length_or_iteration_are_refused():
         (OnlyItems(), "give it __len__"),
         ({"a": 1}, "got dict"),
         (7, "got int"),
-        ("text", "got str"),
+        ("table.csv", "got str; read the file, and pass what it holds"),
+        (Path("table.csv"), "Path; read the file, and pass what it holds"),
     ):
         with pytest.raises(TypeError, match=says):
             run(dataset)

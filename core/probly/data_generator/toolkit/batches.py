@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,8 @@ def _check_iterable(dataset: Any, *, by_number: bool) -> None:
     # Without __len__ the end would be the first IndexError, and some array libraries clamp an index instead.
     lazy = next((name for name in ("collect", "compute") if callable(getattr(dataset, name, None))), None)
     missing = f"; pass what its {lazy}() returns" if lazy else "; give it __len__" if numbered else ""
+    if isinstance(dataset, str | PathLike):
+        missing = "; read the file, and pass what it holds"
     message = f"expected arrays, a sequence of samples, an iterable or a loader as dataset, got {kind}{missing}"
     raise TypeError(message)
 
