@@ -109,7 +109,9 @@ def test_text_goes_in():
     model = model_of(nodes, inputs, outputs, {"table": INPUTS}, domains=[("ai.onnx.ml", 3)])
     for texts in (np.array(["b", "a"]), np.array(["b", "a"], object), ["b", "a"]):
         check(run(model, texts, output_mode="logits"), reference.softmax(INPUTS[:2]))
-    refused(ValueError, "wants text, got object", model, np.array(["b", None], object))
+    refused(
+        ValueError, "wants text, got object; row 1 of the batch has None; fill in", model, np.array(["b", None], object)
+    )
 
 
 # Names

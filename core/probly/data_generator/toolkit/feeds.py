@@ -129,6 +129,10 @@ def _dtype_hint(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> str:
         return f"whether to scale it is not guessed: for pixels in [0, 1] set {scaled}, else the same without / 255"
     if array.dtype.kind in "iu" and dtype.kind in "iu":
         return f"its values from {array.min()} to {array.max()} do not fit"
+    if array.dtype.kind == dtype.kind == "O":
+        strange = next(place for place, text in enumerate(array.flat) if not isinstance(text, str))
+        row = strange * len(array) // array.size
+        return f"row {row} of the batch has {array.flat[strange]!r}; fill in what stands for a missing text, such as ''"
     return "convert it in input_getter"
 
 
