@@ -47,6 +47,12 @@ BEGINNINGS = {".json": b'{"learner":{', ".ubj": b"{L\0\0\0\0\0\0\0\7learner{", "
 """What a backend is asked for: a file of a model is told by its suffix, and some by how they begin, too."""
 
 
+OF_FOLDERS = {"transformers": "folders"}
+"""What is opened that no suffix names; the tests of the backend open them."""
+WRAPPED = ("transformers",)
+"""Backends whose suites make a model of each function, because they take no plain one."""
+
+
 def table():
     """Return the table in Markdown."""
     rows = [COLUMNS, ("---",) * len(COLUMNS), *map(cells, ALL_BACKENDS)]
@@ -60,8 +66,8 @@ def cells(name):
     devices = backend.choices()["device"] if has(backend, "choices") else ()
     return (
         f"[{TITLES[name]}]({page(name)})",
-        " ".join(f"`{suffix}`" for suffix in opened) or NO,
-        sign("functions" not in cannot),
+        " ".join([*(f"`{suffix}`" for suffix in opened), *([OF_FOLDERS[name]] if name in OF_FOLDERS else [])]) or NO,
+        sign("functions" not in cannot and name not in WRAPPED),
         sign(has(backend, "stochastic_forward")),
         sign(has(backend, "keep_layers")),
         sign("posterior" not in cannot),
