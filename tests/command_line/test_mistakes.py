@@ -22,7 +22,7 @@ GENERATE = f"{BACKEND} --model demo.model:build --data demo/test.npz"
             "is a folder, expected a store, which ends in .fod, or a file; in it there are the stores demo/teacher.fod",
         ),
         ("diff demo demo/truth.npz", "in it there are the stores demo/teacher.fod"),
-        ("convert demo/teacher.fod teacher.txt", "expected one of the suffixes .fod, .json"),
+        ("convert demo/teacher.fod teacher.txt", "expected one of the suffixes .csv, .feather, .fod, .json"),
         ("convert demo/teacher.fod demo/truth.npz", "exists, and was left as it is"),
         ("convert demo/teacher.fod x.json --top-k 3", "--top-k and --dtype are for stores"),
         ("diff demo/teacher.fod demo/test.npz", "expected arrays called probabilities"),
