@@ -25,10 +25,12 @@ help: # This list.
 demo: $(VENV)/demo.done $(BACKENDS:%=$(VENV)/demo-%.done) # A tour with real digits; BACKENDS="torch jax" for those, too.
 	$(BIN)/python examples/digits.py --backends "$(BACKENDS)"
 
-# The tests run against the built wheels, doctests of the installed packages included, in two processes.
+# The tests run against the built wheels, doctests of the installed packages included, in two processes; those of Ray
+# have one of their own, in a network of its own.
 test: $(VENV)/test.done browser # All tests.
 	BACKENDS="numpy $(TEST_BACKENDS)" WHEELS=dist \
-	$(BIN)/python -m pytest -q -n 2 tests --pyargs $(PACKAGES)
+	$(BIN)/python -m pytest -q -n 2 tests --ignore tests/ray_engine --pyargs $(PACKAGES)
+	$(BIN)/python -m pytest -q tests/ray_engine
 
 test-pythons: dist/.made # The core, the store and the agnostic backend on other Pythons: PYTHONS="3.12 3.13".
 	$(BIN)/python tests/packaging/pythons.py $(PYTHONS)

@@ -10,6 +10,10 @@ ALL_BACKENDS = (*USUAL, "transformers", "openvino", "litert", "xgboost", "lightg
 """Those beyond the usual ones are tested where BACKENDS names them."""
 BACKENDS = os.environ.get("BACKENDS", " ".join(USUAL)).split()
 
+TREES = ("xgboost", "lightgbm", "catboost")
+WITH_WEIGHTS = [name for name in BACKENDS if name not in TREES]
+"""Those whose models a test can give weights; trees are grown."""
+
 # The folders of backends that nobody asked for.
 FOLDERS = {name: {"tensorflow": "tf"}.get(name, name) for name in ALL_BACKENDS if name != "numpy"}
 MISSING = {name: folder for name, folder in FOLDERS.items() if name not in BACKENDS}

@@ -118,6 +118,8 @@ def test_json_stays_json():
 def test_everything_is_printed_in_one_place():
     folder = Path(probly_data_generator_command_line.__file__).parent
     printing = {
-        path.name for path in folder.rglob("*.py") if re.search(r"\bs?echo\(|\.write\(|\bprint\(", path.read_text())
+        path.name
+        for path in folder.rglob("*.py")
+        if re.search(r"\bs?echo\(|(?<!file)\.write\(|\bprint\(", path.read_text())
     }
     assert printing == {"printing.py", "__init__.py"}, "__init__.py says that click is missing"

@@ -5,7 +5,7 @@ import pytest
 
 from probly.data_generator import FirstOrderDataGenerator
 from probly.data_generator.testing import reference
-from tests.conftest import BACKENDS
+from tests.conftest import WITH_WEIGHTS
 
 INPUTS = reference.samples(rows=20, shape=(4,))[0]
 WEIGHTS = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
@@ -27,6 +27,15 @@ def torch_model():
 
     model = torch.nn.Linear(4, 3, bias=False)
     return model, lambda: model.load_state_dict({"weight": torch.tensor(WEIGHTS.T)})
+
+
+def transformers_model():
+    from tests.frameworks.transformers import Function
+
+    inner, train = torch_model()
+    model = Function(None)
+    model.function = inner  # a module: its weights are the model's
+    return model, train
 
 
 def jax_model():
@@ -85,7 +94,7 @@ def litert_model():
     return model, lambda: model.resize_tensor_input(0, [6, 4])  # its weights never change, but its shapes may
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", WITH_WEIGHTS)
 def test_weights_of_the_moment_are_used(name):
     model, train = globals()[f"{name}_model"]()
     made = FirstOrderDataGenerator(model, batch_size=8)
@@ -95,7 +104,7 @@ def test_weights_of_the_moment_are_used(name):
     assert found.class_names == (["a", "b", "c"] if name == "sklearn" else None)
 
 
-@pytest.mark.parametrize("name", [name for name in BACKENDS if name == "torch"])  # the option is torch's
+@pytest.mark.parametrize("name", [name for name in WITH_WEIGHTS if name == "torch"])  # the option is torch's
 def test_a_copy_of_the_model_is_made_again(name):
     model, train = torch_model()
     made = FirstOrderDataGenerator(model, options={"channels_last": True})

@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import re
 import types
 
 import numpy as np
@@ -255,7 +256,8 @@ class Engine:
 
 
 def test_an_object_in_c_is_not_seen_but_probed(tmp_path):
-    assert digest_state(Engine(2.0)).endswith("not seen: LP_c_double")
+    # The type of such a pointer is of whoever asked for it first in a process.
+    assert re.search(r"not seen: (\w+\.)*LP_c_double$", digest_state(Engine(2.0)))
     assert digest_state(Engine(2.0).handle) == "not seen"
     run(Engine(2.0), tmp_path / "a.fod")
     with pytest.raises(StoreError, match="the model or its preprocessing has changed"):

@@ -1,6 +1,7 @@
 """A live torch model and a DataLoader with workers of its own, in a worker process: the bits of a single run."""
 
 import numpy as np
+import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
@@ -28,6 +29,7 @@ class Net(torch.nn.Module):
         return self.layers(inputs)
 
 
+@pytest.mark.filterwarnings("ignore:os.fork.. was called:RuntimeWarning")  # of JAX, if another test has loaded it
 def test_a_loader_and_passes_in_a_process_of_their_own(tmp_path):
     model, loader = Net(), DataLoader(Pictures(), batch_size=10, num_workers=1)
     generator = FirstOrderDataGenerator(model, model_name="net", passes=2, seed=3)

@@ -55,6 +55,7 @@ def test_pictures_come_in_any_form(form):
     check(run((MODEL, PROCESSOR), FORMS[form]()), EXPECTED)
 
 
+@pytest.mark.filterwarnings("ignore:os.fork.. was called:RuntimeWarning")  # of JAX, if another test has loaded it
 def test_workers_read_them():
     check(run((MODEL, PROCESSOR), rows_of_hugging_face(), options={"num_workers": 0}), EXPECTED)
     found = run((MODEL, PROCESSOR), Numbered(), options={"num_workers": 2})
