@@ -25,12 +25,13 @@ help: # This list.
 demo: $(VENV)/demo.done $(BACKENDS:%=$(VENV)/demo-%.done) # A tour with real digits; BACKENDS="torch jax" for those, too.
 	$(BIN)/python examples/digits.py --backends "$(BACKENDS)"
 
-# The tests run against the built wheels, doctests of the installed packages included, in two processes; those of Ray
-# have one of their own, in a network of its own.
+# The tests run against the built wheels, doctests of the installed packages included. Each folder has a process of its
+# own, two at a time, the longest first: frameworks of which one leaves threads and handlers of signals behind harm no other.
+ROOMS := $(patsubst %/,%,$(sort $(dir $(wildcard tests/*/test_*.py))))
+LONGEST := $(addprefix tests/,packaging testing torch_backend command_line tf_backend store docs core guide)
 test: $(VENV)/test.done browser # All tests.
-	BACKENDS="numpy $(TEST_BACKENDS)" WHEELS=dist \
-	$(BIN)/python -m pytest -q -n 2 tests --ignore tests/ray_engine --pyargs $(PACKAGES)
-	$(BIN)/python -m pytest -q tests/ray_engine
+	printf '%s\n' $(LONGEST) $(filter-out $(LONGEST),$(ROOMS)) "--pyargs $(PACKAGES)" \
+	| BACKENDS="numpy $(TEST_BACKENDS)" WHEELS=dist xargs -P 2 -I ROOM sh -c '$(BIN)/python -m pytest -q ROOM || exit 1'
 
 test-pythons: dist/.made # The core, the store and the agnostic backend on other Pythons: PYTHONS="3.12 3.13".
 	$(BIN)/python tests/packaging/pythons.py $(PYTHONS)
