@@ -2,6 +2,7 @@
 
 import json
 
+from probly.data_generator.run import identity
 from probly.data_generator.store import open_store
 from tests.store import stores
 
@@ -29,3 +30,8 @@ def check(path, single):
     assert stores.agrees(store)
     assert entries(path) == entries(single)
     assert not list(path.glob("**/.*.part"))
+
+
+def seen_alike(monkeypatch):
+    """Let all models look the same from outside."""
+    monkeypatch.setattr(identity, "model_digest", lambda backend, model: "sha256:0")

@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from probly.data_generator.label_values import join_labels, label_values
 from probly.data_generator.run.sinks import usable_labels
-from probly_data_generator_store import layout
 from probly_data_generator_store.columns import packed
 from probly_data_generator_store.shards import NORMALISED, Range
 
@@ -88,37 +87,27 @@ class Held:
         buffer = next(iter(self._buffers.values()))[: self.count]
         return buffer.data.cast("B") if buffer.nbytes else b""
 
-    def shard(
-        self, store_id: str, sample_keys: Array | None, done: layout.Written, further: Mapping[str, str]
-    ) -> tuple[bytes, list[Any]]:
-        """Return the header and the buffers of a shard of all rows.
+    def content(
+        self, store_id: str, sample_keys: Array | None, further: Mapping[str, str]
+    ) -> tuple[dict[str, Array], dict[str, str]]:
+        """Return the tensors of a shard of all rows, and its metadata.
 
         Args:
             store_id: The store that it belongs to.
             sample_keys: Those of all samples, or None.
-            done: What has been written of the first tensor already.
             further: What else its metadata say.
         """
         rows = self.rows
-        tensors, texts = self._with_labels()
-        metadata = {"store": store_id, "start": str(rows.start), "stop": str(rows.stop), **texts, **further}
+        tensors = {name: buffer[: self.count] for name, buffer in self._buffers.items()}
+        metadata = {"store": store_id, "start": str(rows.start), "stop": str(rows.stop), **further}
         if self.normalised:
             metadata[NORMALISED] = str(self.normalised)
-        if sample_keys is not None:
-            found = packed("sample_keys", label_values(sample_keys[slice(*rows)]))
-            assert found is not None  # numbers and text do; label_values.key_array lets nothing else pass
-            tensors, metadata = {**tensors, **found[0]}, {**metadata, **found[1]}
-        header, *data = layout.pieces(tensors, metadata, done)
-        return header, data
-
-    def tensors(self) -> dict[str, Array]:
-        """Return what is held, by name, labels apart."""
-        return {name: buffer[: self.count] for name, buffer in self._buffers.items()}
-
-    def _with_labels(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return the tensors of a shard, and what its metadata say of them."""
-        tensors = self.tensors()
         parts = [labels for first, labels in (self._labels or {}).items() if first < self.count]
-        labels = join_labels(parts)
-        found = None if labels is None else packed("labels", labels)
-        return (tensors, {}) if found is None else ({**tensors, **found[0]}, found[1])
+        beside = {"labels": join_labels(parts)}
+        if sample_keys is not None:
+            beside["sample_keys"] = label_values(sample_keys[slice(*rows)])
+        for name, values in beside.items():
+            found = None if values is None else packed(name, values)
+            if found is not None:  # _add_labels, and label_values.key_array, let nothing pass that is not
+                tensors, metadata = {**tensors, **found[0]}, {**metadata, **found[1]}
+        return tensors, metadata

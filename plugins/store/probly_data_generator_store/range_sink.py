@@ -19,7 +19,7 @@ from probly_data_generator_store.encodings import Encoding
 from probly_data_generator_store.held import Held
 from probly_data_generator_store.manifest import Entry, entry_from
 from probly_data_generator_store.publisher import Publisher
-from probly_data_generator_store.shards import Range, list_shards
+from probly_data_generator_store.shards import Range, Shard, list_shards
 from probly_data_generator_store.spec import SHARDS, Spec
 
 
@@ -155,15 +155,17 @@ class RangeSink:
                 "leaves samples out, or a wrong __len__"
             )
             raise AlignmentError(message)
-        header, data = self._held.shard(self.spec.id, self.sample_keys, self._disk.done, self.further)
+        computed = self.computed()
+        header, *data = layout.pieces(computed.tensors, computed.metadata, self._disk.done)
         size = len(header) + sum(piece.nbytes for piece in data)
         if not self._disk.publish_shard(self.path / SHARDS / self.rows.file_name, header, data):
             return None
         return entry_from(self.rows, size, layout.metadata_of(header))
 
-    def tensors(self) -> Mapping[str, npt.NDArray[Any]]:
-        """Return what was computed, by name."""
-        return self._held.tensors()
+    def computed(self) -> Shard:
+        """Return the shard as it was computed here, whoever has published it."""
+        tensors, metadata = self._held.content(self.spec.id, self.sample_keys, self.further)
+        return Shard(self.rows, metadata, tensors)
 
     def close(self) -> None:
         """Remove what was written of a shard that was not published."""

@@ -6,7 +6,6 @@ and are removed by nobody but their writer until the store is complete.
 """
 
 import contextlib
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -19,14 +18,15 @@ from probly.data_generator.formats.shared import decode_meta, encode_meta
 from probly.data_generator.run.ranges import Admission, Receipt, grid_rows, range_of
 from probly.data_generator.toolkit.places import Place
 from probly_data_generator_store import files, kept
-from probly_data_generator_store.admission import OF_KERNELS, deviation, packed_rows
+from probly_data_generator_store.admission import deviation, packed_rows
 from probly_data_generator_store.encodings import encoding_of
 from probly_data_generator_store.kept import Kept
 from probly_data_generator_store.lock import Lock
 from probly_data_generator_store.manifest import DEVIATION, entry_of
 from probly_data_generator_store.publisher import changing
 from probly_data_generator_store.range_sink import RangeSink
-from probly_data_generator_store.shards import Range, Shard, list_shards, read_shard
+from probly_data_generator_store.second import compare
+from probly_data_generator_store.shards import Range, list_shards, read_shard
 from probly_data_generator_store.spec import MANIFEST, SHARDS, SPEC, Spec, refuse_differences
 from probly_data_generator_store.writer import LOCK, check_folder, check_new
 
@@ -185,27 +185,10 @@ class Ranges:
         entry = sink.publish()
         if entry is None:
             refuse_replaced(self.path, Spec.read(self.path / SPEC), self.id)
-            self._compare(sink)
+            there = read_shard(self.path, self.spec, sink.rows, self.encoding)
+            compare(self.path / SHARDS / sink.rows.file_name, self.spec, self.encoding, there, sink.computed())
             entry = entry_of(self.path, sink.rows)
         return Receipt(number, sink.rows.stop - sink.rows.start, [*entry, self.id])
-
-    def _compare(self, sink: RangeSink) -> None:
-        """Say how the rows of a shard that was there already differ from those computed here."""
-        assert self.spec is not None
-        there = read_shard(self.path, self.spec, sink.rows, self.encoding)
-        largest = _difference(self, there, sink.tensors())
-        where = self.path / SHARDS / sink.rows.file_name
-        if largest > OF_KERNELS:
-            message = (
-                f"{where}: another worker has published other rows, by up to {largest:.3g}: the model does not give "
-                "the same rows each time, or not the same in every worker. Make it so, and choose another path"
-            )
-            raise StoreError(message)
-        message = (
-            f"{where}: another worker has published these rows first, with other last bits (by up to {largest:.3g}); "
-            "its rows stay"
-        )
-        warnings.warn(message, stacklevel=2)
 
     def _share(self) -> None:
         if self._lock is None and isinstance(self.path, Path):  # object stores know none
@@ -219,9 +202,7 @@ class Ranges:
             with contextlib.suppress(OSError) if files.exists(self.path / MANIFEST) else changing(self.path / LOCK):
                 self._share()  # a complete store may well be one that nobody may write to
             with changing(self.path / SHARDS):
-                files.make_directories(
-                    self.path / SHARDS
-                )  # where somebody has removed it, for all rows to be made again
+                files.make_directories(self.path / SHARDS)  # somebody may have removed it, to have all rows made anew
         elif files.exists(self.path / SHARDS):
             check_new(self.path)
         return self
@@ -278,16 +259,3 @@ def _published(path: Place, spec: Spec | None) -> set[int]:
             raise StoreError(message)
         published.add(number)
     return published
-
-
-def _difference(ranges: Ranges, there: Shard, found: Mapping[str, Any]) -> float:
-    spec = ranges.spec
-    assert spec is not None
-    every = slice(None)
-    one, other = (ranges.encoding.decode(tensors, every, spec.classes) for tensors in (there.tensors, found))
-    away = np.abs(one - other)
-    largest = float(away.max()) if away.size else 0.0
-    for name in found.keys() - ranges.encoding.columns(spec.classes).keys():
-        if name not in there.tensors or there.tensors[name].shape != found[name].shape:
-            return float("inf")
-    return largest

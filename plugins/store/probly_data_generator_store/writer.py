@@ -19,7 +19,7 @@ from probly.data_generator.errors import InvalidOutputError, StoreError
 from probly.data_generator.formats.shared import decode_meta, encode_meta
 from probly.data_generator.rows import FloatRows
 from probly.data_generator.toolkit.places import Place
-from probly_data_generator_store import files, kept
+from probly_data_generator_store import files, kept, layout
 from probly_data_generator_store.encodings import encoding_of
 from probly_data_generator_store.held import Held
 from probly_data_generator_store.kept import Kept
@@ -186,7 +186,7 @@ class StoreWriter:
             return
         assert self.spec is not None
         rows = self.held.rows
-        header, data = self.held.shard(self.spec.id, self.sample_keys, self._disk.done, {})
+        header, *data = layout.pieces(*self.held.content(self.spec.id, self.sample_keys, {}), self._disk.done)
         if not self._disk.publish_shard(self._shards / rows.file_name, header, data):
             raise self._other_writer(rows.file_name)
         self.published = sorted([*self.published, rows])
