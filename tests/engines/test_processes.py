@@ -166,7 +166,7 @@ import sys
 from tests.engines import models
 from tests.store import shared, stores
 if __name__ == "__main__":
-    stores.generator(models.Sleeping(0.05)).generate_distributions(
+    stores.generator(models.Sleeping(0.25)).generate_distributions(
         stores.DATA, out=sys.argv[1], progress=False, workers=2, shard_rows=shared.SHARD_ROWS)
 """
 
@@ -201,7 +201,7 @@ def test_a_driver_that_is_killed_and_two_at_once(tmp_path, single):
     assert not (path / "manifest.json").exists()
     # Its workers may still be at work; two other drivers go on, with other numbers of workers.
     other = started(path)
-    run(path, models.Sleeping(0.05), workers=1)
+    run(path, models.Sleeping(0.25), workers=1)
     assert other.wait() == 0
     assert shared.entries(path) == shared.entries(single)
     open_store(path).verify()
@@ -212,7 +212,7 @@ def test_sigterm_ends_a_driver_and_its_workers_in_order(tmp_path, single):
     driver = started(path)
     driver.terminate()
     assert driver.wait(30) == 128 + signal.SIGTERM
-    run(path, models.Sleeping(0.05), workers=1)
+    run(path, models.Sleeping(0.25), workers=1)
     assert shared.entries(path) == shared.entries(single)
 
 

@@ -1,4 +1,4 @@
-"""A driver of its own, on the cluster of RAY_ADDRESS: python driver.py OUT TRACES SECONDS WORKERS."""
+"""A driver of its own, on the cluster of RAY_ADDRESS: python driver.py OUT TRACES SECONDS WORKERS TOGETHER."""
 
 import sys
 from pathlib import Path
@@ -8,8 +8,6 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.ray_engine import models
 
 if __name__ == "__main__":
-    out, traces, seconds, workers = sys.argv[1:]
-    models.run(
-        Path(out), models.data(), models.Model(traces, float(seconds)), engine="ray", workers=int(workers),
-        engine_options={"num_gpus": 0},
-    )  # fmt: skip
+    out, traces, seconds, workers, together = sys.argv[1:]
+    model = models.Model(traces, float(seconds), together=int(together))
+    models.run(Path(out), models.data(), model, engine="ray", workers=int(workers), engine_options={"num_gpus": 0})

@@ -16,26 +16,53 @@ BATCH = 500
 SHARD_ROWS = 5000
 WRONG = "TESTS_WRONG_WEIGHTS"
 """By how much the weights are larger where it is set, which no digest sees."""
+TOGETHER = "together"
 FAILS = "TESTS_FAILS"
 """The first number of a batch that the model fails over."""
 
 
 class Model:
-    """Linear; it sleeps as long as it is told, and leaves a file per process, which says what GPUs that sees."""
+    """Linear; it sleeps as long as it is told, and leaves a file per process, which says what GPUs that sees.
 
-    def __init__(self, traces=None, seconds=0.0, warning=None):
+    No process goes on before as many as the file ``together`` among the traces says have begun: how long each takes to
+    start says nothing of the engine.
+    """
+
+    def __init__(self, traces=None, seconds=0.0, warning=None, together=1):
         self.weights = np.linspace(-1, 1, 3 * CLASSES).reshape(3, CLASSES)
         self.told = {"traces": traces and str(traces), "seconds": seconds, "warning": warning}
+        if traces:
+            wait_for(traces, together)
 
     def __call__(self, inputs):
         if self.told["traces"]:
-            (Path(self.told["traces"]) / str(os.getpid())).write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+            traces = Path(self.told["traces"])
+            (traces / str(os.getpid())).write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+            until(lambda: len(processes(traces)) >= int((traces / TOGETHER).read_text()))
         if self.told["warning"]:
             warnings.warn(self.told["warning"], stacklevel=2)
         if inputs[0, 0] == float(os.environ.get(FAILS, "nan")):
             raise LookupError("the last batch is lost")
         time.sleep(self.told["seconds"])
         return inputs @ (self.weights * (1 + float(os.environ.get(WRONG, "0"))))
+
+
+def wait_for(traces, number):
+    draft = Path(traces) / f"{os.getpid()}.draft"
+    draft.write_text(str(number))
+    draft.replace(Path(traces) / TOGETHER)  # at once: others may be reading it
+
+
+def processes(traces):
+    """Return the numbers of the processes that left a trace."""
+    return [int(path.name) for path in traces.iterdir() if path.name.isdigit()]
+
+
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def data(rows=200_000):

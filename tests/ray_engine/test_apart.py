@@ -39,8 +39,9 @@ def apart(cluster, tmp_path):
 
 
 def run(folder, name, **options):
+    model = models.Model(folder.parent, together=2)
     return models.run(
-        folder / name, models.data(ROWS), models.Model(seconds=0.02), shard_rows=models.BATCH, engine="ray",
+        folder / name, models.data(ROWS), model, shard_rows=models.BATCH, engine="ray",
         engine_options={"num_gpus": 0, **options},
     )  # fmt: skip
 

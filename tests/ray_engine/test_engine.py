@@ -25,10 +25,10 @@ def test_as_many_workers_as_there_is_room_for_who_warn_once(filled, few, tmp_pat
     seen = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = models.Model(tmp_path, 0.05, "mind the gap")
+        model = models.Model(tmp_path, warning="mind the gap", together=4)
         teacher = filled(tmp_path / "a.fod", few, model, progress=seen.append, **ONE_BATCH)
     assert len(teacher) == ROWS
-    assert len([path for path in tmp_path.iterdir() if path.name.isdigit()]) == 4
+    assert len(models.processes(tmp_path)) == 4
     assert [str(warning.message) for warning in caught] == ["mind the gap"]
     assert seen[-1].safe_rows == ROWS
     assert not ray.is_initialized()
@@ -69,11 +69,11 @@ def test_an_engine_that_is_connected_already_is_used_as_it_is(cluster, few, tmp_
 
 
 def test_each_worker_sees_its_own_gpus(cluster, filled, few, tmp_path):
-    gpus = {"num_gpus": 1}
-    filled(tmp_path / "a.fod", few, models.Model(tmp_path, 0.05), engine_options=gpus, **ONE_BATCH)
-    assert sorted(path.read_text() for path in tmp_path.iterdir() if path.name.isdigit()) == ["0", "1"]
+    model = models.Model(tmp_path, together=2)
+    filled(tmp_path / "a.fod", few, model, engine_options={"num_gpus": 1}, **ONE_BATCH)
+    assert sorted((tmp_path / str(one)).read_text() for one in models.processes(tmp_path)) == ["0", "1"]
     with pytest.warns(UserWarning, match=r"2 GPUs, .* set engine_options=\{'num_gpus': 1\}, or 0"):
-        models.run(tmp_path / "a.fod", few, models.Model(tmp_path, 0.05), engine="ray", workers=1,
+        models.run(tmp_path / "a.fod", few, model, engine="ray", workers=1,
                    engine_options={"address": cluster.address}, **ONE_BATCH)  # fmt: skip
 
 

@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.ray_engine import driver, models
+from tests.ray_engine.models import processes, until
 
 
 class Once:
@@ -24,22 +24,11 @@ class Once:
             self.what()
 
 
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def traces(tmp_path):
     folder = tmp_path / "traces"
     folder.mkdir()
     return folder
-
-
-def processes(traces):
-    return [int(path.name) for path in traces.iterdir()]
 
 
 def is_gone(process):
@@ -53,8 +42,8 @@ def is_gone(process):
 def start_driver(cluster, tmp_path, traces):
     started = []
 
-    def start(*, seconds, workers, name="a.fod"):
-        command = [sys.executable, driver.__file__, tmp_path / name, traces, seconds, workers]
+    def start(*, seconds, workers, together=1, name="a.fod"):
+        command = [sys.executable, driver.__file__, tmp_path / name, traces, seconds, workers, together]
         environment = {**os.environ, "RAY_ADDRESS": cluster.address}
         started.append(subprocess.Popen(list(map(str, command)), env=environment, stderr=subprocess.PIPE, text=True))
         return started[-1]
@@ -76,15 +65,15 @@ def test_a_killed_node_and_killed_workers(cluster, filled, inputs, single, tmp_p
     def kill_two():
         for process in [process for process in processes(traces) if not is_gone(process)][:2]:
             os.kill(process, signal.SIGKILL)
+        models.wait_for(traces, 6)  # of three replacements, there is room for two
 
     def progress(now):
-        if to_do and len(processes(traces)) == 5:  # all are at work
+        if to_do:
             to_do.pop(0)()
 
     to_do = [kill_the_node, kill_two]
-    filled(tmp_path / "a.fod", inputs, models.Model(traces, 0.02), workers=5, progress=progress)
+    filled(tmp_path / "a.fod", inputs, models.Model(traces, 0.02, together=5), workers=5, progress=progress)
     assert not to_do
-    assert len(processes(traces)) >= 6  # of three replacements, there was room for two
     models.check(tmp_path / "a.fod", single)
 
 
@@ -117,8 +106,8 @@ def test_a_killed_driver_then_another_number_of_workers(filled, start_driver, in
 
 
 def test_two_drivers_at_once(filled, start_driver, inputs, single, tmp_path, traces):
-    other = start_driver(seconds=0.005, workers=2)
-    filled(tmp_path / "a.fod", inputs, models.Model(traces, 0.005), workers=2)
+    other = start_driver(seconds=0.005, workers=2, together=4)
+    filled(tmp_path / "a.fod", inputs, models.Model(traces, 0.005, together=4), workers=2)
     assert other.wait(60) == 0, other.stderr.read()
     assert len(processes(traces)) == 4
     models.check(tmp_path / "a.fod", single)
@@ -126,7 +115,7 @@ def test_two_drivers_at_once(filled, start_driver, inputs, single, tmp_path, tra
 
 def test_drivers_that_are_told_to_end_end_their_workers(start_driver, tmp_path, traces):
     for number in (signal.SIGINT, signal.SIGTERM):
-        start_driver(seconds=0.05, workers=2, name=f"{number}.fod").told = number
+        start_driver(seconds=0.05, workers=2, together=4, name=f"{number}.fod").told = number
     drivers = start_driver.started
     until(lambda: len(processes(traces)) == 4)
     for stopped in drivers:

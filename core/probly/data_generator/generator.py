@@ -8,16 +8,15 @@ from os import PathLike
 from typing import Any, ClassVar
 
 from probly.data_generator.discovery.choosing import choose_backend
-from probly.data_generator.discovery.listing import explain_missing, find_backend
+from probly.data_generator.discovery.listing import find_backend
 from probly.data_generator.discovery.loading import Backend, load_backend
-from probly.data_generator.discovery.requirements import required_modules
 from probly.data_generator.distributions import Distributions
 from probly.data_generator.engines.contract import Job
 from probly.data_generator.engines.sharing import Sharing, fill
-from probly.data_generator.errors import BrokenBackendError
 from probly.data_generator.formats import choosing
 from probly.data_generator.hookspecs import HOST
 from probly.data_generator.label_values import key_array, ordered_names
+from probly.data_generator.run.opening import check_heard, open_model
 from probly.data_generator.run.passes import Passes
 from probly.data_generator.run.progress import Callback, check_progress
 from probly.data_generator.run.provenance import Loaded, Request
@@ -33,7 +32,6 @@ from probly.data_generator.toolkit.outputs import pick_scores
 from probly.data_generator.toolkit.parts import split_sample
 from probly.data_generator.toolkit.places import Url, place_of
 from probly.data_generator.toolkit.samples import check_batch_size
-from probly.data_generator.toolkit.trust import TRUST, needless
 
 OF_THE_DATASET = ("batch_size", "batched", "input_getter", "index_getter", "label_getter", "class_names", "model_name")
 """What a generator asks about the dataset, also where the models of its list are generators of their own."""
@@ -154,12 +152,12 @@ class FirstOrderDataGenerator:
         if self._ensemble:
             self.framework = self._ensemble[0].framework
             self.backend, self._loaded = self._ensemble[0].backend, self._ensemble[0].loaded_model
-            self._check_seen()
+            self._check_heard()
         else:
             info = choose_backend(model) if self.framework == "auto" else find_backend(self.framework)
             self.framework = info.name if self.framework == "auto" else self.framework
             self.backend = load_backend(info, wrappers)
-            self._check_seen()
+            self._check_heard()
             self._loaded = self._load_model()
 
     def _of_each(self, wrappers: Sequence[Any]) -> "tuple[FirstOrderDataGenerator, ...]":
@@ -190,37 +188,12 @@ class FirstOrderDataGenerator:
             raise ValueError(message)
         return tuple(made)
 
-    def _check_seen(self) -> None:
-        """Refuse options and getters that no implementation of the backend's hooks would see."""
-        name = self.backend.info.name
-        if self.options and not self.backend.takes("load_model", "options"):
-            if TRUST in self.options:
-                raise needless(name)
-            message = f"backend {name!r} takes no options, got {', '.join(sorted(self.options))}"
-            raise ValueError(message)
-        for argument in ("input_getter", "index_getter", "label_getter", "batched"):
-            if getattr(self, argument) is not None and not self.backend.takes("iterate_batches", argument):
-                message = (
-                    f"backend {name!r} takes no {argument}: its hook iterate_batches leaves the argument out; pass "
-                    "samples that need none, such as pairs (input, label) in the order of the dataset"
-                )
-                raise ValueError(message)
+    def _check_heard(self) -> None:
+        asked = ("input_getter", "index_getter", "label_getter", "batched")
+        check_heard(self.backend, self.options, {name: getattr(self, name) for name in asked})
 
     def _load_model(self) -> Any:
-        try:
-            model = self.backend.answer("load_model", source=self.model, device=self.device, options=self.options)
-        except ModuleNotFoundError as error:
-            # Only what the backend requires is its own trouble; the user's model may miss a module, too.
-            if (error.name or "").partition(".")[0] in required_modules(self.backend.info.distribution):
-                raise explain_missing(error, self.backend.info.name) from error
-            raise
-        if not hasattr(model, "device"):
-            message = (
-                f"backend {self.backend.info.name!r}: hook load_model returned {type(model).__name__}, which has no "
-                "attribute device; return an object with the resolved device name"
-            )
-            raise BrokenBackendError(message)
-        return model
+        return open_model(self.backend, self.model, self.device, self.options)
 
     def _current_model(self) -> Any:
         """Return the loaded model, loaded afresh where a live one may have other weights by now."""
