@@ -12,7 +12,6 @@ from tests.conftest import BACKENDS
 from tests.packaging.environments import CORE, ROOT, Alone, backends, project
 from tests.packaging.linked import needed, ours_with
 
-SPREAD = True  # each has an environment of its own, so they may run beside each other
 NEEDED = {"jax": ["flax"]}
 """What a suite needs beside pytest, for its models."""
 

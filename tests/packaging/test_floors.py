@@ -9,7 +9,6 @@ import pytest
 
 from tests.packaging.environments import ROOT
 
-SPREAD = True
 CODE = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 

@@ -12,7 +12,6 @@ from tests.packaging.environments import PROJECTS, ROOT, Environment, clean
 from tests.packaging.environments import project as declared
 from tests.packaging.install_texts import COMMAND, files, written
 
-SPREAD = True
 FILES = [path for path in files() if "pip install" in path.read_text(encoding="utf-8")]
 
 

@@ -2,7 +2,6 @@
 
 from tests.packaging.environments import ROOT, Environment
 
-SPREAD = True
 FLOORS = ["importlib-metadata==6.0.0", "numpy==1.26.0", "pluggy==1.2.0", "tqdm==4.60.0"]
 """The oldest versions that pyproject.toml admits."""
 

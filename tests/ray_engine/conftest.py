@@ -18,13 +18,10 @@ CLONE_NEWNET, SIOCSIFFLAGS, IFF_UP = 0x40000000, 0x8914, 1  # of Linux
 
 @pytest.fixture(scope="session")
 def own_network():
-    """Move this process into a network namespace that has nothing but a loopback, where it may (it takes root).
-
-    Not a process of pytest-xdist, which goes on to other tests: `make test` runs these in a process of their own.
-    """
+    """Move this process into a network namespace that has nothing but a loopback, where it may (it takes root)."""
     library = ctypes.CDLL(None, use_errno=True)
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    moved = "PYTEST_XDIST_WORKER" not in os.environ and library.unshare(CLONE_NEWNET) == 0
+    moved = library.unshare(CLONE_NEWNET) == 0
     if moved:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
             fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
