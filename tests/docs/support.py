@@ -107,9 +107,8 @@ def tested_on_devices(name):
 
 
 def page(name):
-    """Return the how-to page of a backend, or its README."""
-    written = f"docs/frameworks/{'agnostic' if name == 'numpy' else name}.md"
-    return written if (ROOT / written).is_file() else f"plugins/{FOLDERS[name]}_backend/README.md"
+    """Return the how-to page of a backend."""
+    return f"docs/frameworks/{'agnostic' if name == 'numpy' else name}.md"
 
 
 def not_possible(name):

@@ -17,12 +17,14 @@ DOCS = ROOT / "docs"
 LIBRARIES = {
     "tensorflow": ("tensorflow", "keras"),
     "onnx": ("onnxruntime", "onnx", "skl2onnx"),
+    "litert": ("ai_edge_litert",),
     "numpy": (),
     "sklearn": (),
 }
 """What a page imports if it needs a backend, where that is not its name; scikit-learn is always there."""
 WARNINGS = [
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",  # Keras saving a variable
+    "ignore:Statistics for quantized inputs were expected:UserWarning",  # TensorFlow's converter, of its own setting
 ]
 
 

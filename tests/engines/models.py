@@ -74,13 +74,13 @@ def warn_of_a_kind_of_its_own():
 
 def die_and_leave_a_child():
     if not os.fork():  # it has all that its parent has open, as the processes of a pool
-        time.sleep(20)
+        time.sleep(60)
         os._exit(0)
     die()
 
 
 def leave_with_a_thread():
-    threading.Thread(target=time.sleep, args=(40,)).start()
+    threading.Thread(target=time.sleep, args=(60,)).start()
     sys.exit(4)
 
 

@@ -25,6 +25,7 @@ PYTEST_INI = """
 [pytest]
 addopts = --import-mode=importlib --strict-markers -p no:cacheprovider
 filterwarnings = error
+pythonpath = .
 """
 
 
@@ -95,11 +96,15 @@ class Environment:
         return subprocess.run([program, *arguments[1:]], capture_output=True, text=True, **options)
 
     def run_conformance(self, name):
-        """Run a backend's conformance suite, with nothing of this repository but its file."""
+        """Run a backend's conformance suite, with nothing of this repository but its file, and what that builds on."""
         folder = self.folder / "conformance"
-        folder.mkdir(exist_ok=True)
+        (folder / "tests" / "frameworks").mkdir(parents=True, exist_ok=True)
         (folder / "pytest.ini").write_text(PYTEST_INI)
-        shutil.copyfile(ROOT / "tests" / "frameworks" / f"{name}.py", folder / f"test_conformance_of_{name}.py")
+        suites = ROOT / "tests" / "frameworks"
+        shutil.copyfile(suites / f"{name}.py", folder / f"test_conformance_of_{name}.py")
+        source = (suites / f"{name}.py").read_text(encoding="utf-8")
+        for other in re.findall(r"^from tests\.frameworks import (\w+)", source, re.MULTILINE):
+            shutil.copyfile(suites / f"{other}.py", folder / "tests" / "frameworks" / f"{other}.py")
         command = [self.python, "-I", "-m", "pytest", "-q", "-rfEsx", folder]
         done = subprocess.run(command, capture_output=True, text=True, env=clean(), cwd=folder)
         assert done.returncode == 0, done.stdout + done.stderr

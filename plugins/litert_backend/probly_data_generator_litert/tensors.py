@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probly.data_generator.toolkit.feeds import Input, cast
+from probly.data_generator.toolkit.feeds import UNSCALED, Input, cast
 
 Array = npt.NDArray[Any]
 
@@ -55,8 +55,7 @@ class Tensor:
         if array.dtype.kind != "f":
             message = (
                 f"input {self.name!r}: the model takes floats, which are quantised by its scale, or its own "
-                f"{self.dtype} as they are, got {array.dtype}; whether to scale these is not guessed: for pixels in "
-                "[0, 1] set input_getter=lambda sample: sample[0].astype('float32') / 255, else the same without / 255"
+                f"{self.dtype} as they are, got {array.dtype}; {UNSCALED}"
             )
             raise ValueError(message)
         return self._quantised(array)

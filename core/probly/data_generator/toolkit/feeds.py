@@ -15,6 +15,11 @@ from probly.data_generator.toolkit.parts import LABEL_KEYS
 from probly.data_generator.toolkit.tables import column_names, column_of, is_table
 
 GETTER = "input_getter"
+UNSCALED = (
+    "whether to scale it is not guessed: set input_dtype='float32' for the numbers as they are; for pixels in [0, 1], "
+    "divide them by 255 in the dataset, or in input_getter"
+)
+"""What to do with integers where floats are wanted."""
 Feeds = Mapping[str, Any]
 
 
@@ -125,8 +130,7 @@ def _holds(dtype: np.dtype[Any], array: npt.NDArray[Any]) -> bool:
 
 def _dtype_hint(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> str:
     if array.dtype.kind in "iu" and _is_float(dtype):
-        scaled = f"input_getter=lambda sample: sample[0].astype({str(dtype)!r}) / 255"
-        return f"whether to scale it is not guessed: for pixels in [0, 1] set {scaled}, else the same without / 255"
+        return UNSCALED
     if array.dtype.kind in "iu" and dtype.kind in "iu":
         return f"its values from {array.min()} to {array.max()} do not fit"
     if array.dtype.kind == dtype.kind == "O":
