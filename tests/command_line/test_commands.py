@@ -176,6 +176,10 @@ def test_inspect_shows_what_is_there(demo):
     np.testing.assert_allclose(row["probabilities"], expected(demo.folder)[0], atol=1e-6)
     assert result["identity"]["model"]["digest"].startswith("sha256:")
     assert demo.json("inspect demo/truth.npz --rows 0")["first_rows"] == []
+    far_apart = ["k", *"abc", "x" * 10**5]  # which NumPy's texts would take too much memory for
+    Distributions(np.eye(5), labels=["cat", None, "dog", "é", ""], sample_keys=far_apart).save("texts.npz")
+    rows = demo.json("inspect texts.npz --rows 5")["first_rows"]
+    assert [(row["label"], row["key"]) for row in rows[:2]] == [("cat", "k"), (None, "a")]
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

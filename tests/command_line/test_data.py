@@ -1,6 +1,7 @@
 """What `--data` takes: files, read without running code from them, and the user's own code; what is said of each."""
 
 import pickle
+import shutil
 import textwrap
 
 import datasets
@@ -116,6 +117,11 @@ def test_a_dataset_of_hugging_face_with_numbers(mine):
     generate(mine, "saved")
     assert check_rows().labels.tolist() == LABELS.tolist()
     assert open_store("out.fod").class_names == ["a", "b", "c"]
+    for name, columns in (("arrow", None), ("numpy", ["x"])):  # formats, which are saved with it
+        rows.with_format(name, columns=columns).save_to_disk(name)
+        shutil.rmtree("out.fod")
+        generate(mine, name)
+        assert check_rows().labels.tolist() == LABELS.tolist()
     datasets.DatasetDict({"train": rows, "validation": rows}).save_to_disk("both")
     line = "generate --backend numpy --model mine:model --out o.fod --data both"
     assert "has the splits train, validation; name one of them, as --split validation" in mine.fails(line)

@@ -155,6 +155,10 @@ PROCESSORS = {
         {**VIT, "image_processor_type": "DeiTImageProcessor", "size": {"height": 6, "width": 6}, "crop_size": 4},
         lambda image: squashed(image, 6, 4, Image.Resampling.BILINEAR),
     ),
+    "one number for all channels": (
+        {**CLIP, "image_mean": 0.5, "image_std": 0.5},
+        lambda image: proportional(image, 6, 4, Image.Resampling.BICUBIC, half),
+    ),
     "CLIP": (CLIP, lambda image: proportional(image, 6, 4, Image.Resampling.BICUBIC, half)),
     "ConvNext": (CONVNEXT, lambda image: proportional(image, 5, 4, Image.Resampling.BILINEAR, half)),
     "large ConvNext": (
@@ -196,6 +200,9 @@ def test_what_is_given_is_stronger(pets):
         ({**VIT, "rescale_factor": 1.0}, "asks for numbers that are not divided by 255"),
         ({**VIT, "size": {"longest_edge": 4}}, "asks for a size of longest_edge"),
         ({**CLIP, "do_center_crop": False}, "asks for pictures of different sizes, as nothing is cut out of them"),
+        ({**VIT, "image_processor_type": "DeiTImageProcessor"}, "does not say its crop_size, and the default"),
+        ({**CLIP, "crop_size": 9}, "asks for a margin around pictures of 6, to make 9 of them"),
+        ({**TIMM, "crop_pct": 1.5}, "asks for a margin around pictures of 2, to make 4 of them"),
         ({"hidden_size": 3}, "expected the configuration of timm .* got one with hidden_size"),
         (3, "int: expected the configuration of a model's pictures, got int"),
     ],

@@ -85,9 +85,18 @@ def test_select_keeps_all_that_belongs_to_a_row():
     np.testing.assert_array_equal(part.probabilities, [ROWS[1], ROWS[2]])
     assert len(whole.select([])) == 0
     assert whole.head(2).sample_keys.tolist() == ["2", "4"]
-    for wrong, error in (([3], KeyError), ([-1], KeyError), ([2, 2], AlignmentError), ([True, False], AlignmentError)):
+    for wrong, error in (
+        ([3], KeyError),
+        ([-1, -2, 2], KeyError),
+        ([2, 2], AlignmentError),
+        ([True, False], AlignmentError),
+    ):
         with pytest.raises(error):
             whole.select(wrong)
+
+
+def test_true_is_the_index_one_as_in_a_dictionary():
+    np.testing.assert_array_equal(Distributions(ROWS)[True], ROWS[1])
 
 
 @pytest.mark.parametrize("index", [3, -1, 10**9])

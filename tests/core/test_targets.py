@@ -80,6 +80,13 @@ def test_a_dataset_that_has_views_is_told_which():
         ((inputs, labels, view),) = loader
         np.testing.assert_array_equal(inputs, INPUTS[labels] + epoch)
         np.testing.assert_array_equal(view, MEMBERS[:, epoch % 3])
+    shared = Views()
+    one, other = (output_dataloader(shared, TEACHER, targets=["view"], batch_size=5) for _ in range(2))
+    other.set_epoch(1)
+    for batches in zip(one, other, strict=True):  # in turn
+        for epoch, (inputs, labels, view) in enumerate(batches):
+            np.testing.assert_array_equal(inputs, INPUTS[labels] + epoch)
+            np.testing.assert_array_equal(view, MEMBERS[labels, epoch])
     alone = Views()
     list(output_dataloader([*SAMPLES], TEACHER))
     FirstOrderDataset(alone, TEACHER).set_epoch(1)

@@ -207,7 +207,7 @@ def test_a_format_that_keeps_no_columns_does_not_lose_them(tmp_path, offered):
     written = []
     offered["mine"] = [info("mine", lambda: SimpleNamespace(read=print, write=lambda *given: written.append(given)))]
     whole = Distributions([[0.5, 0.5]], columns={"logits": np.zeros((1, 2))})
-    with pytest.raises(TypeError, match=r"a.mine: .mine keeps rows and labels, not the columns logits; choose another"):
+    with pytest.raises(TypeError, match=r"a.mine: .mine does not keep the columns logits; choose another"):
         save(tmp_path / "a.mine", whole)
     save(tmp_path / "a.mine", Distributions(whole.probabilities, whole.indices, whole.labels, whole.meta))
     assert len(written) == 1

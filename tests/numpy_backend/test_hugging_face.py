@@ -81,6 +81,15 @@ def test_several_splits_are_refused_with_their_names(names, streamed):
             run(kind(dict.fromkeys(names, rows)), **options)
 
 
+@pytest.mark.parametrize("kind", ["arrow", "pandas", "polars"])
+def test_rows_that_are_tables_are_refused(kind):
+    live = ROWS.with_format(kind)
+    for dataset in (live, live.to_iterable_dataset(), STREAM.with_format(kind)):
+        with pytest.raises(ValueError, match=rf"each row as a table, with_format\('{kind}'\); pass .*format\(None\)"):
+            run(dataset)
+        assert run(dataset.with_format(None)).labels.tolist() == LABELS
+
+
 SHUFFLED = {
     "shuffled": lambda: STREAM.shuffle(seed=1, buffer_size=5),
     "shuffled shards": lambda: STREAM.shuffle(seed=1, buffer_size=1),

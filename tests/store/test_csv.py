@@ -131,3 +131,23 @@ def test_a_text_that_no_reader_takes_is_not_written(tmp_path):
     with pytest.raises(ValueError, match="a text of 200000 characters; readers of CSV take 131072"):
         save(tmp_path / "a.csv", Distributions(ROWS, labels=["x" * 200_000, "a", "b", "c"]))
     assert os.listdir(tmp_path) == []
+
+
+def test_texts_of_which_some_are_missing_are_cells_like_any_other(tmp_path):
+    labels = ["cat", None, '"quoted" dog', ""]
+    given = Distributions(ROWS, [0, 2, 30, 400], labels)
+    save(tmp_path / "a.csv", given)
+    assert load(tmp_path / "a.csv")[0].labels.tolist() == labels
+    frame = pd.read_csv(tmp_path / "a.csv", skiprows=1)
+    assert frame["label"][0] == "cat"
+    assert pd.isna(frame["label"][1])
+    frame.iloc[:2].to_csv(tmp_path / "b.csv", index=False)
+    assert load(tmp_path / "b.csv")[0].labels.tolist() == ["cat", None]
+
+
+def test_texts_of_others_that_look_like_numbers_stay_different(tmp_path):
+    Distributions(ROWS[:2], labels=["01", "1"]).to_pandas().to_csv(tmp_path / "a.csv")
+    found = pd.read_csv(tmp_path / "a.csv", dtype=str)
+    assert found["label"].tolist() == ["01", "1"]
+    (tmp_path / "b.csv").write_text("label,0,1\n01,0.25,0.75\n1,0.5,0.5\n")
+    assert load(tmp_path / "b.csv")[0].labels.tolist() == ["01", "1"]

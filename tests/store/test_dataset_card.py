@@ -1,5 +1,7 @@
 """The dataset card, and what `datasets` makes of a folder with one."""
 
+import re
+
 import datasets
 import numpy as np
 import pytest
@@ -40,6 +42,19 @@ def test_a_folder_with_a_card_opens_with_its_split_and_the_names_of_the_classes(
     np.testing.assert_array_equal(np.asarray(rows["members"][:], np.float32), GIVEN.members)
 
 
+def test_the_name_of_a_split_may_look_like_a_number_and_the_code_of_the_card_runs(tmp_path, cache):
+    folder = tmp_path / "hub"
+    GIVEN.save(folder / "1.parquet")
+    card = dataset_card(GIVEN, "1.parquet")
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    (line,) = re.findall(
+        r"^rows = datasets\.load_dataset\((.*)\)  #.* the full path of this folder$", card, re.MULTILINE
+    )
+    name, split = (part.split("=")[-1].strip('"') for part in line.split(", "))
+    assert name == "OWNER/NAME"
+    assert len(datasets.load_dataset(str(folder), split=split, cache_dir=cache)) == 4
+
+
 def test_what_datasets_wrote_of_it_loads_with_its_names(tmp_path, cache):
     GIVEN.save(tmp_path / "a.parquet")
     rows = datasets.Dataset.from_parquet(str(tmp_path / "a.parquet"), cache_dir=cache).remove_columns("members")
@@ -73,7 +88,7 @@ def test_what_a_card_says():
     card = dataset_card(GIVEN, "test.csv")
     front, _, text = card.removeprefix("---\n").partition("\n---\n")
     assert "size_categories:\n- n<1K" in front
-    assert '  - split: test\n    path: "test.csv"\n  skiprows: 1' in front
+    assert '  - split: "test"\n    path: "test.csv"\n  skiprows: 1' in front
     assert "for each of 4 samples, the distribution over 3 classes" in text
     assert "1 rows were divided by their sum" in text
     assert "0 cat, 1 a\\|b, 2 \\<x\\> # y" in text
@@ -84,7 +99,7 @@ def test_what_a_card_says():
     assert ", 99 99, and 100 more, which the file has" in dataset_card(many, "test.parquet")
 
 
-@pytest.mark.parametrize("file", ["a.npz", "a-b.parquet", "hub/a.parquet", ".parquet", "a b.csv"])
+@pytest.mark.parametrize("file", ["a.npz", "a-b.parquet", "hub/a.parquet", ".parquet", "a b.csv", "all.parquet"])
 def test_a_card_is_for_a_file_that_datasets_opens_under_a_name(file):
     with pytest.raises(ValueError, match=r"that ends in \.parquet or \.csv, whose name"):
         dataset_card(GIVEN, file)

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from probly.data_generator import AlignmentError, Distributions, StoreError
+from probly.data_generator import AlignmentError, Distributions, StoreError, label_values
 from probly.data_generator.formats import json as json_format
 from probly.data_generator.store import open_partial, open_store
 from tests.store import stores
@@ -124,10 +124,53 @@ def test_every_format_keeps_keys(tmp_path, suffix, keys):
     assert found.labels.tolist() == [0, 1, 1, 0]
 
 
+@pytest.mark.parametrize("suffix", [".json", ".npz", ".safetensors", ".parquet", ".feather", ".csv", ".fod"])
+def test_one_name_may_be_far_longer_than_the_others(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(label_values, "ROOM", 0)  # as if there were a million
+    keys = [*map(str, range(100)), "x" * 1000]
+    given = Distributions(np.full((101, 2), 0.5, np.float32), sample_keys=keys)
+    assert given.sample_keys.dtype == object
+    given.save(tmp_path / f"a{suffix}")
+    assert Distributions.load(tmp_path / f"a{suffix}").sample_keys.tolist() == keys
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+def test_a_key_or_a_label_with_a_nul_is_not_cut(tmp_path, suffix):
+    given = Distributions(np.eye(2), labels=["a\0b", "a"], sample_keys=["k\0 1", "k\0 2"])
+    assert given.to_arrow()["sample_key"].to_pylist() == ["k\0 1", "k\0 2"]
+    given.save(tmp_path / f"a{suffix}")
+    assert Distributions.load(tmp_path / f"a{suffix}").labels.tolist() == ["a\0b", "a"]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npz", ".safetensors", ".parquet", ".feather", ".fod"])
+def test_no_rows_with_all_that_rows_may_have(tmp_path, suffix):
+    rows = np.eye(2, dtype=np.float32)
+    whole = Distributions(
+        rows, labels=["a", "b"], sample_keys=["a", "b"], columns={"members": np.stack([rows, rows], 1)}
+    )
+    whole.select([]).save(tmp_path / f"a{suffix}")
+    assert len(Distributions.load(tmp_path / f"a{suffix}")) == 0
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".fod"])
+def test_labels_that_fit_no_tensor_are_refused_and_not_left_out(tmp_path, suffix):
+    given = Distributions(np.eye(2), labels=np.array([["a", "b"], ["c", "d"]]))
+    with pytest.raises(TypeError, match=rf"a{suffix}: labels of the dtype <U1 and the shape .* fit no tensor; nothing"):
+        given.save(tmp_path / f"a{suffix}")
+    assert not list(tmp_path.iterdir())
+    given.save(tmp_path / "a.parquet")  # as the message says
+
+
+def test_a_format_that_keeps_keys_but_no_columns_says_how_to_keep_the_keys(tmp_path):
+    given = Distributions(np.eye(2), sample_keys=["a", "b"], columns={"logits": np.eye(2)})
+    with pytest.raises(TypeError, match=r"\.csv does not keep the columns logits; .*, sample_keys=d\.sample_keys\)"):
+        given.save(tmp_path / "a.csv")
+
+
 def test_a_format_without_a_place_for_keys_refuses_them(tmp_path, monkeypatch):
     monkeypatch.delattr(json_format, "KEEPS_SAMPLE_KEYS")
     given = Distributions([[0.25, 0.75]], sample_keys=["a.png"])
-    with pytest.raises(TypeError, match=r"a.json: .json keeps rows and labels, not sample keys; choose another format"):
+    with pytest.raises(TypeError, match=r"a.json: .json does not keep sample keys; choose another format"):
         given.save(tmp_path / "a.json")
     Distributions(given.probabilities, given.indices, given.labels, given.meta).save(tmp_path / "a.json")
 

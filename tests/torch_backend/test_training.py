@@ -74,7 +74,9 @@ def test_a_part_of_a_dataset_does_not_get_the_rows_of_the_whole():
     nested = Subset(Subset(PAIRS, [9, 40, 3, 7]), [3, 2, 1])
     for part in (Subset(PAIRS, chosen), Subset(PAIRS, np.array(chosen)), nested):
         for pair in (FirstOrderDataset, output_dataloader):
-            with pytest.raises(AlignmentError, match=r"its sample 0 is sample 7 .* all 50 samples.*gather\(indices\)"):
+            with pytest.raises(
+                AlignmentError, match=r"its sample 0 is sample 7 .* distributions of 50 samples.*gather\(indices\)"
+            ):
                 pair(part, rows)
         # Both ways that the message names.
         for right in (
@@ -84,5 +86,7 @@ def test_a_part_of_a_dataset_does_not_get_the_rows_of_the_whole():
             for place, index in enumerate(chosen):
                 assert torch.equal(right[place][0], TENSORS[0][index])
                 np.testing.assert_array_equal(right[place][2].numpy(), rows[index])
+    with pytest.raises(AlignmentError, match="distributions of 45 samples"):  # nor those of most of it
+        FirstOrderDataset(Subset(PAIRS, chosen), rows.select(range(45)))
     # The first samples count like the dataset, and rows may be those of a subset.
     assert len(FirstOrderDataset(Subset(PAIRS, range(3)), rows)) == len(FirstOrderDataset(nested, rows.head(3))) == 3

@@ -66,7 +66,7 @@ class ByIndex(Mapping[int, FloatRows]):
         if not isinstance(index, int | np.integer):
             message = f"No distribution for index {index!r}: expected an integer; use gather for several"
             raise KeyError(message)
-        position: Any = index
+        position: Any = int(index)  # True is the index 1, as in a dictionary
         if not self._counted or not 0 <= index < len(self):
             position = self._positions(np.asarray([index], dtype=np.int64))[0]
         row: FloatRows = self.probabilities[position]

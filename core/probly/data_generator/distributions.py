@@ -232,8 +232,9 @@ class Distributions(ByIndex, Exchange):
             array([3, 9])
         """
         wanted = np.sort(whole_numbers(indices).reshape(-1))
-        if len(wanted):
-            check_ascending(np.maximum(wanted, 0))
+        counted = wanted[wanted >= 0]  # gather says of the others that they have no row
+        if len(counted):
+            check_ascending(counted)
         places = np.searchsorted(self.indices, wanted)
         return self._part(places, wanted)
 

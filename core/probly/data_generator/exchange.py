@@ -64,15 +64,18 @@ class Exchange(Mapping[int, FloatRows]):
         whole = {**self.meta, **(meta or {})}
         names_in(whole, self.num_classes)  # what could not be read back is not written
         found = format_of(path)
-        lacking = []
+        lacking, kept = [], "d.probabilities, d.indices, d.labels, d.meta"
         if self.columns and not getattr(found, "KEEPS_COLUMNS", False):
             lacking.append(f"the columns {', '.join(self.columns)}")
-        if self.sample_keys is not None and not getattr(found, "KEEPS_SAMPLE_KEYS", False):
-            lacking.append("sample keys")
+        if self.sample_keys is not None:
+            if getattr(found, "KEEPS_SAMPLE_KEYS", False):
+                kept += ", sample_keys=d.sample_keys"
+            else:
+                lacking.append("sample keys")
         if lacking:
             message = (
-                f"{path}: {place_of(path).suffix} keeps rows and labels, not {' and '.join(lacking)}; choose another "
-                "format, or leave them out: Distributions(d.probabilities, d.indices, d.labels, d.meta)"
+                f"{path}: {place_of(path).suffix} does not keep {' and '.join(lacking)}; choose another format, or "
+                f"leave them out: Distributions({kept})"
             )
             raise TypeError(message)
         found.write(place_of(path), cast("Distributions", self), whole)

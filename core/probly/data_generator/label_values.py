@@ -253,6 +253,8 @@ def key_array(keys: Sequence[Any] | Labels) -> Labels:
     """
     if not len(keys):
         return np.empty(0, keys.dtype if isinstance(keys, np.ndarray) and keys.dtype.kind in "iu" else np.str_)
+    if isinstance(keys, np.ndarray) and keys.dtype.kind == "O":  # as this returns texts of which one is far longer
+        keys = keys.tolist()
     # Of a list, NumPy would make text of everything, which map() tells without a loop of ours.
     kinds = {keys.dtype.kind} if isinstance(keys, np.ndarray) else set(map(_kind_of_key, map(type, keys)))
     text = kinds == {"U"}

@@ -56,12 +56,10 @@ class FirstOrderDataset:
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch it is: of m members, the target ``"view"`` is that of the number ``epoch`` modulo m.
 
-        With that target, a base dataset that has a method ``set_epoch``, too, is told: where members are views, as in
-        FKD, it gives the input as that member saw it.
+        With that target, a base dataset that has a method ``set_epoch``, too, is told before each batch: where members
+        are views, as in FKD, it gives the input as that member saw it.
         """
         self.epoch = epoch
-        if VIEW in self.targets and hasattr(self.base_dataset, "set_epoch"):
-            self.base_dataset.set_epoch(epoch)
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -83,6 +81,8 @@ class FirstOrderDataset:
     def __getitems__(self, indices: list[int]) -> list[tuple[Any, ...]]:
         """Return several samples, with their targets read at once; loaders call it with a batch of indices."""
         targets = list(zip(*(self._target(name, indices) for name in self.targets), strict=True))
+        if VIEW in self.targets and hasattr(self.base_dataset, "set_epoch"):
+            self.base_dataset.set_epoch(self.epoch)  # another loader of it may be at another epoch
         samples = fetch(self.base_dataset if self._arrays is None else self._arrays, indices)
         pieces = (split_sample(sample, self.input_getter, self.pairs, self.label_getter) for sample in samples)
         return [

@@ -115,8 +115,8 @@ def _type(pa: Any, name: str, values: Array) -> Any:
 
 
 def _column(pa: Any, values: Array, kind: Any) -> Any:
-    if values.ndim == 1:
-        return pa.array(values, type=kind)
+    if values.ndim == 1:  # of NumPy's texts, pyarrow would take what stands before a NUL
+        return pa.array(values.tolist() if values.dtype.kind == "U" else values, type=kind)
     if values.shape[1] == 0:
         return pa.array([[]] * len(values), type=kind)
     inner = values.reshape(len(values) * values.shape[1], *values.shape[2:])

@@ -7,6 +7,7 @@ A tensor ``labelled`` says which rows have a label where the labels are text and
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,25 @@ def packed(name: str, values: Array) -> tuple[dict[str, Array], dict[str, str]] 
     texts = np.ascontiguousarray(texts, texts.dtype.newbyteorder("<"))
     if not texts.dtype.itemsize:
         return None
-    return {name: texts.view(np.uint8).reshape(len(texts), -1), **missing}, {name + DTYPE: texts.dtype.str}
+    letters = texts.view(np.uint8).reshape(len(texts), texts.dtype.itemsize)
+    return {name: letters, **missing}, {name + DTYPE: texts.dtype.str}
+
+
+def packed_labels(path: Path, labels: Array | None) -> tuple[dict[str, Array], dict[str, str]]:
+    """Return labels as ``packed`` does; nothing of None.
+
+    Raises:
+        TypeError: No tensor can hold them.
+    """
+    found = ({}, {}) if labels is None else packed("labels", labels)
+    if found is None:
+        assert labels is not None
+        message = (
+            f"{path}: labels of the dtype {labels.dtype} and the shape {list(labels.shape)} fit no tensor; nothing "
+            "written. Choose .npz, .parquet or .json, or leave the labels out"
+        )
+        raise TypeError(message)
+    return found
 
 
 def arrays_of(name: str, values: Array) -> dict[str, Array]:

@@ -32,7 +32,7 @@ KEEPS_SAMPLE_KEYS = True
 CHECKED = ("the number of rows",)
 """What reading such a file compares besides its digest."""
 NUMBERS_AT_ONCE = 2**14
-TEXT, SOME_TEXT = "text", "str or null"
+TEXT, SOME_TEXT = "text", "text or nothing"
 BESIDE = ("index", "sample_key", "label")
 NUMBER = re.compile(r"\s*-?[0-9]{1,19}\s*")  # int() would also take "1_0" and "٣"
 DAMAGE = (csv.Error, KeyError, IndexError, TypeError, AttributeError, StopIteration)
@@ -73,7 +73,16 @@ def _header(classes: int, meta: Mapping[str, Any], *, keyed: bool, labelled: boo
 
 
 def _cells(labels: Array, kind: str) -> list[Any]:
-    return labels.tolist() if kind == TEXT else [_json(label) for label in labels.tolist()]
+    cells: list[Any] = labels.tolist()
+    if kind == TEXT:
+        return cells
+    return [_text_or_nothing(label) if kind == SOME_TEXT else _json(label) for label in cells]
+
+
+def _text_or_nothing(label: str | None) -> str:
+    """Return a cell that is empty for no label; a text that is empty itself, or begins with a quote, is JSON."""
+    plain = label and not label.startswith('"')
+    return "" if label is None else label if plain else json.dumps(label)
 
 
 def _json(label: Any) -> str:
@@ -145,8 +154,13 @@ def _of_others(lines: list[list[str]]) -> Distributions:
 
 
 def _told(cells: list[str]) -> list[Any]:
-    """Return labels of a table that does not say what they are: whole numbers if all are, else text; "" is none."""
-    numbers = all(NUMBER.fullmatch(cell) for cell in cells if cell)
+    """Return labels of a table that does not say what they are: whole numbers if all are, else text; "" is none.
+
+    Examples:
+        >>> _told(["1", "", "12"]), _told(["01", "1"])
+        ([1, None, 12], ['01', '1'])
+    """
+    numbers = all(NUMBER.fullmatch(cell) and str(int(cell)) == cell.strip() for cell in cells if cell)
     return [(int(cell) if numbers else cell) if cell else None for cell in cells]
 
 
@@ -165,8 +179,10 @@ def _numbers(cells: list[str]) -> list[int]:
 def _values(cells: list[str], kind: str) -> Any:
     if kind == TEXT:
         return label_array(cells)
+    if kind == SOME_TEXT:
+        return label_array([(json.loads(cell) if cell.startswith('"') else cell) if cell else None for cell in cells])
     values = [json.loads(cell) for cell in cells]
-    if kind.startswith("str"):  # missing ones among them, or several texts per row
+    if kind.startswith("str"):  # several texts per row
         return label_array(values)
     if np.dtype(kind).kind not in "biuf":
         message = f"expected numbers or text, got {kind}"

@@ -39,10 +39,10 @@ def dataset_card(distributions: Distributions, file: str) -> str:
         (True, True)
     """
     path = PurePath(file)
-    if path.suffix not in OPENED or path.name != file or not SPLIT.fullmatch(path.stem):
+    if path.suffix not in OPENED or path.name != file or not SPLIT.fullmatch(path.stem) or path.stem == "all":
         message = (
             f"{file}: a dataset card is for a file beside it that ends in {' or '.join(OPENED)}, whose name, of "
-            "letters, digits and _, is that of the split, as test.parquet"
+            "letters, digits and _, is that of the split, as test.parquet; all.parquet would be every split at once"
         )
         raise ValueError(message)
     parts = [
@@ -65,7 +65,7 @@ def _front(distributions: Distributions, path: PurePath) -> str:
         "tags:\n- first-order-data\n- soft-labels",
         f"size_categories:\n- {size}",
         "configs:\n- config_name: default\n  data_files:",
-        f"  - split: {path.stem}\n    path: {json.dumps(path.name)}",
+        f"  - split: {json.dumps(path.stem)}\n    path: {json.dumps(path.name)}",
         *(["  skiprows: 1"] if path.suffix == ".csv" else []),
         "---",
     ]
@@ -105,7 +105,7 @@ def _code(path: PurePath) -> str:
         "```python",
         "import datasets",
         "",
-        f'rows = datasets.load_dataset(".", split="{path.stem}")  # this folder, or "OWNER/NAME" of a hub',
+        f'rows = datasets.load_dataset("OWNER/NAME", split="{path.stem}")  # of a hub, or the full path of this folder',
         "",
         "import pandas",
         "",

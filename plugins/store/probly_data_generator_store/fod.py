@@ -14,6 +14,7 @@ from probly.data_generator.formats.shared import simple_labels
 from probly.data_generator.run.terminating import terminating
 from probly.data_generator.toolkit.places import Place, Url
 from probly_data_generator_store import files, kept
+from probly_data_generator_store.columns import packed_labels
 from probly_data_generator_store.encodings import NUMBERS_AT_ONCE
 from probly_data_generator_store.finishing import finish
 from probly_data_generator_store.ranges import Ranges
@@ -66,6 +67,7 @@ def write(
         message = f"{path}: a folder cannot be given to an object store in one step; save it here, and copy it"
         raise ValueError(message)  # noqa: TRY004  # it is the value that is wrong
     labels = simple_labels(path, distributions.labels)
+    packed_labels(path, labels[:1] if labels is not None else None)
     if path.exists():
         message = f"{path}: exists; remove it first, or choose another path"
         raise FileExistsError(message)

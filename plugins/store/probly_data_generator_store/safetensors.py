@@ -33,12 +33,7 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
         TypeError: The metadata is not JSON-serialisable, or the labels fit no tensor.
         ValueError: The metadata hold NaN or infinity.
     """
-    labels = distributions.labels
-    found = ({}, {}) if labels is None else columns.packed("labels", labels)
-    if labels is not None and found is None:
-        message = f"{path}: labels of the dtype {labels.dtype} fit no tensor; nothing written"
-        raise TypeError(message)
-    assert found is not None
+    found = columns.packed_labels(path, distributions.labels)
     named = None if distributions.sample_keys is None else columns.packed("sample_keys", distributions.sample_keys)
     assert named is not None or distributions.sample_keys is None  # keys are text or integers, which fit
     named = named or ({}, {})

@@ -73,11 +73,11 @@ def _check_subset(dataset: Any, distributions: Distributions) -> None:
         chosen = here if chosen is None else here[chosen]
         dataset = dataset.dataset
         moved = torch.nonzero(chosen != torch.arange(len(chosen)))
-        if len(moved) and len(chosen) < len(distributions) == len(dataset):
+        if len(moved) and len(chosen) < len(distributions) <= len(dataset):
             place = int(moved[0])
             message = (
                 f"a Subset counts from 0 again: its sample {place} is sample {int(chosen[place])} of the dataset, and "
-                f"there are distributions of all {len(dataset)} samples; take the subset of both, "
+                f"there are distributions of {len(distributions)} samples; take the subset of both, "
                 "Subset(FirstOrderDataset(dataset, distributions), indices), or give it rows that count like it, "
                 "Distributions(distributions.gather(indices))"
             )

@@ -137,7 +137,8 @@ def content_digest(
     for name in sorted(columns):
         column = columns[name]
         dtype = column.dtype.newbyteorder("<")
-        whole.update(json.dumps([name, dtype.str, list(column.shape[1:])]).encode())
+        shape = list(column.shape[1:]) if len(column) else []  # which not every format knows without an entry
+        whole.update(json.dumps([name, dtype.str, shape]).encode())
         for part in column_blocks(column, NUMBERS_AT_ONCE):
             whole.update(np.ascontiguousarray(part, dtype).data)
     if sample_keys is not None:  # without any, the digest is what it was before there were some

@@ -229,7 +229,7 @@ def simple_labels(path: Path, labels: Array | None) -> Array | None:
         kinds = sorted({type(label).__name__ for label in labels.flat}) if labels.dtype.kind == "O" else [labels.dtype]
         message = (
             f"{path}: expected labels that are numbers or text, got {', '.join(map(str, kinds))}; nothing written. "
-            "Leave them out with Distributions(d.probabilities, d.indices, meta=d.meta)"
+            "Leave them out with Distributions(d.probabilities, d.indices, meta=d.meta, sample_keys=d.sample_keys)"
         )
         raise TypeError(message)
     return labels.astype(labels.dtype.newbyteorder("="), copy=False)

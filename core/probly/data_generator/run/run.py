@@ -20,6 +20,7 @@ from probly.data_generator.run.scores import ScoreReader
 from probly.data_generator.run.sinks import MemorySink, Sink
 from probly.data_generator.run.temperature import Temperature
 from probly.data_generator.toolkit.samples import Batch
+from probly.data_generator.toolkit.tables import refuse_rows_as_tables
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,7 @@ class Run:
 
     def batches(self, start: int, stop: int | None = None) -> Iterator[Batch]:
         """Return the batches of some rows of the dataset; those before them may come, too."""
+        refuse_rows_as_tables(self.dataset)
         batches: Iterator[Batch] = self.loaded[0].backend.answer(
             "iterate_batches",
             dataset=self.dataset,

@@ -5,7 +5,7 @@ No library of tables is imported: those of Arrow's kind export themselves by ``_
 library as it likes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,22 @@ def refuse_another_order(parts: Iterable[Any]) -> None:
                 "them into one order, labels.loc[inputs.index], or drop the index of both, reset_index(drop=True)"
             )
             raise AlignmentError(message)
+
+
+def refuse_rows_as_tables(dataset: Any) -> None:
+    """Refuse a dataset of Hugging Face ``datasets`` that hands out each of its rows as a table.
+
+    Raises:
+        ValueError: It does.
+    """
+    live, streamed = getattr(dataset, "format", None), getattr(dataset, "_formatting", None)
+    kind = live.get("type") if isinstance(live, Mapping) else getattr(streamed, "format_type", None)
+    if kind in ("arrow", "pandas", "polars"):
+        message = (
+            f"the dataset hands out each row as a table, with_format({kind!r}); pass dataset.with_format(None), whose "
+            "rows are mappings"
+        )
+        raise ValueError(message)
 
 
 def take_table_rows(table: Any, rows: Any) -> Any:

@@ -75,8 +75,8 @@ def _first_rows(distributions: Distributions, count: int) -> list[dict[str, Any]
     return [
         {
             "index": int(index),
-            **({} if keys is None else {"key": keys[row].item()}),
-            **({} if labels is None else {"label": labels[row].tolist()}),
+            **({} if keys is None else {"key": keys[row : row + 1].tolist()[0]}),
+            **({} if labels is None else {"label": labels[row : row + 1].tolist()[0]}),
             "probabilities": values[row].tolist(),
         }
         for row, index in enumerate(indices)

@@ -102,7 +102,9 @@ def _load(path: Path, files: list[Path], limit: float | None) -> Any:
         raise ImportError(message) from error
     try:
         check_streams(path, files, limit)
-        return load_from_disk(str(path))
+        return load_from_disk(str(path)).with_format(
+            None
+        )  # one that was saved with it would hide columns, or make tables
     except (InputError, MemoryError):
         raise
     except Exception as error:  # a damaged file fails in any way, in Arrow as in the library

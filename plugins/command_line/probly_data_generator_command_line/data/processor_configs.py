@@ -91,11 +91,12 @@ def _of_timm(where: str, found: Mapping[str, Any]) -> PictureSettings:
         raise _unknown(where, f"crop_mode {mode!r}")
     if channels not in (1, 3):
         raise _unknown(where, f"{channels} channels")
+    resize = math.floor(size / float(_given(where, found, "crop_pct")))
     return PictureSettings(
-        size=size,
-        resize=math.floor(size / float(_given(where, found, "crop_pct"))),
-        mean=_numbers(where, found, "mean"),
-        std=_numbers(where, found, "std"),
+        size=_cut(where, size, resize),
+        resize=resize,
+        mean=_numbers(where, found, "mean", channels),
+        std=_numbers(where, found, "std", channels),
         channels="first",
         colour="rgb" if channels == 3 else "grayscale",
         interpolation=_interpolation(where, _given(where, found, "interpolation")),
@@ -117,8 +118,8 @@ def _of_transformers(where: str, found: Mapping[str, Any]) -> PictureSettings:
     normalise = found.get("do_normalize", True)
     return PictureSettings(
         **_scaling(where, found, kind),
-        mean=_numbers(where, found, "image_mean") if normalise else (),
-        std=_numbers(where, found, "image_std") if normalise else (),
+        mean=_numbers(where, found, "image_mean", 3) if normalise else (),
+        std=_numbers(where, found, "image_std", 3) if normalise else (),
         channels="first",
         interpolation=_interpolation(where, _given(where, found, "resample")),
         margin_down=True,
@@ -132,14 +133,14 @@ def _scaling(where: str, found: Mapping[str, Any], kind: str) -> dict[str, Any]:
     size = _given(where, found, "size")
     if not isinstance(size, Mapping):
         size = {"height": size, "width": size} if kind in SQUARE else {"shortest_edge": size}
-    crop: Any = found.get("crop_size") if found.get("do_center_crop", kind in CROPPING) else None
+    crop: Any = _given(where, found, "crop_size") if found.get("do_center_crop", kind in CROPPING) else None
     if crop is not None:
         crop = _side(
             where, "crop_size", [crop.get("height"), crop.get("width")] if isinstance(crop, Mapping) else [crop]
         )
     if {*size} == {"height", "width"}:
         side = _side(where, "size", [size["height"], size["width"]])
-        return {"size": crop or side, "resize": side, "squash": True}
+        return {"size": _cut(where, crop or side, side), "resize": side, "squash": True}
     if {*size} != {"shortest_edge"}:
         raise _unknown(where, f"a size of {', '.join(size) or 'nothing'}")
     shorter = _side(where, "size", [size["shortest_edge"]])
@@ -149,7 +150,14 @@ def _scaling(where: str, found: Mapping[str, Any], kind: str) -> dict[str, Any]:
         return {"size": shorter, "resize": resize, "squash": squash}
     if crop is None:
         raise _unknown(where, "pictures of different sizes, as nothing is cut out of them")
-    return {"size": crop, "resize": shorter, "squash": False}
+    return {"size": _cut(where, crop, shorter), "resize": shorter, "squash": False}
+
+
+def _cut(where: str, size: int, resize: int) -> int:
+    """Return the side of the square that is cut out of a resized picture."""
+    if size > resize:
+        raise _unknown(where, f"a margin around pictures of {resize}, to make {size} of them")
+    return size
 
 
 def _given(where: str, found: Mapping[str, Any], name: str) -> Any:
@@ -165,9 +173,10 @@ def _side(where: str, name: str, sides: list[Any]) -> int:
     return sides[0]
 
 
-def _numbers(where: str, found: Mapping[str, Any], name: str) -> tuple[float, ...]:
+def _numbers(where: str, found: Mapping[str, Any], name: str, channels: int) -> tuple[float, ...]:
+    """Return a number per channel; one alone is that of all."""
     values = _given(where, found, name)
-    return tuple(map(float, values if isinstance(values, list | tuple) else [values]))
+    return tuple(map(float, values if isinstance(values, list | tuple) else [values] * channels))
 
 
 def _interpolation(where: str, given: Any) -> str:
