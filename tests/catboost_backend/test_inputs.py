@@ -3,6 +3,7 @@
 import catboost
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 import scipy.sparse
@@ -122,6 +123,17 @@ def test_categories_are_what_catboost_takes_for_some(towns, dataset):
 def test_a_missing_category_is_catboosts_own_error(towns):
     with pytest.raises(ValueError, match=r"CatBoost: Invalid type for cat_feature.*NaN values should be converted"):
         run(towns, TOWNS.assign(town=TOWNS["town"].where(TOWNS.index > 3)))
+
+
+def test_embeddings():
+    vectors = [row.tolist() for row in np.nan_to_num(INPUTS)]
+    table = pd.DataFrame({"size": INPUTS[:, 1], "vector": vectors})
+    model = fitted(table, NAMES, embedding_features=["vector"])
+    expected = model.predict_proba(table).astype(np.float32)
+    assert np.ptp(expected) > 0.2
+    columns = {"vector": vectors, "size": INPUTS[:, 1]}
+    for dataset in (table, pl.DataFrame(columns), pa.table(columns)):
+        np.testing.assert_array_equal(run(model, dataset).probabilities, expected)
 
 
 def test_texts(tmp_path):

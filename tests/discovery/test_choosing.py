@@ -118,12 +118,19 @@ def test_a_file_goes_to_the_backend_that_claims_its_suffix(source, backends_inst
     assert choose_backend(source).name == "files"
 
 
+def test_a_file_of_a_backend_that_is_not_installed_says_what_to_install(bare):
+    with pytest.raises(ValueError, match=r"one of 'numpy', or install one of .*onnx, .*; for the first .*\[catboost\]"):
+        choose_backend("net.onnx")
+
+
 def test_files_of_nobody_and_of_two_are_refused(backends_installed):
     with pytest.raises(
         ValueError, match=r"no installed backend claims the suffix '\.nobodys': 'net\.nobodys'.*backend="
     ):
         choose_backend("net.nobodys")
-    with pytest.raises(ValueError, match=r"'net\.nobodys', which is not there; set backend="):
+    with pytest.raises(
+        ValueError, match=r"'net\.nobodys', which is not there, and nothing is downloaded; set backend="
+    ):
         choose_backend("net.nobodys")
     with pytest.raises(fod.AmbiguousBackendError, match=r"'net\.both' is recognized by '.*files' and '.*files'"):
         choose_backend("net.both")

@@ -41,7 +41,9 @@ TITLES = {
     "openvino": "OpenVINO",
     "litert": "LiteRT",
 }
-SUFFIXES = (".pt", ".pth", ".pt2", ".torchscript", ".keras", ".h5", ".onnx", ".skops", ".xml", ".tflite", ".cbm")
+SUFFIXES = (
+    ".pt", ".pth", ".pt2", ".ts", ".torchscript", ".keras", ".h5", ".hdf5", ".onnx", ".skops", ".xml", ".tflite", ".cbm"
+)  # fmt: skip
 NO = "\N{EN DASH}"
 BEGINNINGS = {".json": b'{"learner":{', ".ubj": b"{L\0\0\0\0\0\0\0\7learner{", ".txt": b"tree\nversion=v4\n"}
 """What a backend is asked for: a file of a model is told by its suffix, and some by how they begin, too."""

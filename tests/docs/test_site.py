@@ -7,8 +7,10 @@ import re
 import subprocess
 import sys
 import zlib
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 import pytest
@@ -18,6 +20,8 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from probly.data_generator import Distributions, FirstOrderDataGenerator
+from probly.data_generator.store import Store
 from probly_data_generator_command_line.group import first_order
 from tests.report.test_browser import program
 
@@ -85,6 +89,21 @@ def test_every_public_name_is_in_the_reference(site):
     assert "probly.data_generator.nothing" not in known
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("probly.data_generator.distributions.Distributions", Distributions),
+        ("probly_data_generator_store.reader.Store", Store),
+        ("probly.data_generator.generator.FirstOrderDataGenerator", FirstOrderDataGenerator),
+    ],
+)
+def test_every_public_method_is_in_the_reference_inherited_ones_included(site, name, kind):
+    known = documented(site)
+    ours = [one for one in dir(kind) if not one.startswith("_") and getattr(kind, one).__doc__]
+    assert len(ours) > 10
+    assert [one for one in ours if f"{name}.{one}" not in known and not hasattr(Mapping, one)] == []
+
+
 def test_every_command_and_option_is_on_the_page_of_commands(site):
     page = (site / "commands.html").read_text(encoding="utf-8")
     context = click.Context(first_order)
@@ -131,6 +150,16 @@ def test_nothing_is_loaded_from_another_host(site):
     assert not re.search(r"url\(['\"]?(https?:)?//|@import", styles)
 
 
+SEARCHED = {
+    "tail mass": "glossary.html",
+    "begun by another run": "faq.html",
+    "two GPUs": "cluster.html",
+    "write a backend": "writing_a_backend.html",
+    "convert fod to parquet": "store.html",
+}
+"""What people look for, and the page that is shown first."""
+
+
 def test_the_site_is_searched_without_a_server(site):
     options = webdriver.ChromeOptions()
     options.binary_location = program("chromium")
@@ -138,13 +167,12 @@ def test_the_site_is_searched_without_a_server(site):
         options.add_argument(argument)
     options.add_argument("--window-size=1280,900")
     with webdriver.Chrome(options=options, service=Service(program("chromedriver"))) as browser:
-        browser.get((site / "index.html").as_uri())
-        browser.find_element(By.CSS_SELECTOR, "input.md-search__input").click()
-        browser.find_element(By.CSS_SELECTOR, "input.md-search__input").send_keys("tail mass")
-        shown = ".md-search-result__item a"
-        WebDriverWait(browser, 20).until(lambda page: page.find_elements(By.CSS_SELECTOR, shown))
-        links = [link.get_attribute("href") for link in browser.find_elements(By.CSS_SELECTOR, shown)]
-    assert any("glossary.html" in link or "store.html" in link for link in links)
+        for words, page in SEARCHED.items():
+            browser.get(f"{(site / 'index.html').as_uri()}?q={quote(words)}")
+            shown = ".md-search-result__item a"
+            WebDriverWait(browser, 20).until(lambda now: now.find_elements(By.CSS_SELECTOR, shown))  # noqa: B023
+            links = [link.get_attribute("href") for link in browser.find_elements(By.CSS_SELECTOR, shown)]
+            assert page in links[0], (words, links[:5])
 
 
 def test_a_broken_link_stops_the_build(tmp_path):

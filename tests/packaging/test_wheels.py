@@ -39,6 +39,13 @@ def test_every_backend_has_the_same_files_for_the_same_subjects():
         assert len(names & subjects) >= min(8, len(names) / 2), name
 
 
+def test_every_wheel_brings_the_licence(wheels):
+    for wheel in wheels.values():
+        with zipfile.ZipFile(wheel) as content:
+            (name,) = (name for name in content.namelist() if name.endswith(".dist-info/licenses/LICENSE"))
+            assert content.read(name) == (ROOT / "LICENSE").read_bytes(), wheel
+
+
 def test_all_have_one_version_and_require_the_core_of_it():
     version = project(CORE)["version"]
     for name, folder in PROJECTS.items():

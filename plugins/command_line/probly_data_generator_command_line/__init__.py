@@ -1,7 +1,7 @@
 """The command line ``first-order``; docs/command_line.md shows a session.
 
-Exit codes: 0, all is well; 1, ``verify``, ``diff`` or ``backends`` found something; 2, wrong usage or bad input, and
-nothing was changed; 3, your own code or the machine failed, what a store
+Exit codes: 0, all is well; 1, ``verify``, ``diff``, ``backends`` or ``finish`` found something; 2, wrong usage or bad
+input, and nothing was changed; 3, your own code or the machine failed, what a store
 has published is safe; 130, Ctrl-C; 141, nobody read on, as with ``| head``; 143, SIGTERM.
 """
 

@@ -140,7 +140,7 @@ Shell completion:
 \b
 Exit codes:
   0    all is well
-  1    verify, diff or backends found something
+  1    verify, diff, backends or finish found something
   2    wrong usage or bad input; nothing was changed
   3    your own code or the machine failed; what a store has published is safe
   130  Ctrl-C; 143: SIGTERM; 141: nobody read on, as with `| head`

@@ -23,6 +23,7 @@ OPTIONS = {
 """Patterns of parameters that are options here, too."""
 ELSEWHERE = {
     r"\boutput_transform\b": "output_transform is done in the model that --model names",
+    r"\bgenerate_distributions call\b": "that call is the `first-order generate` that began it",
 }
 """Patterns of parameters that are none here, and where the same is said."""
 

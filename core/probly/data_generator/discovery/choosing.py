@@ -7,6 +7,7 @@ from typing import Any
 from probly.data_generator.discovery.listing import BackendInfo, find_backend, known_backends, list_backends
 from probly.data_generator.discovery.loading import load_backend
 from probly.data_generator.errors import AmbiguousBackendError, BrokenBackendError
+from probly.data_generator.installing import CORE, install_advice
 from probly.data_generator.toolkit.importing import import_model, is_import_path
 
 
@@ -34,10 +35,11 @@ def choose_backend(model: Any) -> BackendInfo:
     if best:
         return best[0]
     if isinstance(source, Path):
-        there = "" if source.exists() else ", which is not there"
+        installed = ", ".join(map(repr, sorted(list_backends())))
+        there = "" if source.exists() else ", which is not there, and nothing is downloaded"
         message = (
             f"a file does not tell its framework, and no installed backend claims the suffix {source.suffix!r}: "
-            f"{str(source)!r}{there}; set backend=..., one of {', '.join(map(repr, sorted(list_backends())))}"
+            f"{str(source)!r}{there}; set backend=..., one of {installed}{_others()}"
         )
         raise ValueError(message)  # noqa: TRY004  # a path is what it should be
     # The model's own framework may have a backend that cannot be used; the agnostic one would only hide that.
@@ -48,6 +50,15 @@ def choose_backend(model: Any) -> BackendInfo:
         if framework in known_backends() and not hasattr(source, "predict_proba"):
             find_backend(framework)  # raises where it is not installed
     return find_backend("numpy")
+
+
+def _others() -> str:
+    """Say which backends of ours are not installed, and how to change that."""
+    installed = {info.distribution for info in list_backends().values()}
+    others = sorted({name.removeprefix(f"{CORE}-") for name in known_backends().values() if name not in installed})
+    if not others:
+        return ""
+    return f", or install one of {', '.join(others)}; for the first of these, {install_advice(f'{CORE}[{others[0]}]')}"
 
 
 def _most_specific(source: Any, broken: dict[str, BrokenBackendError]) -> list[BackendInfo]:

@@ -76,11 +76,11 @@ def generate(out: Path, resume: bool, quiet: bool, as_json: bool, **options: Any
       a folder              one subfolder of pictures per class, or pictures
                             without labels, or a dataset that Hugging Face
                             datasets saved to disk; one of several with --split
-    Nothing is run from a file. --out is a store, a folder ending in .fod, or a
-    file of another format that takes rows as they come; `first-order convert`
-    makes all other formats of a store. Labels that have names count the columns of
-    --class-names, where these are given; else their own names are recorded as
-    those of the columns, which must be as many.
+    Nothing is run from a file without --trust-model. --out is a store, a folder
+    ending in .fod, or a file of another format that takes rows as they come;
+    `first-order convert` makes all other formats of a store. Labels that have
+    names count the columns of --class-names, where these are given; else their
+    own names are recorded as those of the columns, which must be as many.
     """  # noqa: D301  # Click reads the control character \b as "do not wrap"
     replaces = not resume and is_store_path(out)
     _check_out(out, fresh=not resume)
