@@ -32,9 +32,9 @@ def test_a_shared_store_is_continued_by_the_plain_command_and_completed_by_finis
     assert demo.json("finish a.fod") == {"path": "a.fod", "complete": True, "rows": 1000, "classes": 3}
     (demo.folder / "a.fod/manifest.json").unlink()
     shards[3].unlink()
-    assert "1 of 8 shards are missing, the first one of the rows 384 to 512; 872 of 1000" in demo.run(
-        "finish a.fod", code=1
-    )
+    said = demo.run("finish a.fod", code=1)
+    assert "1 of 8 shards are missing, the first one of the rows 384 to 512; 872 of 1000" in said
+    assert "here, that call is the `first-order generate` that began it" in said
     demo.run("generate --backend numpy --model demo.model:build --data demo/test.npz --out a.fod --quiet")
     assert open_store(demo.folder / "a.fod").complete
     assert "was begun by a run that shares it with nobody" in demo.fails(f"{GENERATE} --out demo/teacher.fod")

@@ -7,6 +7,7 @@ from probly.data_generator.formats.choosing import sharing
 from probly_data_generator_command_line.arguments import file_argument, json_option, subcommand
 from probly_data_generator_command_line.opening import check_there
 from probly_data_generator_command_line.printing import emit
+from probly_data_generator_command_line.remedies import here
 
 
 @subcommand("finish", "first-order finish teacher.fod")
@@ -23,7 +24,8 @@ def finish(store: Path, as_json: bool) -> int:
     try:
         found = sharing(store).finish(store, [])
     except StoreError as error:
-        emit({"path": str(store), "complete": False, "problem": str(error)}, [str(error)], as_json)
+        problem = str(error) + here(str(error))
+        emit({"path": str(store), "complete": False, "problem": problem}, [problem], as_json)
         return 1
     line = f"{store}: complete, {len(found):,} rows x {found.num_classes:,} classes"
     emit({"path": str(store), "complete": True, "rows": len(found), "classes": found.num_classes}, [line], as_json)
