@@ -39,6 +39,18 @@ def test_two_classes_have_two_columns(factor):
 def test_other_kinds_of_boosters(kind):
     booster = trained(FRAME, LABELS, boosting=kind, bagging_freq=1, bagging_fraction=0.5)
     agrees(run(booster), booster.predict(FRAME))
+    agrees(run(booster, **RAW), booster.predict(FRAME))
+
+
+@pytest.mark.parametrize("best", [-1, 3])
+def test_raw_scores_of_a_random_forest_are_the_mean_of_its_trees(best):
+    """LightGBM's own raw scores are their sum."""
+    forest = {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.5, "sigmoid": 2.0}
+    booster = trained(FRAME, LABELS == 0, "binary", rounds=8, **forest)
+    booster.best_iteration = best
+    second = booster.predict(FRAME)
+    rows = run(booster, **RAW)
+    agrees(rows, np.stack([1 - second, second], axis=1))
 
 
 def test_raw_scores_are_logits_on_the_users_word():

@@ -151,9 +151,76 @@ def test_a_category_that_was_never_seen_is_missing_as_the_library_has_it(towns, 
     np.testing.assert_array_equal(run(towns, table).probabilities[:, 1], expected)
 
 
+@pytest.mark.parametrize("kind", [int, float])
+def test_categories_that_are_numbers_may_come_as_numbers(towns, kind):
+    """As of a CSV file."""
+    table = TOWNS.assign(rooms=TOWNS["rooms"].astype(kind))
+    expected = towns.predict(TOWNS).astype(np.float32)
+    np.testing.assert_array_equal(run(towns, table).probabilities[:, 1], expected)
+    with pytest.raises(ValueError, match=r"column 'rooms' holds numbers.*\(3, 4, 5\).*astype\('category'\)"):
+        run(towns, table.assign(rooms=table["rooms"] + 1))
+    unseen = TOWNS["town"].cat.rename_categories({"Kiel": "Rome"})
+    with pytest.raises(ValueError, match=r"column 'town' holds 'Rome'.*leave it empty, or make 'rooms'.*astype"):
+        run(towns, table.assign(town=unseen))
+    empty = unseen.cat.remove_categories("Rome")
+    expected = towns.predict(TOWNS.assign(town=unseen)).astype(np.float32)
+    np.testing.assert_array_equal(run(towns, table.assign(town=empty)).probabilities[:, 1], expected)
+
+
+def test_numbers_that_may_be_codes_are_refused():
+    table = TOWNS.assign(rooms=TOWNS["rooms"].cat.rename_categories({3: 1, 4: 2, 5: 3}))
+    booster = trained(table, IN_ULM, "binary")
+    with pytest.raises(ValueError, match=r"column 'rooms' holds numbers.*\(1, 2, 3\).*astype\('category'\)"):
+        run(booster, table.assign(rooms=table["rooms"].astype(int)))
+
+
+ORDERED = TOWNS.assign(town=TOWNS["town"].cat.as_ordered())
+
+
+@pytest.mark.parametrize("settings", [{}, {"categorical_feature": ["rooms"]}], ids=["ordered", "left out"])
+def test_categories_that_were_trained_on_as_numbers_are_known_by_name(settings):
+    """LightGBM takes the codes of such a column for numbers, and puts its categories in their order, too."""
+    table = TOWNS if settings else ORDERED
+    data = lightgbm.Dataset(table, IN_ULM, **settings)
+    booster = lightgbm.train({**SETTINGS, "objective": "binary"}, data, 20)
+    expected = booster.predict(table).astype(np.float32)
+    assert np.ptp(expected) > 0.2
+    for one in (table, OTHER_CODES[["rooms", "town", "size"]], TOWNS.assign(town=TOWNS["town"].astype(str))):
+        np.testing.assert_array_equal(run(booster, one).probabilities[:, 1], expected)
+    codes = table.assign(town=table["town"].cat.codes)
+    with pytest.raises(ValueError, match=r"2 columns of named categories, the table has 1.*among 'town', 'rooms', col"):
+        run(booster, codes)
+
+
+def test_categories_that_lightgbm_cannot_store_are_refused_and_the_shown_way_works():
+    days = pd.to_datetime(["2020-01-01", "2021-01-01", "2022-01-01"])
+    table = TOWNS.assign(day=TOWNS["town"].cat.rename_categories(dict(zip(["Bonn", "Kiel", "Ulm"], days, strict=True))))
+    booster = lightgbm.train(
+        {**SETTINGS, "objective": "binary"}, lightgbm.Dataset(table, IN_ULM), 9, keep_training_booster=True
+    )
+    expected = booster.predict(table).astype(np.float32)
+    with pytest.raises(ValueError, match="cannot store the booster, which has categories") as caught:
+        run(booster, table)
+    _, _, way = str(caught.value).partition("in the booster, ")
+    exec(way.partition(", and in the table")[0], {"booster": booster})
+    rows = run(booster, table.assign(day=table["day"].map(str)))
+    np.testing.assert_array_equal(rows.probabilities[:, 1], expected)
+
+
+def test_codes_beside_named_categories_are_taken_for_neither():
+    """The codes of the rooms are no categories of the town, whose own codes LightGBM took for numbers."""
+    table = ORDERED.assign(rooms=TOWNS["rooms"].astype(int))
+    data = lightgbm.Dataset(table, IN_ULM, categorical_feature=["rooms"])
+    booster = lightgbm.train({**SETTINGS, "objective": "binary"}, data, 9)
+    expected = booster.predict(table).astype(np.float32)
+    np.testing.assert_array_equal(run(booster, table).probabilities[:, 1], expected)
+    with pytest.raises(ValueError, match=r"1 columns of named categories, the table has 0.*among 'town', columns"):
+        run(booster, table.assign(town=table["town"].cat.codes))
+
+
 def test_numbers_in_the_place_of_names_are_refused(towns):
-    with pytest.raises(ValueError, match=r"2 columns of named categories, the table has 1.*'town', 'rooms'"):
-        run(towns, TOWNS.assign(rooms=TOWNS["rooms"].astype(int)))
+    with pytest.raises(ValueError, match=r"column 'town' holds numbers.*\('Bonn', 'Kiel', 'Ulm'\); pass these names"):
+        run(towns, TOWNS.assign(town=TOWNS["town"].cat.codes))
     with pytest.raises(ValueError, match=r"column 'size' holds category, and the booster was trained with numbers"):
         run(towns, TOWNS.assign(rooms=TOWNS["rooms"].astype(int), size=TOWNS["rooms"]))
 

@@ -25,7 +25,7 @@ def scores_of(model: "LightgbmModel", inputs: Any, batch_size: int | None) -> An
     if batch_size is not None and model.output_mode is None:
         raise ValueError(_no_distribution(model.about))
     scores = model.booster.predict(matrix_of(inputs, model), raw_score=model.raw)
-    return scores * model.about.sigmoid if model.raw else scores
+    return scores / model.about.divisor * model.about.sigmoid if model.raw else scores
 
 
 def _no_distribution(about: "About") -> str:

@@ -1,6 +1,6 @@
 """From the inputs of a batch to the matrix that a booster reads: columns by name, categories by their codes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from probly.data_generator.toolkit.tabular import kind_of, numbers_of, select_co
 
 if TYPE_CHECKING:
     from probly_data_generator_lightgbm.models import About, LightgbmModel
+
+AS_CATEGORIES = ", frame[{!r}].astype('category'); on the command line, --data module:function may give such a table"
 
 
 def matrix_of(inputs: Any, model: "LightgbmModel") -> Any:
@@ -55,12 +57,10 @@ def _of_columns(inputs: Any, model: "LightgbmModel") -> npt.NDArray[np.float64]:
         message = f"expected {len(model.about.names)} columns, as many as the booster has features, got {len(columns)}"
         raise ValueError(message)
     found = {name: numbers_of(column) for name, column in columns.items()}
-    named = [name for name, numbers in found.items() if numbers is None]
-    _check_categories(named, columns, model.about)
+    named = _named(found, columns, model.about)
+    guessed = [name for name in named if found[name] is not None]
     for name, known in zip(named, model.about.categories, strict=True):
-        codes = {value: float(code) for code, value in enumerate(known)}
-        # As LightGBM has it, a category that it has not seen is a missing one.
-        found[name] = np.array([codes.get(value, np.nan) for value in values_of(columns[name])])
+        found[name] = _codes(name, columns[name], known, guessed)
     return np.stack(list(found.values()), axis=1)  # type: ignore[arg-type]  # none of them is None by now
 
 
@@ -83,25 +83,92 @@ def with_underscores(inputs: Any, names: list[str]) -> Any:
     return inputs.rename(columns=changed) if hasattr(inputs, "iloc") else inputs.rename(changed)
 
 
-def _check_categories(named: list[Any], columns: Mapping[Any, Any], about: "About") -> None:
-    """Refuse columns of categories or texts where the booster was trained with numbers, and the other way round.
+def _named(found: Mapping[Any, Any], columns: Mapping[Any, Any], about: "About") -> list[Any]:
+    """Return the columns that had named categories, in their order.
 
-    LightGBM knows how many columns had named categories, and in which order, but not which ones.
+    LightGBM knows how many there were, their names and their order, but not which ones. They are those that hold
+    categories or texts now; where some hold numbers, as in a CSV file, those that were trained on as categories.
+
+    Raises:
+        ValueError: There are more or fewer of them, or the booster was trained with numbers there.
     """
-    possible = [name for name, info in zip(columns, about.infos, strict=True) if not info.startswith("[")]
-    wrong = [name for name in named if name not in possible]
-    if wrong or (named and not about.categories):
-        name = wrong[0] if wrong else named[0]
+    lists, infos = about.categories, dict(zip(columns, about.infos, strict=True))
+    texts = [name for name, numbers in found.items() if numbers is None]
+    named = texts
+    if len(texts) < len(lists):
+        named = [name for name, info in infos.items() if name in texts or info[0] not in "[n"]
+    wrong = [name for name in texts if not any(_fits(infos[name], known) for known in lists)]
+    others = [name for name, known in zip(named, lists, strict=False) if not _fits(infos[name], known)]
+    if named is texts and len(named) == len(lists):
+        wrong += others
+    if wrong:
         message = (
-            f"column {name!r} holds {kind_of(columns[name])}, and the booster was trained with numbers there; pass "
-            "numbers: of a category, the codes that it was trained with"
+            f"column {wrong[0]!r} holds {kind_of(columns[wrong[0]])}, and the booster was trained with numbers there; "
+            "pass numbers: of a category, the codes that it was trained with"
         )
         raise ValueError(message)
-    if len(named) != len(about.categories):
-        some = ", ".join(map(repr, possible[:8]))
+    if others or len(named) != len(lists):
+        possible = [name for name, info in infos.items() if any(_fits(info, known) for known in lists)]
         message = (
-            f"the booster was trained with {len(about.categories)} columns of named categories, the table has "
-            f"{len(named)}; make those that had names, which are among {some}, columns of categories, "
-            "frame[name].astype('category')"
+            f"the booster was trained with {len(lists)} columns of named categories, the table has {len(texts)}; make "
+            f"those that had names, which are among {_shown(possible)}, columns of categories, "
+            "frame[name].astype('category'); on the command line, --data module:function may give such a table"
         )
         raise ValueError(message)
+    return named
+
+
+def _fits(info: str, known: Sequence[Any]) -> bool:
+    """Return whether what was seen of a column may be the codes of some categories.
+
+    Of categories with an order, and of those that were left out of ``categorical_feature``, it is a range of codes.
+    """
+    seen = [] if info == "none" else [float(number) for number in info.strip("[]").split(":")]
+    return all(number in range(-1, len(known)) for number in seen)
+
+
+def _codes(name: Any, column: Any, known: Sequence[Any], guessed: Sequence[Any]) -> npt.NDArray[np.float64]:
+    """Return the codes of a column of categories; as LightGBM has it, one that it has not seen is a missing one.
+
+    Args:
+        name: The name of the column.
+        column: The column.
+        known: Its categories, in the order of their codes.
+        guessed: The columns of categories that hold numbers. With one of them, all categories must be known: that is
+            what tells whether it is one.
+
+    Raises:
+        ValueError: Its numbers may be something else than its categories.
+    """
+    codes = {value: float(code) for code, value in enumerate(known)}
+    values = values_of(column)
+    unknown = [value for value in values if value is not None and value not in codes]
+    numbers = name in guessed and any(value is not None for value in values)
+    if numbers and (unknown or not _are_no_codes(known)):
+        way = "pass these names"
+        if all(isinstance(value, int | float) for value in known):
+            way = f"as its numbers may be codes, make it a column of categories{AS_CATEGORIES.format(name)}"
+        message = (
+            f"column {name!r} holds numbers, and the booster knows its categories by name ({_shown(known)}); {way}"
+        )
+        raise ValueError(message)
+    if guessed and unknown:
+        message = (
+            f"column {name!r} holds {unknown[0]!r}, which is none of the categories that the booster was trained with "
+            f"({_shown(known)}); as it is missing then, leave it empty, or make {guessed[0]!r}, which holds numbers, a "
+            f"column of categories{AS_CATEGORIES.format(guessed[0])}"
+        )
+        raise ValueError(message)
+    return np.array([codes.get(value, np.nan) for value in values])
+
+
+def _are_no_codes(known: Sequence[Any]) -> bool:
+    """Return whether categories are numbers that cannot be taken for their codes, or are those."""
+    codes = range(len(known))
+    is_number = all(isinstance(value, int | float) for value in known)
+    return is_number and (list(known) == list(codes) or not any(value in codes for value in known))
+
+
+def _shown(names: Sequence[Any], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more

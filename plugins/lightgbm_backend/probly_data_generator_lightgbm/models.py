@@ -29,6 +29,7 @@ class About(NamedTuple):
         infos: What it has seen of each column: a range of numbers, or the codes of categories.
         categories: The names of the categories of each such column of the table that it was trained with.
         rounds: The number of boosting rounds, and which of them is the best; -1 for the last one.
+        averages: Whether its scores are the mean of its rounds, as in random forests, and not their sum.
     """
 
     objective: str
@@ -37,6 +38,13 @@ class About(NamedTuple):
     infos: list[str]
     categories: list[list[Any]]
     rounds: tuple[int, int]
+    averages: bool
+
+    @property
+    def divisor(self) -> int:
+        """What LightGBM's raw scores, which are always sums, are to be divided by."""
+        count, best = self.rounds
+        return (min(best, count) if best > 0 else count) if self.averages else 1
 
 
 def describe(booster: Any) -> About:
@@ -52,6 +60,7 @@ def describe(booster: Any) -> About:
         infos=said["feature_infos"].split(" "),
         categories=[list(names) for names in booster.pandas_categorical or ()],
         rounds=(booster.current_iteration(), booster.best_iteration),
+        averages="average_output" in said,
     )
 
 
@@ -129,7 +138,20 @@ def load(source: Any, device: str | None, options: Mapping[str, Any]) -> Lightgb
     if not source.num_trees():
         message = "the Booster has no trees; pass what lightgbm.train returned, or the path of its file"
         raise ValueError(message)
-    return LightgbmModel(source, describe(source), raw=known["scores"] == RAW)
+    try:
+        about = describe(source)
+    except ValueError as error:
+        raise ValueError(_no_text(error)) from error
+    return LightgbmModel(source, about, raw=known["scores"] == RAW)
+
+
+def _no_text(error: ValueError) -> str:
+    return (
+        f"LightGBM cannot store the booster, which has categories that are neither texts nor numbers ({error}); make "
+        "texts of them in the booster, booster.pandas_categorical = [[name if isinstance(name, str | int | float) else "
+        "str(name) for name in names] for names in booster.pandas_categorical], and in the table, "
+        "frame[column].map(str)"
+    )
 
 
 def _no_booster(source: Any) -> str:
