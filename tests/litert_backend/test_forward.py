@@ -1,7 +1,5 @@
 """Outputs, signatures, inputs by name, and parts of fixed size."""
 
-import re
-
 import flatbuffers
 import numpy as np
 import pandas as pd
@@ -126,14 +124,14 @@ def test_the_core_decides_what_the_scores_are():
     refused(ValueError, r"lie within \[0, 1\]", one_operator("LOGISTIC", LEFT), LEFT)
 
 
-def test_integers_are_no_floats_and_the_shown_getter_works():
+def test_integers_are_no_floats_and_the_shown_ways_work():
     pixels = np.random.default_rng(0).integers(0, 256, (12, 5), dtype=np.uint8)
-    message = refused(
-        ValueError, "'x': the model wants float32, got uint8; whether to scale", mlp_model(WEIGHTS), pixels
-    )
-    getter = eval(re.search(r"input_getter=(lambda .*?), else", message)[1])
-    found = run(mlp_model(WEIGHTS), [(row, 0) for row in pixels], input_getter=getter)
+    said = "'x': the model wants float32, got uint8; whether to scale.*input_dtype='float32'.*divide them by 255"
+    refused(ValueError, said, mlp_model(WEIGHTS), pixels)
+    found = run(mlp_model(WEIGHTS), pixels.astype(np.float32) / 255)
     check(found, reference.softmax(reference.mlp_logits(WEIGHTS, pixels / 255)), 1e-5)
+    found = run(mlp_model(WEIGHTS), pixels, input_dtype="float32")
+    check(found, reference.softmax(reference.mlp_logits(WEIGHTS, pixels.astype(np.float32))), 1e-5)
 
 
 def test_pictures_in_the_other_layout_are_refused_and_the_shown_getter_works():

@@ -1,6 +1,5 @@
 """Quantised inputs and outputs: what TensorFlow's converter makes, and closed forms of rounding and cutting."""
 
-import re
 import warnings
 
 import numpy as np
@@ -100,15 +99,19 @@ def test_what_is_no_number_is_refused():
 
 
 @pytest.mark.parametrize("given", [np.int64, np.uint8, np.int16])
-def test_other_integers_are_refused_and_the_shown_getter_works(given):
+def test_other_integers_are_refused_and_the_shown_ways_work(given):
     pixels = np.random.default_rng(0).integers(0, 100, (12, 3)).astype(given)
     model = scaled(INT8, 1 / 255, -128, out=(0.1, 0))
-    message = refused(ValueError, f"its own int8 as they are, got {given.__name__}; whether to scale", model, pixels)
-    getter = eval(re.search(r"input_getter=(lambda .*?), else", message)[1])
+    said = (
+        f"its own int8 as they are, got {given.__name__}; whether to scale.*input_dtype='float32'.*divide them by 255"
+    )
+    refused(ValueError, said, model, pixels)
     seen = []
-    run(model, [(row, 0) for row in pixels], input_getter=getter,
-        output_transform=lambda outputs: seen.append(outputs) or EXPECTED[:12])  # fmt: skip
+    transform = {"output_transform": lambda outputs: seen.append(outputs) or EXPECTED[:12]}
+    run(model, pixels.astype(np.float32) / 255, **transform)
     np.testing.assert_allclose(seen[0], np.round(pixels / 25.5) / 10, atol=0.1001)
+    run(model, pixels // 100, input_dtype="float32", **transform)
+    np.testing.assert_allclose(seen[1], 0, atol=0.1001)
 
 
 def test_quantised_logits_are_logits_and_quantised_sigmoids_are_refused():
@@ -127,15 +130,32 @@ def test_quantised_logits_are_logits_and_quantised_sigmoids_are_refused():
     refused(ValueError, r"lie within \[0, 1\]", model("LOGISTIC", 1 / 256, -128), given)
 
 
-def test_a_row_that_eight_bits_round_to_nothing_is_refused_by_its_index():
-    """A softmax over 600 equal classes gives 1/600 each, which rounds to 0."""
+def softmax_of(classes):
+    """Return a softmax that rounds to 1/256."""
     made = Builder()
-    x = made.tensor("x", [-1, 600], INT8, (0.1, 0))
-    y = made.tensor("y", [-1, 600], INT8, (1 / 256, -128))
-    model = made.content({"x": x}, {"y": made.operator("SOFTMAX", [x], y, **SOFTMAX)})
+    x = made.tensor("x", [-1, classes], INT8, (0.1, 0))
+    y = made.tensor("y", [-1, classes], INT8, (1 / 256, -128))
+    return made.content({"x": x}, {"y": made.operator("SOFTMAX", [x], y, **SOFTMAX)})
+
+
+def test_a_row_that_eight_bits_round_to_nothing_is_refused():
+    """A softmax over 600 equal classes gives 1/600 each, which rounds to 0."""
     given = np.zeros((3, 600), np.float32)
     given[0, 0] = given[2, 5] = 12
-    refused(ValueError, "index 1", model, given)
+    said = "row 1 of the batch, and 0 more: output 'y' .* sum to 0, .* 600 of 600 are 0; .* without the softmax\n"
+    refused(ValueError, said, softmax_of(600), given)
+    refused(ValueError, "index 1", softmax_of(600), given, output_transform=lambda outputs: outputs)
+
+
+def test_rows_that_eight_bits_cannot_hold_are_refused_and_the_shown_transform_takes_them():
+    """One class has 0.69 of a row, and each of 599 others a 1900th part of it, which rounds to 0."""
+    given = np.zeros((3, 600), np.float32)
+    given[0, 0], given[1, 3], given[2, 5] = 12, 7.2, 7.2
+    message = refused(
+        ValueError, "row 1 of the batch, and 1 more: .* sum to 0.691, .*599 of 600 are 0", softmax_of(600), given
+    )
+    transform = eval(message.split("output_transform=")[1].splitlines()[0])
+    check(run(softmax_of(600), given, output_transform=transform), np.eye(600)[[0, 3, 5]])
 
 
 def test_several_scales_are_refused():

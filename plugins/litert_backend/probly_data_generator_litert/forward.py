@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from probly_data_generator_litert.models import LitertModel
 
 
+MOST_LOST = 0.05
+"""How far from 1 the sum of a distribution that was rounded to integers may be."""
+
+
 def outputs_of(model: "LitertModel", inputs: Any, batch_size: int | None) -> Any:
     """Return the scores of a batch, or for an ``output_transform`` the outputs: one alone, several as a dict by name.
 
@@ -39,10 +43,15 @@ def outputs_of(model: "LitertModel", inputs: Any, batch_size: int | None) -> Any
             if model.rows is None:  # it says that it takes any number of rows, which its operators may not
                 error.add_note("if the model takes single rows only, set batch_size=1")
             raise
-        return [_real(found[tensor.name], tensor, divided=tensor.name in model.divided) for tensor in tensors]
+        return [tensor.real(found[tensor.name]) for tensor in tensors]
 
     arrays = feeds_of(inputs, model.wanted, convert)
     found = run(arrays) if model.rows is None else run_in_parts(run, arrays, model.rows)
+    for place, tensor in enumerate(tensors):
+        if tensor.name in model.divided:
+            if batch_size is not None:
+                _check_sums(found[place], tensor.name, is_only=len(model.outputs) == 1 or "output" in model.options)
+            found[place] = _divided(found[place])
     return (
         found[0] if len(tensors) == 1 else {tensor.name: output for tensor, output in zip(tensors, found, strict=True)}
     )
@@ -63,14 +72,35 @@ def _wanted(model: "LitertModel", batch_size: int | None) -> list[Tensor]:
     raise ValueError(message)
 
 
-def _real(output: Array, tensor: Tensor, *, divided: bool) -> Array:
-    """Return an output as real numbers.
+def _check_sums(rows: Array, name: str, *, is_only: bool) -> None:
+    """Refuse rows of a rounded softmax whose sum says that rounding has taken, or added, more than a little of them.
 
-    A softmax that rounds to 1/256 leaves rows that miss 1 by more than any rounding of floats would: they are divided
-    by their sum. A row that was rounded to nothing is left to the check of the rows, which names it.
+    Args:
+        rows: The output, before it is divided.
+        name: Its name.
+        is_only: Whether an ``output_transform`` gets it alone.
     """
-    real = tensor.real(output)
-    if not divided:
-        return real
-    sums = real.sum(axis=-1, keepdims=True, dtype=np.float64)
-    return (real / np.where(sums > 0, sums, 1)).astype(np.float32)
+    sums = rows.sum(axis=-1, dtype=np.float64)
+    far = np.argwhere(np.abs(sums - 1) > MOST_LOST)
+    if not len(far):
+        return
+    first = tuple(far[0])
+    message = (
+        f"row {first[0]} of the batch, and {len(far) - 1} more: output {name!r} holds probabilities that the model "
+        f"rounds to integers; they sum to {sums[first]:.3g}, expected 1 within {MOST_LOST:g}, and "
+        f"{np.count_nonzero(rows[first] == 0)} of {rows.shape[-1]} are 0; convert the model with its logits as output, "
+        "without the softmax"
+    )
+    if sums.all():
+        alone = "outputs" if is_only else f"outputs[{name!r}]"
+        message += f"; or take such rows divided by their sums, output_transform=lambda outputs: {alone}"
+    raise ValueError(message)
+
+
+def _divided(rows: Array) -> Array:
+    """Return the rows of a rounded softmax divided by their sum, which misses 1 by more than that of floats would.
+
+    A row that was rounded to nothing is left to the check of the rows, which names it.
+    """
+    sums = rows.sum(axis=-1, keepdims=True, dtype=np.float64)
+    return (rows / np.where(sums > 0, sums, 1)).astype(np.float32)
