@@ -6,7 +6,7 @@ import xgboost
 
 from probly.data_generator import FirstOrderDataGenerator, InvalidOutputError
 from tests.frameworks.xgboost import SETTINGS, trained
-from tests.xgboost_backend.runs import BOOSTER, FRAME, INPUTS, LABELS, binary, run
+from tests.xgboost_backend.runs import BOOSTER, FRAME, IN_ULM, INPUTS, LABELS, TOWNS, binary, run
 
 DATA = xgboost.DMatrix(FRAME)
 
@@ -106,10 +106,35 @@ def test_rounds_after_the_best_one_predict_as_the_library_has_it(tmp_path):
     estimator = xgboost.XGBClassifier(**settings).fit(FRAME, LABELS, eval_set=[(FRAME, shuffled)], verbose=False)
     booster = estimator.get_booster()
     assert booster.best_iteration + 1 < booster.num_boosted_rounds()
-    np.testing.assert_array_equal(run(booster).probabilities, booster.predict(DATA))
     booster.save_model(tmp_path / "booster.ubj")
-    np.testing.assert_array_equal(run(tmp_path / "booster.ubj").probabilities, booster.predict(DATA))
     estimator.save_model(tmp_path / "estimator.ubj")
     expected = estimator.predict_proba(FRAME)
     assert np.abs(expected - booster.predict(DATA)).max() > 0.01
+    for model in (booster, tmp_path / "booster.ubj"):
+        with pytest.warns(UserWarning, match=r"all of its \d rounds predict.*'rounds': 'best'.*'rounds': 'all'"):
+            np.testing.assert_array_equal(run(model).probabilities, booster.predict(DATA))
+        rows = run(model, options={"rounds": "all"})
+        np.testing.assert_array_equal(rows.probabilities, booster.predict(DATA))
+        assert "options" not in rows.meta
+        rows = run(model, options={"rounds": "best"})
+        np.testing.assert_array_equal(rows.probabilities, expected)
+        assert rows.meta["options"] == {"rounds": "best"}
     np.testing.assert_array_equal(run(tmp_path / "estimator.ubj").probabilities, expected)
+    rows = run(tmp_path / "estimator.ubj", options={"rounds": "all"})
+    np.testing.assert_array_equal(rows.probabilities, booster.predict(DATA))
+
+
+def test_the_best_round_of_a_booster_with_categories():
+    """A part of such a booster, ``booster[:n]``, has lost their names."""
+    data = xgboost.DMatrix(TOWNS, IN_ULM, enable_categorical=True)
+    other = xgboost.DMatrix(TOWNS, 1 - IN_ULM, enable_categorical=True)
+    settings = {**SETTINGS, "objective": "binary:logistic"}
+    booster = xgboost.train(settings, data, 9, evals=[(other, "other")], early_stopping_rounds=3, verbose_eval=False)
+    expected = booster.predict(data, iteration_range=(0, booster.best_iteration + 1))
+    rows = run(booster, TOWNS, options={"rounds": "best"})
+    np.testing.assert_array_equal(rows.probabilities[:, 1], expected)
+
+
+def test_no_best_round_is_refused():
+    with pytest.raises(ValueError, match="option 'rounds': the booster knows no best round"):
+        run(BOOSTER, options={"rounds": "best"})

@@ -1,5 +1,7 @@
 """What boosters are fed with: columns by name, categories by name, missing values as NaN."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -90,6 +92,19 @@ def test_other_inputs_are_refused_by_name(dataset, said):
         run(BOOSTER, dataset)
 
 
+@pytest.mark.parametrize("number", [np.inf, -np.inf, 1e300])
+def test_numbers_that_are_too_large_are_refused_by_their_place(number):
+    table = FRAME.astype(float)
+    table.iloc[18, 2] = number
+    sparse = scipy.sparse.csr_matrix(np.nan_to_num(table.to_numpy(), nan=1, posinf=np.inf, neginf=-np.inf))
+    said = rf"^row 2 of the batch has {re.escape(str(number))} in column 'size'.*NaN where"
+    for dataset in (table, table.to_numpy(), sparse):
+        with pytest.raises(ValueError, match=said):
+            run(BOOSTER, dataset)
+    with pytest.raises(ValueError, match=r"in column 2: expected"):
+        run(trained(INPUTS, LABELS), table.to_numpy())
+
+
 def test_other_numbers_of_unnamed_columns_are_refused():
     with pytest.raises(ValueError, match="expected 4 columns, as many as the booster has features, got 3"):
         run(trained(INPUTS, LABELS), FRAME.drop(columns="age"))
@@ -139,9 +154,34 @@ def test_a_category_that_was_never_seen_is_refused(towns):
         run(towns, table)
 
 
-def test_numbers_in_the_place_of_names_are_refused(towns):
-    with pytest.raises(ValueError, match=r"column 'rooms' holds numbers.*\(3, 4, 5\).*astype\('category'\)"):
-        run(towns, TOWNS.assign(rooms=TOWNS["rooms"].astype(int)))
+@pytest.mark.parametrize("kind", [int, float])
+def test_categories_that_are_numbers_may_come_as_numbers(towns, kind):
+    """As of a CSV file."""
+    expected = towns.predict(xgboost.DMatrix(TOWNS, enable_categorical=True))
+    table = TOWNS.assign(rooms=TOWNS["rooms"].astype(kind))
+    np.testing.assert_array_equal(run(towns, table).probabilities[:, 1], expected)
+    with pytest.raises(ValueError, match=r"column 'rooms' holds 6.*none of the categories.*\(3, 4, 5\)"):
+        run(towns, table.assign(rooms=table["rooms"] + 1))
+
+
+def test_numbers_that_may_be_codes_are_refused(towns):
+    table = TOWNS.assign(rooms=TOWNS["rooms"].cat.rename_categories({3: 1, 4: 2, 5: 3}))
+    booster = binary(inputs=table, labels=IN_ULM, max_cat_to_onehot=1)
+    with pytest.raises(ValueError, match=r"column 'rooms' holds numbers.*\(1, 2, 3\).*astype\('category'\)"):
+        run(booster, table.assign(rooms=table["rooms"].astype(int)))
+    with pytest.raises(ValueError, match=r"column 'town' holds numbers.*\('Bonn', 'Kiel', 'Ulm'\); pass these names"):
+        run(towns, TOWNS.assign(town=TOWNS["town"].cat.codes))
+    codes = TOWNS.assign(rooms=TOWNS["rooms"].cat.rename_categories({3: 0, 4: 1, 5: 2}))
+    booster = binary(inputs=codes, labels=IN_ULM, max_cat_to_onehot=1)
+    expected = booster.predict(xgboost.DMatrix(codes, enable_categorical=True))
+    table = codes.assign(rooms=codes["rooms"].astype(int))
+    np.testing.assert_array_equal(run(booster, table).probabilities[:, 1], expected)
+
+
+def test_a_batch_without_any_value_of_a_category_is_missing_there(towns):
+    table = TOWNS.assign(town=TOWNS["town"].astype(object).where(TOWNS.index > 20, None))
+    expected = towns.predict(xgboost.DMatrix(table.astype({"town": "category"}), enable_categorical=True))
+    np.testing.assert_array_equal(run(towns, table).probabilities[:, 1], expected)
 
 
 def test_boosters_that_know_codes_alone_take_codes():

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import scipy.sparse
 import xgboost
 
 from probly_data_generator_xgboost.inputs import matrix_of
@@ -27,8 +29,29 @@ def scores_of(model: "XgboostModel", inputs: Any, batch_size: int | None) -> Any
     if batch_size is not None:
         _check_objective(model)
     booster = model.booster
-    data = xgboost.DMatrix(matrix_of(inputs, model), feature_names=booster.feature_names)
-    return booster.predict(data, output_margin=model.margins, iteration_range=(0, model.about.used))
+    matrix = matrix_of(inputs, model)
+    try:
+        data = xgboost.DMatrix(matrix, feature_names=booster.feature_names)
+    except xgboost.core.XGBoostError as error:
+        message = _too_large(matrix, booster.feature_names)
+        if message is None:
+            raise
+        raise ValueError(message) from error
+    return booster.predict(data, output_margin=model.margins, iteration_range=(0, model.used))
+
+
+def _too_large(matrix: Any, names: list[str] | None) -> str | None:
+    """Say where the first number is that XGBoost refuses because it is infinite as float32."""
+    with np.errstate(over="ignore"):
+        cells = scipy.sparse.coo_array(matrix.astype(np.float32))
+    infinite = np.flatnonzero(np.isinf(cells.data))
+    if not len(infinite):
+        return None
+    row, place = (axis[infinite[0]] for axis in cells.coords)
+    return (
+        f"row {row} of the batch has {matrix[row, place]} in column {place if names is None else repr(names[place])}: "
+        "expected numbers that are finite as float32, or NaN where one is missing; replace it, or leave the row out"
+    )
 
 
 def _check_objective(model: "XgboostModel") -> None:

@@ -70,10 +70,15 @@ def _numbers(name: Any, column: Any, known: Sequence[Any] | None) -> Numbers:
             "numbers: of a category that it was trained with, the codes of those days"
         )
         raise ValueError(message)
-    if numbers is not None:
+    if numbers is not None and not np.isnan(numbers).all() and not _are_no_codes(known):
+        way = "pass these names"
+        if all(isinstance(value, int | float) for value in known):
+            way = (
+                f"as those numbers may be codes, make it a column of categories, frame[{name!r}].astype('category'); "
+                "on the command line, --data module:function may give such a table"
+            )
         message = (
-            f"column {name!r} holds numbers, and the booster knows its categories by name ({_shown(known)}); make it "
-            f"a column of categories, frame[{name!r}].astype('category')"
+            f"column {name!r} holds numbers, and the booster knows its categories by name ({_shown(known)}); {way}"
         )
         raise ValueError(message)
     codes = {value: float(code) for code, value in enumerate(known)}
@@ -87,6 +92,13 @@ def _numbers(name: Any, column: Any, known: Sequence[Any] | None) -> Numbers:
         )
         raise ValueError(message)
     return np.array([np.nan if value is None else codes[value] for value in values])
+
+
+def _are_no_codes(known: Sequence[Any]) -> bool:
+    """Return whether categories are numbers that cannot be taken for their codes, or are those."""
+    codes = range(len(known))
+    is_number = all(isinstance(value, int | float) for value in known)
+    return is_number and (list(known) == list(codes) or not any(value in codes for value in known))
 
 
 def _shown(names: Sequence[Any], most: int = 8) -> str:

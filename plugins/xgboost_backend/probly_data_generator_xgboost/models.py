@@ -2,6 +2,7 @@
 
 import functools
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from probly.data_generator.toolkit.digest import digest
 from probly.data_generator.toolkit.importing import import_model, is_import_path
 from probly.data_generator.toolkit.options import checked_options
 from probly_data_generator_xgboost.files import open_file
-from probly_data_generator_xgboost.options import KNOWN, RAW
+from probly_data_generator_xgboost.options import ALL, BEST, KNOWN, RAW
 
 PROBABILITIES_OF = ("binary:logistic", "multi:softprob")
 LOGITS_OF = ("binary:logitraw", "multi:softmax")  # the second one predicts classes; its margins are logits
@@ -32,7 +33,8 @@ class About(NamedTuple):
         names: Their names, where it has them.
         types: Their types, ``"c"`` for categories, where it has them.
         rounds: The number of boosting rounds.
-        used: How many of them predict; 0 for all.
+        best: How many of them there are up to the best one; 0 where it knows none.
+        used: How many of them predict where nobody says; 0 for all.
         device: Where it runs.
     """
 
@@ -43,6 +45,7 @@ class About(NamedTuple):
     names: tuple[str, ...] | None
     types: tuple[str, ...] | None
     rounds: int
+    best: int
     used: int
     device: str
 
@@ -55,8 +58,9 @@ def describe(booster: Any) -> About:
     """
     learner = json.loads(booster.save_config())["learner"]
     sizes = learner["learner_model_param"]
-    of_estimator = booster.attr("scikit_learn") is not None and learner["gradient_booster"]["name"] != "gblinear"
-    best = booster.attr("best_iteration") if of_estimator else None
+    stopped = booster.attr("best_iteration")
+    is_linear = learner["gradient_booster"]["name"] == "gblinear"  # whose rounds cannot be told apart
+    best = 0 if stopped is None or is_linear else int(stopped) + 1
     return About(
         objective=learner["objective"]["name"],
         classes=int(sizes["num_class"]),
@@ -65,7 +69,8 @@ def describe(booster: Any) -> About:
         names=None if booster.feature_names is None else tuple(booster.feature_names),
         types=None if booster.feature_types is None else tuple(booster.feature_types),
         rounds=booster.num_boosted_rounds(),
-        used=0 if best is None else int(best) + 1,
+        best=best,
+        used=0 if booster.attr("scikit_learn") is None else best,
         device=learner["generic_param"].get("device", "cpu"),
     )
 
@@ -78,11 +83,13 @@ class XgboostModel:
         booster: The live booster.
         about: What it said of itself when it was loaded.
         raw: Whether its raw margins are taken as logits.
+        rounds: The option, None where nobody says.
     """
 
     booster: Any
     about: About
     raw: bool = False
+    rounds: str | None = None
 
     def is_current(self) -> bool:
         """Return whether the booster is as it was described: it may be trained on."""
@@ -106,9 +113,15 @@ class XgboostModel:
         return "probs" if self.about.objective in PROBABILITIES_OF else None
 
     @property
+    def used(self) -> int:
+        """How many rounds predict; 0 for all."""
+        return {ALL: 0, BEST: self.about.best}.get(self.rounds or "", self.about.used)
+
+    @property
     def options(self) -> dict[str, Any]:
         """The options that change the rows."""
-        return {"scores": RAW} if self.raw else {}
+        rounds = {"rounds": self.rounds} if self.used != self.about.used else {}
+        return {**({"scores": RAW} if self.raw else {}), **rounds}
 
     @property
     def feature_names(self) -> list[str] | None:
@@ -138,7 +151,8 @@ def load(source: Any, device: str | None, options: Mapping[str, Any]) -> Xgboost
     Args:
         source: A Booster, the path of a ``.json`` or ``.ubj`` file, or ``"module:attribute"``.
         device: Where a live booster is, or ``"cpu"``.
-        options: ``scores``: ``"raw"`` takes the raw margins as logits.
+        options: ``scores``: ``"raw"`` takes the raw margins as logits; ``rounds``: ``"all"`` of them predict, or those
+            up to the ``"best"`` one.
 
     Raises:
         TypeError: ``source`` is no booster.
@@ -160,14 +174,32 @@ def load(source: Any, device: str | None, options: Mapping[str, Any]) -> Xgboost
         remedy = f"; for {device!r}, call booster.set_param({{'device': {device!r}}}) on a live one"
         message = f"device {device!r} is not where the booster is; available: {about.device!r}{remedy}"
         raise ValueError(message)
-    return XgboostModel(source, about, raw=known["scores"] == RAW)
+    _check_rounds(about, known["rounds"])
+    return XgboostModel(source, about, known["scores"] == RAW, known["rounds"])
+
+
+def _check_rounds(about: About, chosen: str | None) -> None:
+    """Refuse the best round where none is known, and tell of one that does not count because nobody chose it."""
+    if chosen == BEST and not about.best:
+        message = (
+            "option 'rounds': the booster knows no best round, as one of trees that was trained with early stopping "
+            "does; leave the option out"
+        )
+        raise ValueError(message)
+    if chosen is None and not about.used and 0 < about.best < about.rounds:
+        message = (
+            f"the booster was trained with early stopping, and all of its {about.rounds} rounds predict, as in "
+            f"Booster.predict; options={{'rounds': 'best'}} takes the {about.best} up to the best one, as an "
+            "XGBClassifier does, and options={'rounds': 'all'} says that all are meant"
+        )
+        warnings.warn(message, stacklevel=2)
 
 
 def _no_booster(source: Any) -> str:
     if hasattr(source, "get_booster"):
         return (
             f"{type(source).__name__} is an estimator of scikit-learn's kind: leave backend out, or set "
-            "backend='sklearn'; backend 'xgboost' takes its model.get_booster()"
+            "backend='sklearn'; backend 'xgboost' takes the file that its model.save_model('model.ubj') writes"
         )
     kind = "a function" if callable(source) else type(source).__qualname__
     return f"expected an xgboost.Booster, or the path of its .json or .ubj file, as model, got {kind}"

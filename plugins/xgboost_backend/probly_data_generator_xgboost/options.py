@@ -4,5 +4,6 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 PROBABILITIES, RAW = "probabilities", "raw"
-KNOWN: Final[Mapping[str, Collection[Any]]] = {"scores": (PROBABILITIES, RAW)}
-"""The allowed values of each option, the default first."""
+ALL, BEST = "all", "best"
+KNOWN: Final[Mapping[str, Collection[Any]]] = {"scores": (PROBABILITIES, RAW), "rounds": (None, ALL, BEST)}
+"""The allowed values of each option, the default first; without one, rounds are those that XGBoost itself would use."""
