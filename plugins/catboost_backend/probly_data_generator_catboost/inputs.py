@@ -54,4 +54,6 @@ def _frame(inputs: Any) -> Any:
         columns = dict(inputs)
     else:
         columns = {name: column_of(inputs, place) for place, name in enumerate(column_names(inputs))}
-    return pd.DataFrame({name: array_of_column(column) for name, column in columns.items()})
+    arrays = {name: array_of_column(column) for name, column in columns.items()}
+    # Of lists of one length, as embeddings are, a data frame takes the rows.
+    return pd.DataFrame({name: array if array.ndim == 1 else list(array) for name, array in arrays.items()})
