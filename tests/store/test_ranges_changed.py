@@ -5,7 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from probly.data_generator import AlignmentError, StoreError
+from probly.data_generator import AlignmentError, InvalidOutputError, StoreError
+from probly.data_generator.run.ranges import Admission
 from probly.data_generator.store import open_store
 from probly.data_generator.toolkit.loaders import SimpleDataLoader
 from probly_data_generator_store import finishing, fod
@@ -177,3 +178,67 @@ def test_a_loader_that_drops_its_last_batch_is_told_so(tmp_path):
         shared.run(tmp_path / "b.fod", loader)
     assert not (tmp_path / "b.fod").exists()
     assert stores.agrees(shared.run(tmp_path / "a.fod", SimpleDataLoader(stores.DATA, stores.BATCH)))
+
+
+OPTIONS = {
+    "encoding": "float32",
+    "shard_megabytes": 64,
+    "shard_seconds": 30,
+    "shard_rows": shared.SHARD_ROWS,
+    "keys": None,
+}
+
+
+def worker(path, model=None, tolerance=0.0):
+    """Return a worker that is admitted within a block."""
+    return stores.generator(model).worker(stores.DATA, str(path), {**OPTIONS, "keys": None}, (), tolerance)
+
+
+def test_what_is_missing_is_not_asked_of_a_store_that_has_taken_the_place_of_another(tmp_path):
+    path = tmp_path / "a.fod"
+    with worker(path) as admitted:
+        shutil.rmtree(path)
+        shared.run(path, model=Other())
+        with pytest.raises(StoreError, match=REPLACED):
+            admitted.ranges.missing()
+
+
+def test_a_shard_that_ends_elsewhere_than_its_range_is_not_taken_for_it(tmp_path):
+    path = tmp_path / "a.fod"
+    with worker(path) as admitted:
+        admitted.compute(1)
+        shard = stores.shard(path, 0)
+        shard.rename(shard.with_name(shard.name.replace("20.", "15.")))
+        with pytest.raises(StoreError, match=r"0*10-0*15\.safetensors: is not on the grid of the store; remove it"):
+            admitted.ranges.missing()
+
+
+def test_a_manifest_that_lists_a_shard_that_was_removed_is_removed_before_others_take_its_place(tmp_path, monkeypatch):
+    shared.seen_alike(monkeypatch)
+    path, near = tmp_path / "a.fod", stores.Linear()
+    near.weights = near.weights * np.float32(1 + 1e-6)
+    shared.run(path)
+    stores.shard(path, 1).unlink()
+    found = shared.run(path, model=near, tolerance=1e-3)  # whose bytes, and so the checksum, are others
+    found.verify()
+    assert len(found) == stores.ROWS
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"rows": stores.ROWS + 1}, InvalidOutputError, "expected 43 rows of .* classes as in the store, got 44"),
+        ({"mode": "probs"}, StoreError, "the output mode 'logits', this run .* and 'probs'"),
+    ],
+)
+def test_a_first_batch_that_tells_something_else_is_refused(tmp_path, change, error, said):
+    path = tmp_path / "a.fod"
+    shared.run(path)
+    with worker(path) as admitted:
+        spec = admitted.ranges.spec
+        first = {
+            "rows": stores.ROWS, "batch_size": stores.BATCH, "classes": spec.classes, "mode": spec.decided, "meta": {},
+            "shapes": {}, "probe": np.zeros((1, spec.classes), np.float32), **change,
+        }  # fmt: skip
+        with pytest.raises(error, match=said):
+            admitted.ranges.admit(Admission(**first), None)
