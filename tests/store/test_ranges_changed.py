@@ -242,3 +242,12 @@ def test_a_first_batch_that_tells_something_else_is_refused(tmp_path, change, er
         }  # fmt: skip
         with pytest.raises(error, match=said):
             admitted.ranges.admit(Admission(**first), None)
+
+
+def test_finish_leaves_a_store_alone_that_is_shared_with_nobody(tmp_path):
+    path = tmp_path / "a.fod"
+    stores.run(path)
+    (path / "manifest.json").unlink()
+    with pytest.raises(StoreError, match="was begun by a run that shares it with nobody; continue it without workers"):
+        finishing.finish(path)
+    assert not (path / "manifest.json").exists()
