@@ -14,6 +14,7 @@ def test_a_name_is_given_once(tmp_path):
     assert naming.give_name(one, target)  # as when the answer to a link was lost on its way
     assert not naming.give_name(other, target)
     assert target.read_text() == "one"
+    assert not naming.give_name(tmp_path / "nothing", target)  # whoever completed the store has removed the draft
     with pytest.raises(FileNotFoundError):
         naming.give_name(tmp_path / "nothing", tmp_path / "free")
 
@@ -34,23 +35,3 @@ def test_file_systems_without_links(tmp_path, monkeypatch, code):
     monkeypatch.setattr(naming.ctypes, "CDLL", lambda *_, **__: object())
     with pytest.raises(OSError, match="neither a link nor a rename that replaces nothing"):
         naming.give_name(other, tmp_path / "free")
-
-
-def test_a_link_whose_answer_was_lost_is_ours(tmp_path, monkeypatch):
-    original = os.link
-
-    def link(source, target):
-        original(source, target)
-        original(source, target)  # as a network file system asks again: it is there by now
-
-    draft, name = tmp_path / "draft", tmp_path / "name"
-    draft.write_bytes(b"ours")
-    monkeypatch.setattr(os, "link", link)
-    assert give_name(draft, name)
-
-
-def test_a_draft_that_whoever_completed_the_store_has_removed(tmp_path):
-    (tmp_path / "name").write_bytes(b"theirs")
-    assert not give_name(tmp_path / "draft", tmp_path / "name")
-    with pytest.raises(FileNotFoundError):
-        give_name(tmp_path / "draft", tmp_path / "other")
