@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from transformers import BertForMaskedLM, BertForSequenceClassification, pipeline
+from transformers import BertForMaskedLM, BertForSequenceClassification, TextClassificationPipeline, pipeline
 
 from probly.data_generator import FirstOrderDataGenerator
 from tests.transformers_backend.runs import (
@@ -145,6 +145,26 @@ def test_pipelines():
     other = pipeline("fill-mask", model=of_texts(BertForMaskedLM), tokenizer=tokenizer(mask_token="[MASK]"))
     with pytest.raises(TypeError, match="got FillMaskPipeline"):
         run(other, TEXTS)
+
+
+class Shouting(TextClassificationPipeline):
+    """A pipeline with a step of its own."""
+
+    def preprocess(self, inputs, **settings):
+        return super().preprocess(inputs.upper(), **settings)
+
+
+def test_pipelines_with_steps_of_their_own_are_refused():
+    """They would be left out."""
+    own = Shouting(model=of_texts(), tokenizer=WORDS)
+    with pytest.raises(
+        TypeError, match=r"Shouting: has steps of its own \(preprocess\).*model=\(pipeline.model, pipeline"
+    ):
+        run(own, TEXTS)
+    changed = pipeline("text-classification", model=of_texts(), tokenizer=WORDS)
+    changed.postprocess = lambda outputs, **settings: outputs
+    with pytest.raises(TypeError, match=r"steps of its own \(postprocess\)"):
+        run(changed, TEXTS)
 
 
 def test_one_score_is_that_of_the_second_of_two_classes():

@@ -19,6 +19,8 @@ from probly_data_generator_transformers.pictures import Pictures
 from probly_data_generator_transformers.texts import Texts
 
 PIPELINES = ("TextClassificationPipeline", "ImageClassificationPipeline")
+STEPS = ("__call__", "run_single", "forward", "preprocess", "_forward", "postprocess")
+"""The methods of a pipeline that make scores of samples."""
 EXPECTED = (
     "a folder that save_pretrained has written, a model of transformers, (model, tokenizer), (model, image_processor), "
     "or a text-classification or image-classification pipeline"
@@ -45,7 +47,7 @@ def load(source: Any, device: str | None, options: Mapping[str, Any]) -> Transfo
         model, preparer = open_folder(Path(source))
         model.to(place)
         loaded = TorchModel(model, place, model)
-        return TransformersModel(with_options(loaded, options), preparer, None, str(source))
+        return TransformersModel(with_options(loaded, options), preparer, None, Path(source))
     if type(source) is tuple and len(source) == 2:
         model, preparer, function = source[0], _preparer(source[1], source[0]), None
     elif class_from(source, "transformers") is not None and not isinstance(source, torch.nn.Module):
@@ -67,11 +69,26 @@ def _of_pipeline(source: Any) -> tuple[Any, Texts | Pictures | None, Any]:
     if found is None:
         message = f"expected {EXPECTED} as model, got {type(source).__name__}"
         raise TypeError(message)
+    _refuse_overridden(source, found)
     settings = source._preprocess_params  # noqa: SLF001  # what the pipeline was made with; it has no public name
     function = source._postprocess_params.get("function_to_apply")  # noqa: SLF001
     if found == PIPELINES[0]:
         return source.model, Texts(source.tokenizer, settings), function
     return source.model, Pictures(source.image_processor), function
+
+
+def _refuse_overridden(source: Any, kind: str) -> None:
+    """Refuse a pipeline with steps of its own, none of which would be run."""
+    methods = {name: getattr(source, name) for name in STEPS}
+    own = [name for name, method in methods.items() if not str(method.__module__).startswith("transformers.")]
+    if own:
+        preparer = "tokenizer" if kind == PIPELINES[0] else "image_processor"
+        message = (
+            f"{type(source).__name__}: has steps of its own ({', '.join(own)}) in place of those of {kind}, and they "
+            f"would not be run; pass model=(pipeline.model, pipeline.{preparer}), prepare the samples in input_getter, "
+            "and read the outputs in output_transform"
+        )
+        raise TypeError(message)
 
 
 def _preparer(given: Any, model: Any) -> Texts | Pictures:
