@@ -120,6 +120,8 @@ def test_mistakes(shell, bert, vit):
     pd.DataFrame({"title": SHORT, "body": OTHERS}).to_parquet("data.parquet")
     assert "--inputs-key" in shell.fails(f"generate --model {bert} --data data.parquet --out a.fod")
     assert "the model takes pictures" in shell.fails(f"generate --model {vit} --data data.csv --out a.fod")
+    pd.DataFrame({"text": range(5)}).to_csv("numbers.csv", index=False)
+    assert "expected texts, got numbers" in shell.fails(f"generate --model {bert} --data numbers.csv --out a.fod")
     assert "opens none of them" in shell.fails(f"generate --model {vit} --data data.csv --out a.fod --trust-model")
     (shell.folder / "pets").mkdir()
     Image.new("RGB", (9, 9)).save(shell.folder / "pets" / "a.png")

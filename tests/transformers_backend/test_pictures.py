@@ -1,5 +1,7 @@
 """Pictures: the model's own image processor prepares them, as in a pipeline."""
 
+import io
+
 import datasets
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from transformers import pipeline
 
+from probly.data_generator import FirstOrderDataGenerator
 from tests.transformers_backend.runs import check, image_processor, of_pictures, pictures, rows_of_pictures, run
 
 MODEL, PROCESSOR, GIVEN = of_pictures(), image_processor(), pictures()
@@ -108,3 +111,55 @@ def test_what_cannot_be_prepared_is_refused():
         run((MODEL, PROCESSOR), [GIVEN[0], Image.fromarray(np.zeros((9, 9), np.uint16))])
     with pytest.raises(TypeError, match="the model takes pictures, but the samples are texts"):
         run((MODEL, PROCESSOR), ["a text"])
+
+
+WHOLE = np.random.default_rng(4).integers(0, 256, (4, 3, 16, 16), dtype=np.uint8)
+UNSCALED = {
+    "bytes": (MODEL, WHOLE),
+    "a list": (MODEL, list(WHOLE)),
+    "by name": (MODEL, {"pixel_values": WHOLE}),
+    "samples by name": (MODEL, [{"pixel_values": array} for array in WHOLE]),
+    "other integers, where a processor is": ((MODEL, PROCESSOR), WHOLE.astype(np.int64)),
+}
+
+
+@pytest.mark.parametrize("what", UNSCALED)
+def test_integers_that_nobody_scales_are_refused(what):
+    model, given = UNSCALED[what]
+    with pytest.raises(ValueError, match=r"'pixel_values': the model wants floats, got u?int.*input_dtype='float32'"):
+        run(model, given)
+    with torch.no_grad():
+        expected = MODEL(torch.tensor(WHOLE).float()).logits.softmax(-1).numpy()
+    check(run(model, given, input_dtype="float32"), expected)  # what the message says
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_an_alpha_channel_is_refused_with_the_way_out(last):
+    given = np.random.default_rng(5).integers(0, 256, (6, 20, 30, 4), dtype=np.uint8)
+    expected = rows_of_pictures(MODEL, PROCESSOR, [Image.fromarray(array[..., :3]) for array in given])
+    given = given if last else given.transpose(0, 3, 1, 2)
+    with pytest.raises(ValueError, match=r"sample 0: a picture with four channels") as caught:
+        run((MODEL, PROCESSOR), given)
+    cut = "picture[..., :3]" if last else "picture[:3]"
+    assert cut in str(caught.value)
+    check(run((MODEL, PROCESSOR), [eval(cut, {"picture": picture}) for picture in given]), expected)
+
+
+def test_a_single_picture_is_no_batch():
+    with pytest.raises(ValueError, match=r"is one picture.*pass picture\[None\]"):
+        run((MODEL, PROCESSOR), ARRAYS[0])
+    check(run((MODEL, PROCESSOR), ARRAYS[0][None]), OF_ARRAYS[:1])
+    grey = ARRAYS[..., 0]
+    check(run((MODEL, PROCESSOR), grey), rows_of_pictures(MODEL, PROCESSOR, map(Image.fromarray, grey)))
+
+
+def test_a_damaged_file_is_named_by_its_sample():
+    def opened(cut):
+        file = io.BytesIO()
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(file, "JPEG")
+        return Image.open(io.BytesIO(file.getvalue()[: len(file.getvalue()) - cut]))
+
+    made = FirstOrderDataGenerator((MODEL, PROCESSOR), batch_size=2)
+    with pytest.raises(OSError, match="truncated") as caught:
+        made.generate_distributions([opened(cut) for cut in (0, 0, 0, 900, 0)], progress=False)
+    assert "raised by the picture of sample 3" in caught.value.__notes__

@@ -1,12 +1,15 @@
 """Texts, pairs of texts and tokenised samples in every form: the rows are those of the model on each text alone."""
 
+import json
+
 import datasets
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tokenizers import processors
 from torch.utils.data import DataLoader
-from transformers import DataCollatorWithPadding, pipeline
+from transformers import DataCollatorWithPadding, DistilBertConfig, DistilBertForSequenceClassification, pipeline
 
 from probly_data_generator_transformers.texts import Texts
 from tests.transformers_backend.runs import (
@@ -48,6 +51,8 @@ FORMS = {
     "a list": lambda: TEXTS,
     "a list and labels": lambda: (TEXTS, LABELS),
     "an array": lambda: np.array(TEXTS),
+    "an array of texts of any width": lambda: np.array(TEXTS, np.dtypes.StringDType()),
+    "a column of them": lambda: {"sentence": np.array(TEXTS, np.dtypes.StringDType())},
     "samples": lambda: list(zip(TEXTS, LABELS, strict=True)),
     "mappings": lambda: [{"sentence": text, "label": label} for text, label in zip(TEXTS, LABELS, strict=True)],
     "columns": lambda: {"sentence": TEXTS, "label": LABELS},
@@ -119,7 +124,17 @@ TOKENISED = {
         [dict(TOKENIZER(text)) for text in TEXTS], batch_size=8, collate_fn=DataCollatorWithPadding(TOKENIZER)
     ),
     "a dataset of Hugging Face": lambda: datasets.Dataset.from_dict(dict(tokenised())),
+    "a dataset with its texts": lambda: beside_texts(padding=False),
+    "a padded dataset with its texts": lambda: beside_texts(padding=True),
+    "a dataset of tensors": lambda: beside_texts(padding=True).with_format("torch"),
+    "columns with their texts": lambda: beside_texts()[:],
 }
+
+
+def beside_texts(**settings):
+    """Return what ``map`` makes: the tokens beside all that was there."""
+    given = datasets.Dataset.from_dict({"text": TEXTS, "idx": range(30), "label": LABELS})
+    return given.map(lambda rows: TOKENIZER(rows["text"], **settings), batched=True)
 
 
 @pytest.mark.parametrize("form", TOKENISED)
@@ -143,6 +158,17 @@ def test_other_models_tokenise_for_themselves():
     found = run([(MODEL, TOKENIZER), (other, words)], TEXTS)
     np.testing.assert_allclose(found.members[:, 0], EXPECTED, rtol=0, atol=1e-6)
     np.testing.assert_allclose(found.members[:, 1], rows_of_texts(other, words, TEXTS), rtol=0, atol=1e-6)
+
+
+def test_models_take_what_they_know_of_tokenised_samples():
+    """The first makes the batches, and knows no types of tokens, by which the second tells the texts of a pair."""
+    settings = {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32, "pad_token_id": 0}
+    first = of_texts(DistilBertForSequenceClassification, DistilBertConfig, **settings)
+    samples = [{**TOKENIZER(*both), "premise": both[0], "idx": 7} for both in BOTH]
+    found = run([first, MODEL], samples).members
+    words = tokenizer(model_input_names=["input_ids", "attention_mask"])
+    np.testing.assert_allclose(found[:, 0], rows_of_texts(first, words, SHORT, SHORTER), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found[:, 1], OF_PAIRS, rtol=0, atol=1e-6)
 
 
 def test_passes_views_layers_and_transforms():
@@ -196,6 +222,45 @@ def test_more_tokens_than_positions_are_refused():
     free.model_max_length = 40  # what the message says
     with pytest.warns(UserWarning, match="1 of 1 texts were longer than 40 tokens"):
         run((MODEL, free), ["good " * 50])
+
+
+def test_the_way_out_of_a_folder_whose_texts_are_too_long(tmp_path):
+    for part in (MODEL, tokenizer(model_max_length=None)):
+        part.save_pretrained(tmp_path)
+    file = tmp_path / "tokenizer_config.json"
+    with pytest.raises(ValueError, match=f'have longer texts cut: "model_max_length": 40 in {file}'):
+        run(tmp_path, ["good " * 50])
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_max_length": 40}))  # what the message says
+    with pytest.warns(UserWarning, match="1 of 1 texts were longer than 40 tokens"):
+        run(tmp_path, ["good " * 50])
+    samples = [dict(tokenizer(model_max_length=None)("good " * 50))]
+    with pytest.raises(ValueError, match=r"cut: tokenizer\(..., truncation=True, max_length=40\)"):
+        run(tmp_path, samples)
+
+
+def test_batches_of_one_are_refused_with_the_way_out():
+    for texts in (TEXTS, TEXTS[:1] * 4):  # of which the second would stack
+        samples = [TOKENIZER(text, return_tensors="pt") for text in texts]
+        with pytest.raises(ValueError, match=r"sample 0: input_ids has the shape \(1, \d+\), a batch of one") as caught:
+            run((MODEL, TOKENIZER), samples)
+        getter = eval(str(caught.value).partition("input_getter=")[2])
+        found = run((MODEL, TOKENIZER), samples, input_getter=getter)
+        check(found, rows_of_texts(MODEL, TOKENIZER, texts))
+
+
+def test_a_text_without_tokens_is_refused_by_its_place():
+    words = tokenizer()
+    words.backend_tokenizer.post_processor = processors.TemplateProcessing("$A", "$A $B", [])
+    with pytest.raises(ValueError, match="sample 5: the text has no tokens"):
+        run((MODEL, words), [*TEXTS[:5], "", *TEXTS], batch_size=4)
+    with pytest.raises(ValueError, match="row 1 of the batch: the text has no tokens"):
+        run(MODEL, [{"input_ids": [2, 3]}, {"input_ids": []}])
+
+
+@pytest.mark.parametrize("given", [np.arange(5), {"text": np.arange(5)}, [{"text": 1}, {"text": 2}]])
+def test_numbers_are_no_texts(given):
+    with pytest.raises(TypeError, match="expected texts, got numbers"):
+        run((MODEL, TOKENIZER), given)
 
 
 def test_texts_that_come_again_later():

@@ -12,8 +12,11 @@ from probly.data_generator.toolkit.samples import Batch, Batches
 from probly_data_generator_torch.arrays import PICTURES as NO_TENSORS
 from probly_data_generator_torch.data import torch_batches
 from probly_data_generator_torch.state import held
+from probly_data_generator_transformers.checks import refuse_empty
 from probly_data_generator_transformers.forward import TransformersModel
 from probly_data_generator_transformers.inputs import TWO_PAIRS, are_two_pairs, stack
+from probly_data_generator_transformers.parts import HANDED_ON
+from probly_data_generator_transformers.pictures import load
 from probly_data_generator_transformers.texts import Texts
 
 IN_A_LOADER = (
@@ -60,7 +63,7 @@ def batches_for(
         stop,
         model.num_workers,
         label_getter,
-        functools.partial(stack, names=model.names),
+        functools.partial(stack, names=model.names | HANDED_ON),
     )
     collated = is_loader(dataset) if batched is None else batched
     return held(model.parts, Batches(_read(model, batches, collated=collated), batches.length), start)
@@ -77,6 +80,7 @@ def _read(model: TransformersModel, batches: Batches, *, collated: bool) -> Iter
                 listed = isinstance(inputs, Samples)
             rows = model.rows(inputs, batch.indices)
             if rows is not None:
+                load(rows, batch.indices)
                 count.add(batch.indices, rows)
                 yield batch._replace(inputs=rows)
             else:
@@ -105,13 +109,19 @@ class _Count:
         self.first: Any = None
 
     def add(self, indices: Any, rows: Any) -> None:
-        """Look at the rows of a batch; their tokens are remembered for the model."""
+        """Look at the rows of a batch; their tokens are remembered for the model.
+
+        Raises:
+            ValueError: A text has no tokens.
+        """
         texts = self.model.preparer
-        if not isinstance(texts, Texts) or texts.limit is None or not all(isinstance(row, str | tuple) for row in rows):
+        if not isinstance(texts, Texts) or not all(isinstance(row, str | tuple) for row in rows):
             return
         texts.counted = True
         self.rows += len(rows)
-        cut = [index for index, tokens in zip(indices, texts.encoded(rows), strict=True) if tokens.cut]
+        encoded = texts.encoded(rows)
+        refuse_empty((tokens.inputs for tokens in encoded), (f"sample {index}" for index in indices))
+        cut = [index for index, tokens in zip(indices, encoded, strict=True) if tokens.cut]
         self.first = cut[0] if cut and self.first is None else self.first
         self.cut += len(cut)
 

@@ -1,40 +1,28 @@
 """Batches through a model of transformers: prepared, sorted by length, and brought back into their order."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import torch
 
 from probly.data_generator.toolkit.calling import signature_of
 from probly.data_generator.toolkit.outputs import Kept, pick_scores
-from probly_data_generator_torch.arrays import to_numpy, to_target
+from probly_data_generator_torch.arrays import to_target
 from probly_data_generator_torch.forward import TorchModel
+from probly_data_generator_transformers import attention, checks
 from probly_data_generator_transformers.heads import problem_of
-from probly_data_generator_transformers.inputs import kind_of, rows_of, without_labels
+from probly_data_generator_transformers.inputs import kind_of, of_model, rows_of
+from probly_data_generator_transformers.padding import Padding, grouped
+from probly_data_generator_transformers.parts import HANDED_ON, Prepared, joined, listed, names_of, stacked
 from probly_data_generator_transformers.pictures import Pictures
 from probly_data_generator_transformers.texts import Texts
 
 COST: Final = {"cpu": 128}
 OTHER_COST: Final = 4096
 """How many tokens of padding take as long as one more call of the model, on the CPU and on other devices."""
-POSITIONS: Final = ("position_embeddings", "embed_positions", "wpe")
-"""What tables of learned positions are called."""
-TOLERANCE: Final = 1e-5
-HALF_TOLERANCE: Final = 0.02
-"""How far scores may be apart, beside 1 and the largest, because a text was padded; the last bits always are."""
-
-
-class Prepared(NamedTuple):
-    """A batch in parts that a model can be called with.
-
-    Attributes:
-        parts: Tensors by the names of the model's inputs.
-        order: The place in the batch of each row of all parts.
-    """
-
-    parts: list[dict[str, Any]]
-    order: list[int]
 
 
 class TransformersModel(TorchModel):
@@ -44,14 +32,14 @@ class TransformersModel(TorchModel):
         loaded: The model as the torch backend has it.
         preparer: What makes inputs of texts or pictures, or None.
         function: What a pipeline applies to the scores, or None.
-        where: What the model was made of, for messages.
+        where: What the model was made of, for messages; a path is a saved folder's.
 
     Attributes:
         names: What the model calls its inputs.
         output_mode: ``"logits"`` of the classifiers of transformers, whatever their values; of other models None.
     """
 
-    def __init__(self, loaded: TorchModel, preparer: Texts | Pictures | None, function: Any, where: str) -> None:
+    def __init__(self, loaded: TorchModel, preparer: Texts | Pictures | None, function: Any, where: str | Path) -> None:
         vars(self).update(vars(loaded))  # all that the torch backend has decided
         self.preparer = preparer
         self.pipeline_function = function
@@ -59,11 +47,15 @@ class TransformersModel(TorchModel):
         module: Any = loaded.module
         called = getattr(module, "_orig_mod", module)  # of torch.compile
         takes = signature_of(called.forward)
-        self.names = frozenset(() if takes is None else takes.parameters) - {"labels", "label", "args", "kwargs"}
+        made = preparer.tokenizer.model_input_names if isinstance(preparer, Texts) else ()
+        self.names = names_of(takes, made)
         self.config = getattr(called, "config", None)
         self.output_mode = "logits" if _returns_logits(called) else None
-        self._positions = _positions(module)
-        self._padding_is_harmless: bool | None = None
+        self._main_input = getattr(called, "main_input_name", None)
+        self._positions = checks.positions_of(module)
+        self._switching = attention.that_switch(self.parts)
+        self._padding = Padding()
+        self._refuses_two: bool | None = None  # None until it is tried
 
     @property
     def takes_pictures(self) -> bool:
@@ -72,7 +64,9 @@ class TransformersModel(TorchModel):
 
     def rows(self, inputs: Any, indices: Any = None) -> Any:
         """Return what has to be prepared of a batch, one entry per row, or None; see ``inputs.rows_of``."""
-        return rows_of(inputs, self.names, indices, arrays=self.takes_pictures)
+        # Those who read for several models, and so know the indices, keep what another one may take.
+        names = self.names if indices is None else self.names | HANDED_ON
+        return rows_of(inputs, names, indices, arrays=self.takes_pictures)
 
     def outputs(self, inputs: Any, batch_size: int | None, seed: int | None = None) -> Any:
         """Return what the model makes of one batch; see ``TorchModel.outputs``.
@@ -83,12 +77,31 @@ class TransformersModel(TorchModel):
         problem = None if batch_size is None else problem_of(self.config, self.pipeline_function)
         if problem is not None:
             raise ValueError(problem)
-        rows = self.rows(inputs)
-        given = self._as_they_are(inputs) if rows is None else self._prepared(rows, whole=batch_size is None)
+        if seed is not None and attention.are_sparse(self._switching):
+            raise ValueError(attention.NO_PASSES)
+        rows, whole = self.rows(inputs), batch_size is None
+        given = self._as_they_are(inputs, whole=whole) if rows is None else self._prepared(rows, whole=whole)
         return super().outputs(given, batch_size, seed)
 
-    def _as_they_are(self, inputs: Any) -> Any:
-        return self._with_settings(without_labels(inputs)) if isinstance(inputs, Mapping) else inputs
+    def _evaluating(self, *, alone: bool) -> contextlib.AbstractContextManager[None]:
+        return super()._evaluating(alone=alone or attention.are_sparse(self._switching))
+
+    def _as_they_are(self, inputs: Any, *, whole: bool) -> Any:
+        """Return arrays for the model, in parts where it does not take all of them in one call."""
+        if isinstance(self.preparer, Texts):
+            checks.refuse_numbers(inputs, self.names, str(self.where))
+        named = of_model(inputs, self.names) if isinstance(inputs, Mapping) else {str(self._main_input): inputs}
+        if isinstance(named.get(checks.PIXELS), torch.Tensor):
+            checks.refuse_unscaled(named[checks.PIXELS])
+        given = self._with_settings(named) if isinstance(inputs, Mapping) else inputs
+        tokens = named.get(checks.TOKENS) if checks.TOKENS in self.names else None
+        if isinstance(tokens, torch.Tensor) and tokens.ndim == 2:
+            self._check_positions(tokens.shape[1], are_texts=False)
+        if not self._may_divide() or tokens is None or not all(isinstance(one, torch.Tensor) for one in named.values()):
+            return given
+        samples = [{name: value[place] for name, value in named.items()} for place in range(len(tokens))]
+        divided = self._divided(samples)
+        return given if len(set(divided)) < 2 else self._of_shapes(samples, divided, whole=whole)
 
     def _with_settings(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         # As pipelines do: a cache of keys and values is for generating texts.
@@ -96,24 +109,34 @@ class TransformersModel(TorchModel):
 
     def _call(self, inputs: Any, batch_size: int | None) -> Any:
         if not isinstance(inputs, Prepared):
-            return super()._call(inputs, batch_size)
-        answers = [super(TransformersModel, self)._call(part, batch_size) for part in inputs.parts]
+            return self._call_once(inputs, batch_size)
+        answers = [self._call_once(part, batch_size) for part in inputs.parts]
         for answer, part in zip(answers, inputs.parts, strict=True):
-            _check_layers(answer, part)
+            checks.refuse_layers(answer, part)
         in_order = inputs.order == list(range(len(inputs.order)))
-        return answers[0] if len(answers) == 1 and in_order else _joined(answers, inputs.order)
+        return answers[0] if len(answers) == 1 and in_order else joined(answers, inputs.order)
+
+    def _call_once(self, inputs: Any, batch_size: int | None) -> Any:
+        size = None if self._refuses_two else batch_size  # to which a compiled model's batches are filled up
+        with attention.restored(self._switching):
+            return super()._call(inputs, size)
 
     def _prepared(self, rows: Any, *, whole: bool) -> Prepared:
         kind = kind_of(rows)
         if kind == "tokens":
-            samples = [{name: _listed(value) for name, value in row.items()} for row in rows]
+            for row in rows:
+                if checks.PIXELS in row:
+                    checks.refuse_unscaled(row[checks.PIXELS])
+            samples = [{name: listed(value) for name, value in row.items()} for row in rows]
         elif self.preparer is None or self.preparer.kind != kind:
             raise TypeError(self._unprepared(kind))
         elif isinstance(self.preparer, Texts):
             samples = [dict(tokens.inputs) for tokens in self._tokens(rows)]
         else:
-            return self._of_shapes(self.preparer.prepared(rows), whole=whole)
-        return self._of_lengths(samples, whole=whole)
+            pictures = self.preparer.prepared(rows)
+            return self._of_shapes(pictures, [0] * len(pictures), whole=whole)
+        checks.refuse_empty(samples, (f"row {place} of the batch" for place in range(len(samples))))
+        return self._of_lengths(samples, are_texts=kind == "texts", whole=whole)
 
     def _tokens(self, rows: Any) -> Any:
         assert isinstance(self.preparer, Texts)
@@ -137,32 +160,68 @@ class TransformersModel(TorchModel):
             "that are prepared, by the names of the model's inputs"
         )
 
-    def _of_shapes(self, samples: Sequence[Mapping[str, Any]], *, whole: bool) -> Prepared:
+    def _may_divide(self) -> bool:
+        return not self._knows_padding() or self._end() is not None
+
+    def _knows_padding(self) -> bool:
+        """Return whether the model's configuration says which token is padding; without one there is nothing to say."""
+        of_text = getattr(self.config, "get_text_config", lambda: self.config)()
+        return self.config is None or getattr(of_text, "pad_token_id", None) is not None
+
+    def _end(self) -> int | None:
+        """Return the token at whose last one BART and T5 read their scores; they want equally many in all texts."""
+        end = getattr(self.config, "eos_token_id", None)
+        return end if isinstance(end, int) and getattr(self.config, "is_encoder_decoder", False) else None
+
+    def _divided(self, samples: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+        """Return a number for each tokenised sample: the model takes only those of one number in one call."""
+        if not self._knows_padding() and checks.TOKENS in samples[0] and self._takes_one(samples):
+            checks.refuse_padded(samples)
+            return range(len(samples))
+        end = self._end()
+        if end is None:
+            return [0] * len(samples)
+        return [int(np.sum(np.asarray(sample.get(checks.TOKENS, ())) == end)) for sample in samples]
+
+    def _takes_one(self, samples: Sequence[Mapping[str, Any]]) -> bool:
+        """Return whether the model refuses several texts at once, as those that look for padding do without it."""
+        if self._refuses_two is None:
+            twice = self._placed([stacked([samples[0], samples[0]])], [[0, 1]])
+            try:
+                super().outputs(twice, None)
+                self._refuses_two = False
+            except ValueError:
+                self._refuses_two = True
+        return self._refuses_two
+
+    def _of_shapes(self, samples: Sequence[Mapping[str, Any]], divided: Sequence[int], *, whole: bool) -> Prepared:
         """Return a part per shape: samples of one shape need no padding, so it cannot change a row."""
         by_shape: dict[Any, list[int]] = {}
-        for place, sample in enumerate(samples):
+        for place, (sample, number) in enumerate(zip(samples, divided, strict=True)):
             shape = tuple((name, tuple(np.shape(value))) for name, value in sample.items())
-            by_shape.setdefault(shape, []).append(place)
-        if whole and len(by_shape) > 1:
-            message = (
-                "output_transform reads the outputs of a whole batch, but these samples have different lengths or "
-                "shapes, and the model cannot be asked about them together without changing their rows; set "
-                "batch_size=1"
-            )
-            raise ValueError(message)
+            by_shape.setdefault((number, shape), []).append(place)
+        if whole:
+            checks.refuse_parts(by_shape)
         groups = list(by_shape.values())
-        parts = [_stacked([samples[place] for place in group]) for group in groups]
+        parts = [stacked([samples[place] for place in group]) for group in groups]
         return self._placed(parts, groups)
 
-    def _of_lengths(self, samples: Sequence[Mapping[str, Any]], *, whole: bool) -> Prepared:
+    def _of_lengths(self, samples: Sequence[Mapping[str, Any]], *, are_texts: bool, whole: bool) -> Prepared:
         """Return parts of samples of about one length, padded; or of one length where padding would change rows."""
         lengths = [len(next(iter(sample.values()))) for sample in samples]
-        self._check_positions(max(lengths))
-        texts = self.preparer
-        if len(set(lengths)) == 1 or not isinstance(texts, Texts) or not self._can_pad(texts, samples, lengths):
-            return self._of_shapes(samples, whole=whole)
+        self._check_positions(max(lengths), are_texts=are_texts)
+        texts, divided = self.preparer, self._divided(samples)
+        alike = len(set(zip(lengths, divided, strict=True))) == len(set(divided))
+        if alike or not isinstance(texts, Texts) or not self._can_pad(texts, samples, lengths):
+            return self._of_shapes(samples, divided, whole=whole)
+        if whole:
+            checks.refuse_parts(set(divided))
         cost = COST.get(self.torch_device.type, OTHER_COST)
-        groups = [list(range(len(samples)))] if whole or self.compiled else grouped(lengths, cost)
+        groups = []
+        for number in sorted(set(divided)):
+            places = [place for place, other in enumerate(divided) if other == number]
+            together = [range(len(places))] if whole or self.compiled else grouped([lengths[at] for at in places], cost)
+            groups += [[places[at] for at in group] for group in together]
         parts = [texts.padded([samples[place] for place in group]) for group in groups]
         return self._placed(parts, groups)
 
@@ -177,111 +236,36 @@ class TransformersModel(TorchModel):
         floating = {name: value for name, value in part.items() if value.is_floating_point()}
         return part | {name: value.to(dtype) for name, value in floating.items() if dtype is not None}
 
-    def _check_positions(self, longest: int) -> None:
+    def _check_positions(self, longest: int, *, are_texts: bool) -> None:
         """Refuse more tokens than a table of learned positions has: a GPU would end the process for it."""
         for name, known in self._positions.items():
             if longest > known:
+                folder = self.where if isinstance(self.where, Path) else None
+                cut = (
+                    self.preparer.cut_to(known, folder)
+                    if are_texts and isinstance(self.preparer, Texts)
+                    else f"tokenizer(..., truncation=True, max_length={known})"
+                )
                 message = (
                     f"{self.where}: a text has {longest} tokens, but the model knows {known} positions ({name}); have "
-                    f"longer texts cut: tokenizer.model_max_length = {known}"
+                    f"longer texts cut: {cut}"
                 )
                 raise ValueError(message)
 
     def _can_pad(self, texts: Texts, samples: Sequence[Mapping[str, Any]], lengths: Sequence[int]) -> bool:
-        """Return whether padding changes no row, for which the first two lengths that differ are tried once.
-
-        It does where positions are counted from the left and the tokenizer pads there, where no mask is looked at, as
-        in FNet, where a convolution reaches into the padding, or where the model looks for another token's number.
-        """
-        if not texts.pads(samples):
+        # Whether attention is sparse depends on the length, padding included.
+        if attention.are_sparse(self._switching) or not texts.pads(samples):
             return False
-        if self._padding_is_harmless is None:
-            short = samples[int(np.argmin(lengths))]
-            alone, padded = (self._scores(texts.padded([short], length)) for length in (None, max(lengths)))
-            tolerance = TOLERANCE if alone.dtype == torch.float32 else HALF_TOLERANCE
-            first, second = to_numpy(alone), to_numpy(padded)
-            allowed = tolerance * (1 + np.abs(first).max())
-            self._padding_is_harmless = bool(np.abs(first - second).max() <= allowed)
-        return self._padding_is_harmless
 
-    def _scores(self, batch: dict[str, Any]) -> torch.Tensor:
-        answer = super().outputs(self._placed([batch], [[0]]), None)
-        scores: torch.Tensor = pick_scores(answer.outputs if isinstance(answer, Kept) else answer)
-        return scores
+        def scores(sample: Mapping[str, Any], length: int | None) -> torch.Tensor:
+            answer = super(TransformersModel, self).outputs(self._placed([texts.padded([sample], length)], [[0]]), None)
+            found: torch.Tensor = pick_scores(answer.outputs if isinstance(answer, Kept) else answer)
+            return found
 
-
-def _positions(module: torch.nn.Module) -> dict[str, int]:
-    """Return how many positions a model knows, by the name of its table of them; none where it has no such table."""
-    found = {}
-    for name, part in module.named_modules():
-        if isinstance(part, torch.nn.Embedding) and name.endswith(POSITIONS):
-            # Those of RoBERTa begin after the number of the padding token, those of BART after an offset.
-            before: Any = part.padding_idx + 1 if part.padding_idx is not None else getattr(part, "offset", 0)
-            found[name] = part.num_embeddings - int(before)
-    return found
+        return self._padding.is_harmless(samples, lengths, scores)
 
 
 def _returns_logits(module: Any) -> bool:
     """Return whether a model is a classifier of transformers itself; a class that is derived may return anything."""
     kind = type(module)
     return kind.__module__.startswith("transformers.models.") and "Classification" in kind.__name__
-
-
-def grouped(lengths: Sequence[int], cost: int) -> list[list[int]]:
-    """Return the places of lengths in groups of similar ones, the longest first.
-
-    Args:
-        lengths: The number of tokens of each text.
-        cost: The tokens of padding in one group for which another call is worth its time.
-
-    Examples:
-        >>> grouped([5, 90, 6, 100], cost=20)
-        [[3, 1], [2, 0]]
-    """
-    groups: list[list[int]] = []
-    padding = cost + 1
-    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
-        padding += lengths[groups[-1][0]] - lengths[place] if groups else 0
-        if padding > cost:
-            groups.append([])
-            padding = 0
-        groups[-1].append(place)
-    return groups
-
-
-def _listed(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else list(value)
-
-
-def _stacked(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {name: torch.stack([torch.as_tensor(sample[name]) for sample in samples]) for name in samples[0]}
-
-
-def _check_layers(answer: Any, part: Mapping[str, Any]) -> None:
-    """Refuse a hidden layer with a vector per token: texts of other lengths have another number of them."""
-    tokens = part["input_ids"].shape[1] if "input_ids" in part else None
-    for name, layer in answer.layers.items() if isinstance(answer, Kept) else ():
-        if layer.ndim > 2 and layer.shape[1] == tokens:
-            message = (
-                f"keep: layer {name!r} returns a vector for each of {tokens} tokens, a number that differs from text "
-                "to text; name a layer that returns one vector per text, such as a pooler"
-            )
-            raise ValueError(message)
-
-
-def _joined(answers: Sequence[Any], order: Sequence[int]) -> Any:
-    """Return the scores of several parts in the order of the batch, and those of layers that are kept."""
-    kept = [answer for answer in answers if isinstance(answer, Kept)]
-    scores = [pick_scores(answer.outputs if isinstance(answer, Kept) else answer) for answer in answers]
-    whole = _in_order(scores, order)
-    if not kept:
-        return whole
-    layers = {name: _in_order([answer.layers[name] for answer in kept], order) for name in kept[0].layers}
-    return Kept(whole, layers)
-
-
-def _in_order(parts: Sequence[torch.Tensor], order: Sequence[int]) -> torch.Tensor:
-    joined = torch.cat(list(parts))
-    places = torch.empty(len(order), dtype=torch.int64)
-    places[torch.as_tensor(order)] = torch.arange(len(order))
-    return joined[places.to(joined.device)]

@@ -1,5 +1,6 @@
 """What the inputs of a batch are: texts, pairs of texts, pictures, tokenised samples, or what a model takes as is."""
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -11,15 +12,17 @@ from probly.data_generator.toolkit.outputs import describe
 from probly.data_generator.toolkit.parts import LABEL_KEYS
 from probly.data_generator.toolkit.tables import column_names, column_of, is_table
 from probly_data_generator_torch.arrays import stack_samples
+from probly_data_generator_transformers.checks import TOKENS, refuse_batch_of_one
+from probly_data_generator_transformers.pictures import is_picture, picture_of, refuse_alpha, refuse_single
 
 PAIR: Final = ("text", "text_pair")
 """What transformers calls the two texts of a pair."""
+TEXTS: Final = ("O", "U", "T")
+"""The kinds of NumPy's arrays of texts: of objects, of a fixed width, of any."""
 GETTER: Final = (
     "set input_getter, such as lambda sample: sample['text'], or lambda sample: (sample['premise'], "
     "sample['hypothesis']) for a pair"
 )
-
-
 TWO_PAIRS: Final = (
     "a batch came as a list of two tuples of two texts: these may be its pairs, or the first and the second texts of "
     "two pairs; pass the dataset itself, or choose another batch_size"
@@ -40,12 +43,12 @@ def rows_of(inputs: Any, names: Collection[str], indices: Any = None, *, arrays:
 
     Raises:
         TypeError: A row is nothing of the kind; the message names it.
-        ValueError: A picture has more than 8 bits per channel.
+        ValueError: A picture has more than 8 bits per channel, or an alpha channel; or there is one, and no batch.
     """
     if isinstance(inputs, Mapping) or (is_table(inputs) and len(inputs.shape) == 2):
-        columns = without_labels(_columns_of(inputs))
+        columns = of_model(_columns_of(inputs), names)
         if any(name in names for name in columns):
-            return _tokenised_rows(columns, None if indices is None else len(indices))
+            return _tokenised_rows(columns, indices)
         rows = _rows_of_columns(columns, arrays=arrays)
     elif is_table(inputs):
         rows = _rows_of_array(np.asarray(inputs), arrays=False)
@@ -70,27 +73,31 @@ def stack(samples: Sequence[Any], names: Collection[str]) -> Any:
         >>> stack([{"input_ids": [2, 7]}, {"input_ids": [2, 9]}], ["input_ids"])["input_ids"].tolist()
         [[2, 7], [2, 9]]
     """
-    if any(map(_is_raw, samples)):
-        return Samples(samples)
     if all(isinstance(sample, Mapping) and any(name in names for name in sample) for sample in samples):
-        kept = [without_labels(sample) for sample in samples]
+        kept = [of_model(sample, names) for sample in samples]
         return Samples(kept) if _differ(kept) else stack_samples(kept)
-    return stack_samples(samples)
+    return Samples(samples) if any(map(_is_raw, samples)) else stack_samples(samples)
 
 
-def without_labels(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a mapping without labels: a model of transformers would compute its loss of them, which -1 breaks."""
-    return {name: value for name, value in inputs.items() if name not in LABEL_KEYS}
+def of_model(inputs: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Return what a model takes of tokenised samples, or all but the labels where none of its inputs is there.
 
+    Beside the inputs of a model stand the texts that they were made of, numbers, and labels, of which a model of
+    transformers would compute its loss, which -1 breaks.
 
-def is_picture(value: Any) -> bool:
-    """Return whether a value is a Pillow image, without importing Pillow."""
-    return any(kind.__module__.startswith("PIL.") for kind in type(value).__mro__)
+    Examples:
+        >>> of_model({"text": "a cat", "input_ids": [2, 7], "label": 1}, ["input_ids"])
+        {'input_ids': [2, 7]}
+        >>> of_model({"text": "a cat", "label": 1}, ["input_ids"])
+        {'text': 'a cat'}
+    """
+    unlabelled = {name: value for name, value in inputs.items() if name not in LABEL_KEYS}
+    return {name: value for name, value in unlabelled.items() if name in names} or unlabelled
 
 
 def _is_raw(sample: Any) -> bool:
     if isinstance(sample, Mapping):
-        return any(isinstance(value, str) or is_picture(value) for value in without_labels(sample).values())
+        return any(isinstance(value, str) or is_picture(value) for value in of_model(sample, ()).values())
     return isinstance(sample, str) or is_picture(sample) or _is_pair(sample)
 
 
@@ -118,12 +125,14 @@ def _columns_of(inputs: Any) -> Mapping[str, Any]:
     return {str(name): np.asarray(column_of(inputs, place)) for place, name in enumerate(column_names(inputs))}
 
 
-def _tokenised_rows(columns: Mapping[str, Any], count: int | None) -> Samples | None:
+def _tokenised_rows(columns: Mapping[str, Any], indices: Any) -> Samples | None:
     """Return the rows of columns whose entries have different lengths; None of arrays, which the model takes.
 
     Raises:
         TypeError: A loader has put the tokens of its samples beside each other, and not its samples.
+        ValueError: Each sample is a batch of one.
     """
+    count = None if indices is None else len(indices)
     lists = [column for column in columns.values() if isinstance(column, list | tuple)]
     if any(not isinstance(column, Samples) or len(column) != (count or len(column)) for column in lists):
         message = (
@@ -131,6 +140,9 @@ def _tokenised_rows(columns: Mapping[str, Any], count: int | None) -> Samples | 
             "per token; pass the dataset itself, or DataLoader(dataset, collate_fn=DataCollatorWithPadding(tokenizer))"
         )
         raise TypeError(message)
+    places = itertools.count() if indices is None else indices
+    for place, tokens in zip(places, columns.get(TOKENS, ()), strict=False):
+        refuse_batch_of_one(tokens, place)
     if not lists and not any(getattr(column, "dtype", None) == np.object_ for column in columns.values()):
         return None
     rows = zip(*columns.values(), strict=True)
@@ -157,8 +169,9 @@ def _rows_of_columns(columns: Mapping[str, Any], *, arrays: bool) -> list[Any] |
 
 def _rows_of_array(array: Any, *, arrays: bool) -> list[Any] | None:
     if arrays and str(array.dtype).rpartition(".")[2] == "uint8" and array.ndim in (3, 4):
+        refuse_single(array)
         return list(np.asarray(array.cpu() if isinstance(array, torch.Tensor) else array))
-    return list(array) if getattr(array.dtype, "kind", "") in ("O", "U", "S") and array.ndim else None
+    return list(array) if getattr(array.dtype, "kind", "") in (*TEXTS, "S") and array.ndim else None
 
 
 def _are_rows(inputs: list[Any], *, arrays: bool) -> bool:
@@ -196,7 +209,7 @@ def are_two_pairs(inputs: Any) -> bool:
 
 
 def _holds_texts(column: Any) -> bool:
-    listed = isinstance(column, list | tuple) or getattr(getattr(column, "dtype", None), "kind", "") in ("O", "U")
+    listed = isinstance(column, list | tuple) or getattr(getattr(column, "dtype", None), "kind", "") in TEXTS
     return listed and any(isinstance(text, str) for text in column)
 
 
@@ -211,7 +224,10 @@ def _row(value: Any, names: Collection[str], place: Any) -> Any:
         )
         raise ValueError(message)
     if found is not None:
+        if isinstance(found, Mapping) and TOKENS in found:
+            refuse_batch_of_one(found[TOKENS], place)
         return found
+    refuse_alpha(value, place)
     if isinstance(value, Mapping):
         message = (
             f"sample {place} is a mapping with the keys {', '.join(map(repr, value))}: which of them the model is to "
@@ -234,9 +250,9 @@ def _plain(value: Any, names: Collection[str]) -> Any:
     if isinstance(value, torch.Tensor):
         value = value.cpu().numpy()
     if isinstance(value, np.ndarray) and value.dtype == np.uint8:
-        return _picture_of(value)
+        return picture_of(value)
     if isinstance(value, Mapping):
-        return _plain_mapping(without_labels(value), names)
+        return _plain_mapping(of_model(value, names), names)
     return None
 
 
@@ -248,18 +264,6 @@ def _plain_mapping(value: dict[str, Any], names: Collection[str]) -> Any:
         return _plain(text if other is None else (text, other), names)
     (only, *further) = [*value.values(), None]
     return None if len(further) != 1 or isinstance(only, Mapping) else _plain(only, names)
-
-
-def _picture_of(array: Any) -> Any:
-    """Return the picture of an array of uint8, (height, width), (height, width, 3) or (3, height, width); else None."""
-    from PIL import Image
-
-    if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (1, 3):
-        array = array.transpose(1, 2, 0)
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3 and array.shape[0] not in (1, 3))
-    return Image.fromarray(np.ascontiguousarray(array)) if fits else None
 
 
 def kind_of(rows: Sequence[Any]) -> str:

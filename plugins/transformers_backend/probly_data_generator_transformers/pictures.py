@@ -1,8 +1,12 @@
 """Pictures to tensors, by the model's own image processor, as an image-classification pipeline does."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
+
+import numpy as np
+
+from probly.data_generator.toolkit.nests import shape_of
 
 THREADS: Final = 8
 """Pillow scales without holding the interpreter."""
@@ -31,3 +35,59 @@ class Pictures:
         # It turns the picture as the file notes, and makes it RGB.
         found = self.processor(images=load_image(picture), return_tensors="pt")
         return {name: values[0] for name, values in found.items()}
+
+
+def is_picture(value: Any) -> bool:
+    """Return whether a value is a Pillow image, without importing Pillow."""
+    return any(kind.__module__.startswith("PIL.") for kind in type(value).__mro__)
+
+
+def picture_of(array: Any) -> Any:
+    """Return the picture of an array of uint8, (height, width), (height, width, 3) or (3, height, width); else None."""
+    from PIL import Image
+
+    if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (1, 3):
+        array = array.transpose(1, 2, 0)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3 and array.shape[0] not in (1, 3))
+    return Image.fromarray(np.ascontiguousarray(array)) if fits else None
+
+
+def load(rows: Sequence[Any], indices: Iterable[Any]) -> None:
+    """Read the pixels of Pillow's pictures, which it puts off until somebody wants them; an error names the sample."""
+    pictures = {id(row): (row, index) for row, index in zip(rows, indices, strict=True) if is_picture(row)}
+    if pictures:
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(_load, *zip(*pictures.values(), strict=True)))
+
+
+def _load(picture: Any, index: Any) -> None:
+    try:
+        picture.load()
+    except Exception as error:
+        error.add_note(f"raised by the picture of sample {index}")
+        raise
+
+
+def refuse_single(pictures: Any) -> None:
+    """Refuse one picture in place of several: each of its lines would be taken for a grey picture."""
+    shape = tuple(pictures.shape)
+    if len(shape) == 3 and shape[2] in (1, 3, 4):
+        message = (
+            f"an array of uint8 of the shape {shape} is one picture, whose channels are last; expected several, with "
+            "the samples first: pass picture[None] for a single one"
+        )
+        raise ValueError(message)
+
+
+def refuse_alpha(value: Any, place: Any) -> None:
+    """Refuse the array of a picture with four channels, whose last one says what is seen through."""
+    shape = shape_of(value) or ()
+    if len(shape) == 3 and 4 in (shape[0], shape[2]) and str(value.dtype).endswith("uint8"):
+        cut = "[..., :3]" if shape[2] == 4 else "[:3]"
+        message = (
+            f"sample {place}: a picture with four channels, {tuple(shape)}; drop the last, which is alpha: "
+            f"picture{cut} of each, in the dataset or in input_getter"
+        )
+        raise ValueError(message)

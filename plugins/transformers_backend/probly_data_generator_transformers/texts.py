@@ -2,6 +2,7 @@
 
 from collections import ChainMap, deque
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 REMEMBERED: Final = 4
@@ -54,6 +55,19 @@ class Texts:
 
         allowed = self.tokenizer.model_max_length if self.max_length is None else self.max_length
         return int(allowed) if allowed < LARGE_INTEGER else None
+
+    def cut_to(self, length: int, folder: Path | None) -> str:
+        """Return what makes the tokenizer cut longer texts, for messages.
+
+        Args:
+            length: The most tokens of a text.
+            folder: Where the tokenizer came from, if that is a saved folder.
+        """
+        if self.truncation is not None or self.max_length is not None:
+            return f"pipeline(..., truncation=True, max_length={length})"
+        if folder is not None:
+            return f'"model_max_length": {length} in {folder / "tokenizer_config.json"}'
+        return f"tokenizer.model_max_length = {length}"
 
     def encoded(self, rows: Sequence[Text]) -> list[Tokens]:
         """Return the tokens of texts and of pairs."""
