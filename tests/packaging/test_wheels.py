@@ -36,7 +36,8 @@ def test_every_backend_has_the_same_files_for_the_same_subjects():
     for name in set(backends().values()):
         names = {file.name for file in (PROJECTS[name] / name).iterdir() if file.is_file()}
         assert required <= names, name
-        assert len(names & subjects) >= min(8, len(names) / 2), name
+        # Whatever else there is has names of its own: what only one library knows, such as padding and pictures.
+        assert len(names & subjects) >= min(7, len(names) / 2), name
 
 
 def test_every_wheel_brings_the_licence(wheels):
