@@ -182,3 +182,13 @@ def test_keys_are_text_or_integers(tmp_path, keys):
     with pytest.raises(TypeError, match="keys: expected a list of text or of integers"):
         stores.generator().generate_distributions(stores.DATA, keys=keys)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", [".json", ".csv"])
+def test_infinite_labels_are_named_where_text_cannot_hold_them(tmp_path, suffix):
+    given = Distributions(np.eye(2), labels=[1.5, np.inf])
+    with pytest.raises(ValueError, match=r"labels: .*; save them as \.npz"):
+        given.save(tmp_path / f"a{suffix}")
+    assert not list(tmp_path.iterdir())
+    given.save(tmp_path / "a.npz")
+    assert Distributions.load(tmp_path / "a.npz").labels.tolist() == [1.5, np.inf]

@@ -87,7 +87,11 @@ def _text_or_nothing(label: str | None) -> str:
 
 def _json(label: Any) -> str:
     missing = isinstance(label, float) and np.isnan(label)  # stands for "no label", as None does
-    return json.dumps(None if missing else label, allow_nan=False)
+    try:
+        return json.dumps(None if missing else label, allow_nan=False)
+    except ValueError as error:
+        message = f"labels: {label} is none that a file of text can hold; save them as .npz"
+        raise ValueError(message) from error
 
 
 def _lines(path: Path, lines: Iterable[Sequence[Any]]) -> bytes:

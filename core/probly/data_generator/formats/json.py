@@ -46,7 +46,7 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
         if labels is not None:
             file.write(b'}, "labels": {')
             parts = blocks(distributions, NUMBERS_AT_ONCE)
-            _write_entries(file, indices, ((part, _written(labels[part])) for part in parts), _encode)
+            _write_numbers(path, "labels", file, indices, ((part, _written(labels[part])) for part in parts))
         if sample_keys is not None:
             file.write(b'}, "sample_keys": {')
             parts = blocks(distributions, NUMBERS_AT_ONCE)
@@ -63,12 +63,18 @@ def _write_columns(path: Path, file: BinaryIO, distributions: Distributions) -> 
     for place, (name, column) in enumerate(distributions.columns.items()):
         file.write((b"}, " if place else b"") + json.dumps(name).encode() + b": {")
         parts = ((part, np.asarray(column[part])) for part in blocks(distributions, NUMBERS_AT_ONCE))
-        try:
-            _write_entries(file, distributions.indices, parts, _encode)
-        except ValueError as error:
-            message = f"{path}: columns: {name!r} holds numbers that JSON does not know ({error}); save it as .npz"
-            raise ValueError(message) from error
+        _write_numbers(path, f"columns: {name!r}", file, distributions.indices, parts)
     file.write(b"}}")
+
+
+def _write_numbers(
+    path: Path, what: str, file: BinaryIO, indices: Indices, values: Iterable[tuple[slice, Array]]
+) -> None:
+    try:
+        _write_entries(file, indices, values, _encode)
+    except ValueError as error:
+        message = f"{path}: {what}: there are numbers that JSON does not know ({error}); save them as .npz"
+        raise ValueError(message) from error
 
 
 def _written(labels: Array) -> Array:
