@@ -142,7 +142,7 @@ def test_a_row_that_eight_bits_round_to_nothing_is_refused():
     """A softmax over 600 equal classes gives 1/600 each, which rounds to 0."""
     given = np.zeros((3, 600), np.float32)
     given[0, 0] = given[2, 5] = 12
-    said = "row 1 of the batch, and 0 more: output 'y' .* sum to 0, .* 600 of 600 are 0; .* without the softmax\n"
+    said = "row 1 of the batch: output 'y' .* sum to 0, .* 600 of 600 are 0; .* without the softmax\n"
     refused(ValueError, said, softmax_of(600), given)
     refused(ValueError, "index 1", softmax_of(600), given, output_transform=lambda outputs: outputs)
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.ui import WebDriverWait
 
 from probly.data_generator import Distributions
 from probly.data_generator.report import write_report
@@ -82,7 +83,8 @@ def show(browser, path, width=DESKTOP, scheme="light"):
     browser.get("about:blank")
     browser.get_log("browser"), browser.get_log("performance")
     browser.get(path.as_uri())
-    assert browser.execute_script("return document.readyState") == "complete"
+    complete = "return document.readyState === 'complete'"
+    WebDriverWait(browser, 30).until(lambda page: page.execute_script(complete))  # get() may return before, if rarely
     return browser.get_log("browser"), [
         json.loads(entry["message"])["message"] for entry in browser.get_log("performance")
     ]

@@ -184,6 +184,22 @@ def test_keys_are_text_or_integers(tmp_path, keys):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".parquet", ".csv", ".fod"])
+def test_labels_that_are_no_numbers_of_others_are_refused_in_the_same_words(tmp_path, suffix):
+    given = Distributions(np.eye(2), labels=np.array([1j, 2j]))
+    with pytest.raises(TypeError, match="expected labels that are numbers or text, got complex128; nothing written"):
+        given.save(tmp_path / f"a{suffix}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_several_labels_of_which_one_is_missing_are_refused_where_json_would_lose_them(tmp_path):
+    given = Distributions(np.eye(2), labels=[[np.nan, 1], [1, 2]])
+    with pytest.raises(ValueError, match=r"labels: there are numbers that JSON does not know .*; save them as \.npz"):
+        given.save(tmp_path / "a.json")
+    given.save(tmp_path / "a.npz")
+    np.testing.assert_array_equal(Distributions.load(tmp_path / "a.npz").labels, [[np.nan, 1], [1, 2]])
+
+
 @pytest.mark.parametrize("suffix", [".json", ".csv"])
 def test_infinite_labels_are_named_where_text_cannot_hold_them(tmp_path, suffix):
     given = Distributions(np.eye(2), labels=[1.5, np.inf])

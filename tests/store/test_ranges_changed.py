@@ -191,7 +191,7 @@ OPTIONS = {
 
 def worker(path, model=None, tolerance=0.0):
     """Return a worker that is admitted within a block."""
-    return stores.generator(model).worker(stores.DATA, str(path), {**OPTIONS, "keys": None}, (), tolerance)
+    return stores.generator(model).worker(stores.DATA, str(path), OPTIONS, (), tolerance)
 
 
 def test_what_is_missing_is_not_asked_of_a_store_that_has_taken_the_place_of_another(tmp_path):

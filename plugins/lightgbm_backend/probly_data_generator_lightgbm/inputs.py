@@ -8,12 +8,17 @@ import numpy.typing as npt
 import scipy.sparse
 
 from probly.data_generator.toolkit.tables import column_names, column_of, is_table
-from probly.data_generator.toolkit.tabular import kind_of, numbers_of, select_columns, values_of
+from probly.data_generator.toolkit.tabular import (
+    are_no_codes,
+    kind_of,
+    numbers_of,
+    select_columns,
+    shown_names,
+    values_of,
+)
 
 if TYPE_CHECKING:
     from probly_data_generator_lightgbm.models import About, LightgbmModel
-
-AS_CATEGORIES = ", frame[{!r}].astype('category'); on the command line, --data module:function may give such a table"
 
 
 def matrix_of(inputs: Any, model: "LightgbmModel") -> Any:
@@ -59,8 +64,9 @@ def _of_columns(inputs: Any, model: "LightgbmModel") -> npt.NDArray[np.float64]:
     found = {name: numbers_of(column) for name, column in columns.items()}
     named = _named(found, columns, model.about)
     guessed = [name for name in named if found[name] is not None]
+    way = _way_out(columns, model.about)
     for name, known in zip(named, model.about.categories, strict=True):
-        found[name] = _codes(name, columns[name], known, guessed)
+        found[name] = _codes(name, columns[name], known, guessed, way)
     return np.stack(list(found.values()), axis=1)  # type: ignore[arg-type]  # none of them is None by now
 
 
@@ -108,14 +114,22 @@ def _named(found: Mapping[Any, Any], columns: Mapping[Any, Any], about: "About")
         )
         raise ValueError(message)
     if others or len(named) != len(lists):
-        possible = [name for name, info in infos.items() if any(_fits(info, known) for known in lists)]
         message = (
-            f"the booster was trained with {len(lists)} columns of named categories, the table has {len(texts)}; make "
-            f"those that had names, which are among {_shown(possible)}, columns of categories, "
-            "frame[name].astype('category'); on the command line, --data module:function may give such a table"
+            f"the booster was trained with {len(lists)} columns of named categories, the table has {len(texts)}; "
+            f"{_way_out(columns, about)}"
         )
         raise ValueError(message)
     return named
+
+
+def _way_out(columns: Mapping[Any, Any], about: "About") -> str:
+    """Say what to do where it is not known which columns had named categories."""
+    infos = zip(columns, about.infos, strict=True)
+    possible = [name for name, info in infos if any(_fits(info, known) for known in about.categories)]
+    return (
+        f"make those that had names, which are among {shown_names(possible)}, columns of categories, "
+        "frame[name].astype('category'); on the command line, --data module:function may give such a table"
+    )
 
 
 def _fits(info: str, known: Sequence[Any]) -> bool:
@@ -127,7 +141,9 @@ def _fits(info: str, known: Sequence[Any]) -> bool:
     return all(number in range(-1, len(known)) for number in seen)
 
 
-def _codes(name: Any, column: Any, known: Sequence[Any], guessed: Sequence[Any]) -> npt.NDArray[np.float64]:
+def _codes(
+    name: Any, column: Any, known: Sequence[Any], guessed: Sequence[Any], way_out: str
+) -> npt.NDArray[np.float64]:
     """Return the codes of a column of categories; as LightGBM has it, one that it has not seen is a missing one.
 
     Args:
@@ -136,6 +152,7 @@ def _codes(name: Any, column: Any, known: Sequence[Any], guessed: Sequence[Any])
         known: Its categories, in the order of their codes.
         guessed: The columns of categories that hold numbers. With one of them, all categories must be known: that is
             what tells whether it is one.
+        way_out: What to do where that cannot be told.
 
     Raises:
         ValueError: Its numbers may be something else than its categories.
@@ -144,31 +161,19 @@ def _codes(name: Any, column: Any, known: Sequence[Any], guessed: Sequence[Any])
     values = values_of(column)
     unknown = [value for value in values if value is not None and value not in codes]
     numbers = name in guessed and any(value is not None for value in values)
-    if numbers and (unknown or not _are_no_codes(known)):
+    if numbers and (unknown or not are_no_codes(known)):
         way = "pass these names"
         if all(isinstance(value, int | float) for value in known):
-            way = f"as its numbers may be codes, make it a column of categories{AS_CATEGORIES.format(name)}"
+            way = f"or they are codes of another column's; {way_out}"
         message = (
-            f"column {name!r} holds numbers, and the booster knows its categories by name ({_shown(known)}); {way}"
+            f"column {name!r} holds numbers, and the booster knows its categories by name ({shown_names(known)}); {way}"
         )
         raise ValueError(message)
     if guessed and unknown:
         message = (
             f"column {name!r} holds {unknown[0]!r}, which is none of the categories that the booster was trained with "
-            f"({_shown(known)}); as it is missing then, leave it empty, or make {guessed[0]!r}, which holds numbers, a "
-            f"column of categories{AS_CATEGORIES.format(guessed[0])}"
+            f"({shown_names(known)}); as it is missing then, leave it empty; or, as {guessed[0]!r} holds numbers, "
+            f"{way_out}"
         )
         raise ValueError(message)
     return np.array([codes.get(value, np.nan) for value in values])
-
-
-def _are_no_codes(known: Sequence[Any]) -> bool:
-    """Return whether categories are numbers that cannot be taken for their codes, or are those."""
-    codes = range(len(known))
-    is_number = all(isinstance(value, int | float) for value in known)
-    return is_number and (list(known) == list(codes) or not any(value in codes for value in known))
-
-
-def _shown(names: Sequence[Any], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(repr, names[:most])) + more

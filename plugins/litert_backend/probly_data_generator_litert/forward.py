@@ -85,15 +85,19 @@ def _check_sums(rows: Array, name: str, *, is_only: bool) -> None:
     if not len(far):
         return
     first = tuple(far[0])
+    more = f", and {len(far) - 1} more" if len(far) > 1 else ""
     message = (
-        f"row {first[0]} of the batch, and {len(far) - 1} more: output {name!r} holds probabilities that the model "
+        f"row {first[0]} of the batch{more}: output {name!r} holds probabilities that the model "
         f"rounds to integers; they sum to {sums[first]:.3g}, expected 1 within {MOST_LOST:g}, and "
         f"{np.count_nonzero(rows[first] == 0)} of {rows.shape[-1]} are 0; convert the model with its logits as output, "
         "without the softmax"
     )
     if sums.all():
         alone = "outputs" if is_only else f"outputs[{name!r}]"
-        message += f"; or take such rows divided by their sums, output_transform=lambda outputs: {alone}"
+        message += (
+            f"; or take such rows divided by their sums, which makes 1 of {sums[first]:.3g}, and still refuses rows of "
+            f"zeros, output_transform=lambda outputs: {alone}"
+        )
     raise ValueError(message)
 
 

@@ -35,14 +35,14 @@ def dataset_card(distributions: Distributions, file: str) -> str:
 
     Examples:
         >>> card = dataset_card(Distributions([[0.25, 0.75]], meta={"model_name": "mlp"}), "test.parquet")
-        >>> "split: test" in card, "| mlp |" in card
+        >>> 'split: "test"' in card, "| mlp |" in card
         (True, True)
     """
     path = PurePath(file)
     if path.suffix not in OPENED or path.name != file or not SPLIT.fullmatch(path.stem) or path.stem == "all":
         message = (
             f"{file}: a dataset card is for a file beside it that ends in {' or '.join(OPENED)}, whose name, of "
-            "letters, digits and _, is that of the split, as test.parquet; all.parquet would be every split at once"
+            "letters, digits and _, is that of the split, as test.parquet; `all` would be every split at once"
         )
         raise ValueError(message)
     parts = [

@@ -14,7 +14,7 @@ from probly.data_generator.distributions import Distributions, row_blocks
 from probly.data_generator.errors import StoreError
 from probly.data_generator.formats.atomic import replacing
 from probly.data_generator.formats.digest import compared, encode_with_digest
-from probly.data_generator.formats.shared import decode_meta
+from probly.data_generator.formats.shared import decode_meta, simple_labels
 from probly_data_generator_store import columns, layout
 from probly_data_generator_store.kept import described
 
@@ -33,7 +33,7 @@ def write(path: Path, distributions: Distributions, meta: Mapping[str, Any]) -> 
         TypeError: The metadata is not JSON-serialisable, or the labels fit no tensor.
         ValueError: The metadata hold NaN or infinity.
     """
-    found = columns.packed_labels(path, distributions.labels)
+    found = columns.packed_labels(path, simple_labels(path, distributions.labels))
     named = None if distributions.sample_keys is None else columns.packed("sample_keys", distributions.sample_keys)
     assert named is not None or distributions.sample_keys is None  # keys are text or integers, which fit
     named = named or ({}, {})

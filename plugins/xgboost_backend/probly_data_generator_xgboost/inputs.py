@@ -7,7 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from probly.data_generator.toolkit.tables import column_names, column_of, is_table
-from probly.data_generator.toolkit.tabular import kind_of, numbers_of, select_columns, values_of
+from probly.data_generator.toolkit.tabular import (
+    are_no_codes,
+    kind_of,
+    numbers_of,
+    select_columns,
+    shown_names,
+    values_of,
+)
 
 if TYPE_CHECKING:
     from probly_data_generator_xgboost.models import XgboostModel
@@ -70,7 +77,7 @@ def _numbers(name: Any, column: Any, known: Sequence[Any] | None) -> Numbers:
             "numbers: of a category that it was trained with, the codes of those days"
         )
         raise ValueError(message)
-    if numbers is not None and not np.isnan(numbers).all() and not _are_no_codes(known):
+    if numbers is not None and not np.isnan(numbers).all() and not are_no_codes(known):
         way = "pass these names"
         if all(isinstance(value, int | float) for value in known):
             way = (
@@ -78,7 +85,7 @@ def _numbers(name: Any, column: Any, known: Sequence[Any] | None) -> Numbers:
                 "on the command line, --data module:function may give such a table"
             )
         message = (
-            f"column {name!r} holds numbers, and the booster knows its categories by name ({_shown(known)}); {way}"
+            f"column {name!r} holds numbers, and the booster knows its categories by name ({shown_names(known)}); {way}"
         )
         raise ValueError(message)
     codes = {value: float(code) for code, value in enumerate(known)}
@@ -88,19 +95,7 @@ def _numbers(name: Any, column: Any, known: Sequence[Any] | None) -> Numbers:
     if unknown:
         message = (
             f"column {name!r} holds {unknown[0]!r}, which is none of the categories that the booster was trained with "
-            f"({_shown(known)}); leave it empty, None, or leave those rows out"
+            f"({shown_names(known)}); leave it empty, None, or leave those rows out"
         )
         raise ValueError(message)
     return np.array([np.nan if value is None else codes[value] for value in values])
-
-
-def _are_no_codes(known: Sequence[Any]) -> bool:
-    """Return whether categories are numbers that cannot be taken for their codes, or are those."""
-    codes = range(len(known))
-    is_number = all(isinstance(value, int | float) for value in known)
-    return is_number and (list(known) == list(codes) or not any(value in codes for value in known))
-
-
-def _shown(names: Sequence[Any], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(repr, names[:most])) + more

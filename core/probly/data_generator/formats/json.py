@@ -79,7 +79,7 @@ def _write_numbers(
 
 def _written(labels: Array) -> Array:
     """Return labels with None in place of NaN, which JSON does not know: both stand for a row without a label."""
-    missing = np.isnan(labels) if labels.dtype.kind == "f" else np.zeros(labels.shape, bool)
+    missing = np.isnan(labels) if labels.dtype.kind == "f" and labels.ndim == 1 else np.zeros(labels.shape, bool)
     if not missing.any():
         return labels
     whole = labels.astype(object)

@@ -16,8 +16,8 @@ from probly.data_generator.toolkit.tables import column_names, column_of, is_tab
 
 GETTER = "input_getter"
 UNSCALED = (
-    "whether to scale it is not guessed: set input_dtype='float32' for the numbers as they are; for pixels in [0, 1], "
-    "divide them by 255 in the dataset, or in input_getter"
+    "whether to scale it is not guessed: for the numbers as they are, set input_dtype='float32', which casts all "
+    "inputs, or cast this one in input_getter; for pixels in [0, 1], divide them by 255 there"
 )
 """What to do with integers where floats are wanted."""
 Feeds = Mapping[str, Any]

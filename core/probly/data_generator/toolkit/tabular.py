@@ -137,3 +137,28 @@ def _is_missing(value: Any) -> bool:
 def _shown(names: Sequence[Any], most: int = 8) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(repr, names[:most])) + more
+
+
+def are_no_codes(categories: Sequence[Any]) -> bool:
+    """Return whether numbers that stand for categories are told from their codes 0, 1, 2, ..., or are these themselves.
+
+    Files such as CSV give categories that are numbers as numbers, and those may be one or the other.
+
+    Examples:
+        >>> are_no_codes([10, 20, 30]), are_no_codes([0, 1, 2]), are_no_codes([1, 2, 3]), are_no_codes(["a", "b"])
+        (True, True, False, False)
+    """
+    codes = range(len(categories))
+    is_number = all(isinstance(value, int | float) for value in categories)
+    return is_number and (list(categories) == list(codes) or not any(value in codes for value in categories))
+
+
+def shown_names(names: Sequence[Any], most: int = 8) -> str:
+    """Return the first of some names for a message, and how many more there are.
+
+    Examples:
+        >>> shown_names(["a", "b", "c"], most=2)
+        "'a', 'b' and 1 more"
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(repr, names[:most])) + more

@@ -102,9 +102,8 @@ def _load(path: Path, files: list[Path], limit: float | None) -> Any:
         raise ImportError(message) from error
     try:
         check_streams(path, files, limit)
-        return load_from_disk(str(path)).with_format(
-            None
-        )  # one that was saved with it would hide columns, or make tables
+        # A format that was saved with it may hide columns, or make tables of rows.
+        return load_from_disk(str(path)).with_format(None)
     except (InputError, MemoryError):
         raise
     except Exception as error:  # a damaged file fails in any way, in Arrow as in the library
