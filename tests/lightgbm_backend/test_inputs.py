@@ -160,7 +160,10 @@ def test_categories_that_are_numbers_may_come_as_numbers(towns, kind):
     with pytest.raises(ValueError, match=r"column 'rooms' holds numbers.*\(3, 4, 5\).*astype\('category'\)"):
         run(towns, table.assign(rooms=table["rooms"] + 1))
     unseen = TOWNS["town"].cat.rename_categories({"Kiel": "Rome"})
-    with pytest.raises(ValueError, match=r"column 'town' holds 'Rome'.*leave it empty, or make 'rooms'.*astype"):
+    with pytest.raises(
+        ValueError,
+        match=r"column 'town' holds 'Rome'.*leave it empty; or, as 'rooms' holds numbers, make those .*astype",
+    ):
         run(towns, table.assign(town=unseen))
     empty = unseen.cat.remove_categories("Rome")
     expected = towns.predict(TOWNS.assign(town=unseen)).astype(np.float32)
@@ -232,3 +235,16 @@ def test_boosters_that_know_codes_alone_take_codes():
     np.testing.assert_array_equal(run(booster, codes).probabilities[:, 1], booster.predict(codes).astype(np.float32))
     with pytest.raises(ValueError, match=r"column 'town' holds category.*codes that it was trained with"):
         run(booster, TOWNS)
+
+
+def test_where_two_columns_may_have_had_the_names_both_are_named():
+    """With the wrong one as a category, LightGBM would give other rows without a word."""
+    random = np.random.default_rng(0)
+    kinds, codes, target = random.choice([10, 20, 30], 300), random.choice([0, 1, 2], 300), random.choice([0, 1], 300)
+    frame = pd.DataFrame({"kind": pd.Categorical(kinds, ordered=True), "code": codes})
+    data = lightgbm.Dataset(frame, target, categorical_feature=["code"])
+    booster = lightgbm.train({"objective": "binary", "verbose": -1}, data, 3)
+    with pytest.raises(ValueError, match=r"make those that had names, which are among 'kind', 'code', columns of cat"):
+        run(booster, frame.assign(kind=kinds))
+    found = run(booster, frame.assign(kind=pd.Categorical(kinds)))  # the one that had names
+    np.testing.assert_allclose(found.probabilities[:, 1], booster.predict(frame), rtol=0, atol=1e-7)
