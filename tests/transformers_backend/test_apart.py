@@ -38,6 +38,20 @@ def test_a_model_that_knows_no_padding_reads_one_text_at_a_time(pad_token):
         check(run(model, encoding), expected)
 
 
+def test_a_transform_of_a_model_that_reads_one_text_at_a_time():
+    def transform(outputs):
+        return outputs.logits.softmax(-1)
+
+    model, words = gpt(), tokenizer(model_input_names=["input_ids", "attention_mask"])
+    expected = rows_of_texts(model, words, TEXTS)
+    for texts in (TEXTS, ["a cat sat", "the dog flew"]):
+        with pytest.raises(ValueError, match=r"takes one text at a time; set model.config.pad_token_id.*batch_size=1"):
+            run((model, words), texts, output_transform=transform)
+    check(run((model, words), TEXTS, output_transform=transform, batch_size=1), expected)
+    model.config.pad_token_id = words.pad_token_id
+    check(run((model, words), TEXTS, output_transform=transform), expected)
+
+
 @pytest.mark.parametrize("batch_size", [1, 5])
 def test_padded_samples_of_a_model_that_knows_no_padding_are_refused(batch_size):
     model, words = gpt(), tokenizer()
@@ -76,11 +90,12 @@ def test_a_short_text_does_not_change_how_later_ones_are_read():
     words, texts = tokenizer(model_max_length=60), sentences(20, longest=40)
     expected = np.concatenate([rows_of_texts(big_bird(), words, [text]) for text in texts])
     model = big_bird()
-    parts = list(model.modules())
+    parts, drawn = list(model.modules()), torch.get_rng_state()
     for batch_size in (1, 4, 20):
         check(run((model, words), texts, batch_size=batch_size), expected)
     assert [id(part) for part in model.modules()] == [id(part) for part in parts], "the layers of the user"
     assert model.bert.attention_type == "block_sparse"
+    assert torch.equal(torch.get_rng_state(), drawn), "the new layers are drawn at random"
     with pytest.raises(ValueError, match=r"passes: .*set_attention_type\('original_full'\)"):
         run((model, words), texts, passes=2)
     model.bert.set_attention_type("original_full")  # what the message says

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import (
+    BertForSequenceClassification,
     FNetConfig,
     FNetForSequenceClassification,
     FunnelConfig,
@@ -151,10 +152,34 @@ def test_a_transform_reads_whole_batches_or_none():
 
 
 def test_layers_with_a_vector_per_token_are_refused():
-    model = (of_texts(), tokenizer())
-    for texts in (TEXTS, TEXTS[:1]):
+    model, transform = (of_texts(), tokenizer()), {"output_transform": lambda outputs: outputs.logits.softmax(-1)}
+    # The second reads all texts in one part, the third each alone.
+    for settings in ({}, transform, {"batch_size": 1}):
         with pytest.raises(ValueError, match=r"returns a vector for each of \d+ tokens.*such as a pooler"):
-            run(model, texts, keep=["features:bert.encoder.layer.0"])
+            run(model, TEXTS, keep=["features:bert.encoder.layer.0"], **settings)
+
+
+class Folding(BertForSequenceClassification):
+    """A model with a layer of four vectors per text."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.fold = torch.nn.Unflatten(1, (4, 4))
+
+    def forward(self, **named):
+        pooled = self.bert(**named).pooler_output
+        return self.classifier(self.fold(pooled).flatten(1))
+
+
+@pytest.mark.parametrize("texts", [["a cat", "the dog"], ["a cat", "cat", "dog", "the dog"], TEXTS])
+def test_layers_with_as_many_vectors_as_tokens_by_chance_are_kept(texts):
+    """Texts of two words have four tokens; those with one are padded to as many."""
+    model, words = of_texts(Folding), tokenizer()
+    with torch.no_grad():
+        pooled = [model.bert(**words(text, return_tensors="pt")).pooler_output.view(4, 4).numpy() for text in texts]
+    for batch_size in (1, 2, 24):
+        found = run((model, words), texts, keep=["features:fold"], batch_size=batch_size)
+        np.testing.assert_allclose(found.columns["features:fold"], pooled, rtol=0, atol=1e-5)
 
 
 def test_pictures_of_several_shapes_go_through_in_parts():

@@ -133,6 +133,18 @@ def test_integers_that_nobody_scales_are_refused(what):
     check(run(model, given, input_dtype="float32"), expected)  # what the message says
 
 
+@pytest.mark.parametrize("named", [WHOLE, WHOLE.astype(np.int64)])
+def test_integers_by_name_are_refused_with_the_way_out(named):
+    expected = rows_of_pictures(MODEL, PROCESSOR, [Image.fromarray(one.transpose(1, 2, 0)) for one in WHOLE])
+    said = "or pass pictures of uint8, and not by the name pixel_values: the image processor"
+    with pytest.raises(ValueError, match=said) as caught:
+        run((MODEL, PROCESSOR), {"pixel_values": named})
+    assert "model=" not in str(caught.value), "it has its processor"
+    with pytest.raises(ValueError, match=r"or pass model=\(model, image_processor\) and pictures of uint8"):
+        run(MODEL, {"pixel_values": named})
+    check(run((MODEL, PROCESSOR), WHOLE), expected)  # what both messages say
+
+
 @pytest.mark.parametrize("last", [True, False])
 def test_an_alpha_channel_is_refused_with_the_way_out(last):
     given = np.random.default_rng(5).integers(0, 256, (6, 20, 30, 4), dtype=np.uint8)
@@ -150,7 +162,22 @@ def test_a_single_picture_is_no_batch():
         run((MODEL, PROCESSOR), ARRAYS[0])
     check(run((MODEL, PROCESSOR), ARRAYS[0][None]), OF_ARRAYS[:1])
     grey = ARRAYS[..., 0]
-    check(run((MODEL, PROCESSOR), grey), rows_of_pictures(MODEL, PROCESSOR, map(Image.fromarray, grey)))
+    expected = rows_of_pictures(MODEL, PROCESSOR, map(Image.fromarray, grey))
+    for batch_size in (3, 4, 16):
+        check(run((MODEL, PROCESSOR), grey, batch_size=batch_size), expected)
+
+
+@pytest.mark.parametrize("form", [np.asarray, torch.tensor, lambda array: {"image": array}])
+def test_a_picture_whose_channels_are_first_may_be_grey_ones(form):
+    first = np.ascontiguousarray(ARRAYS[0].transpose(2, 0, 1))
+    with pytest.raises(
+        ValueError, match=r"may be one picture.*picture\[None\].*list\(pictures\) or pictures\[\.\.\., N"
+    ):
+        run((MODEL, PROCESSOR), form(first))
+    check(run((MODEL, PROCESSOR), form(first[None])), OF_ARRAYS[:1])
+    grey = rows_of_pictures(MODEL, PROCESSOR, map(Image.fromarray, first))
+    check(run((MODEL, PROCESSOR), list(first)), grey)
+    check(run((MODEL, PROCESSOR), form(first[..., None])), grey)
 
 
 def test_a_damaged_file_is_named_by_its_sample():

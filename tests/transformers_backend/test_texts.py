@@ -240,12 +240,12 @@ def test_the_way_out_of_a_folder_whose_texts_are_too_long(tmp_path):
 
 def test_batches_of_one_are_refused_with_the_way_out():
     for texts in (TEXTS, TEXTS[:1] * 4):  # of which the second would stack
-        samples = [TOKENIZER(text, return_tensors="pt") for text in texts]
-        with pytest.raises(ValueError, match=r"sample 0: input_ids has the shape \(1, \d+\), a batch of one") as caught:
-            run((MODEL, TOKENIZER), samples)
-        getter = eval(str(caught.value).partition("input_getter=")[2])
-        found = run((MODEL, TOKENIZER), samples, input_getter=getter)
-        check(found, rows_of_texts(MODEL, TOKENIZER, texts))
+        for sample in (lambda tokens: tokens, lambda tokens: {**tokens, "label": 1}, lambda tokens: (dict(tokens), 1)):
+            tensors = [sample(TOKENIZER(text, return_tensors="pt")) for text in texts]
+            with pytest.raises(ValueError, match=r"sample 0: .* a batch of one.*; leave out return_tensors$"):
+                run((MODEL, TOKENIZER), tensors)
+            found = run((MODEL, TOKENIZER), [sample(TOKENIZER(text)) for text in texts])  # what the message says
+            check(found, rows_of_texts(MODEL, TOKENIZER, texts))
 
 
 def test_a_text_without_tokens_is_refused_by_its_place():

@@ -28,7 +28,9 @@ def restored(parts: Iterable[torch.nn.Module]) -> Iterator[None]:
     """Give parts back their type of attention, and the very layers that they had."""
     before = [(part, dict(part.named_children())) for part in parts if part.attention_type == SPARSE]
     try:
-        yield
+        # The new layers are drawn at random, before they get the weights of the old ones.
+        with torch.random.fork_rng(devices=[], enabled=bool(before)):
+            yield
     finally:
         for part, children in before:
             if part.attention_type != SPARSE:

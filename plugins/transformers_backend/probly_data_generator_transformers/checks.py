@@ -1,6 +1,6 @@
 """What is refused before a model of transformers would fail at it in its own words, or take it for something else."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -44,20 +44,27 @@ def refuse_batch_of_one(tokens: Any, place: Any) -> None:
     if np.ndim(tokens) != 0 and len(tokens) == 1 and np.ndim(tokens[0]) == 1:
         message = (
             f"sample {place}: {TOKENS} has the shape (1, {len(tokens[0])}), a batch of one, as tokenizer(..., "
-            "return_tensors='pt') returns it; leave out return_tensors, or set input_getter=lambda sample: {name: "
-            "value[0] for name, value in sample.items()}"
+            "return_tensors='pt') returns it; leave out return_tensors"
         )
         raise ValueError(message)
 
 
-def refuse_unscaled(pixels: Any) -> None:
-    """Refuse integers as pixels that nobody scales: the model would take them for floats."""
+def refuse_unscaled(pixels: Any, *, processed: bool) -> None:
+    """Refuse integers as pixels that nobody scales: the model would take them for floats.
+
+    Args:
+        pixels: What the model is to see.
+        processed: Whether the model has an image processor.
+    """
     dtype = torch.as_tensor(pixels).dtype
     if not dtype.is_floating_point:
-        message = (
-            f"input {PIXELS!r}: the model wants floats, got {str(dtype).rpartition('.')[2]}; {UNSCALED}; or pass "
-            "model=(model, image_processor), which scales pixels of uint8"
+        other = (
+            f"pictures of uint8, and not by the name {PIXELS}: the image processor scales them"
+            if processed
+            else "model=(model, image_processor) and pictures of uint8, which it scales, not by that name"
         )
+        got = str(dtype).rpartition(".")[2]
+        message = f"input {PIXELS!r}: the model wants floats, got {got}; {UNSCALED}; or pass {other}"
         raise ValueError(message)
 
 
@@ -86,20 +93,47 @@ def refuse_padded(samples: Iterable[Mapping[str, Any]]) -> None:
             raise ValueError(message)
 
 
-def refuse_layers(answer: Any, part: Mapping[str, Any]) -> None:
-    """Refuse a hidden layer with a vector per token: texts of other lengths have another number of them."""
-    tokens = part[TOKENS].shape[1] if TOKENS in part else None
-    for name, layer in answer.layers.items() if isinstance(answer, Kept) else ():
-        if layer.ndim > 2 and layer.shape[1] == tokens:
+def refuse_layers(answers: Sequence[Any], parts: Sequence[Mapping[str, Any]], seen: dict[str, set[int]]) -> None:
+    """Refuse a hidden layer with a vector per token, of which texts of other lengths have another number.
+
+    As long as all texts have one length none is refused: a layer may have as many vectors as they have tokens.
+
+    Args:
+        answers: What the model made of each part.
+        parts: Of a batch.
+        seen: The numbers of tokens that a layer has had as many vectors as, by its name; none: it once had not.
+    """
+    tokens = [int(part[TOKENS].shape[1]) for part in parts if TOKENS in part]
+    for name in answers[0].layers if isinstance(answers[0], Kept) and tokens else ():
+        layers = [answer.layers[name] for answer in answers]
+        follows = all(layer.ndim > 2 and layer.shape[1] == count for layer, count in zip(layers, tokens, strict=True))
+        follows = follows and seen.get(name) != set()
+        seen[name] = {*seen.get(name, ()), *tokens} if follows else set()
+        if len(seen[name]) > 1 or (follows and any(map(_are_of_several_lengths, parts))):
             message = (
-                f"keep: layer {name!r} returns a vector for each of {tokens} tokens, a number that differs from text "
-                "to text; name a layer that returns one vector per text, such as a pooler"
+                f"keep: layer {name!r} returns a vector for each of {tokens[0]} tokens, a number that differs from "
+                "text to text; name a layer that returns one vector per text, such as a pooler"
             )
             raise ValueError(message)
 
 
-def refuse_parts(kinds: Collection[Any]) -> None:
-    """Refuse a batch in several parts where it has to be one."""
+def _are_of_several_lengths(part: Mapping[str, Any]) -> bool:
+    return "attention_mask" in part and len(part["attention_mask"].sum(1).unique()) > 1
+
+
+def refuse_parts(kinds: Collection[Any], *, one_by_one: bool) -> None:
+    """Refuse a batch in several parts where it has to be one.
+
+    Args:
+        kinds: What tells the parts from each other.
+        one_by_one: Whether it is divided because the model refuses several texts at once.
+    """
+    if len(kinds) > 1 and one_by_one:
+        message = (
+            "output_transform reads the outputs of a whole batch, but the model takes one text at a time; set "
+            "model.config.pad_token_id (pad_token_id in config.json of a folder), or batch_size=1"
+        )
+        raise ValueError(message)
     if len(kinds) > 1:
         message = (
             "output_transform reads the outputs of a whole batch, but these samples have different lengths or "

@@ -13,10 +13,11 @@ from probly_data_generator_torch.arrays import PICTURES as NO_TENSORS
 from probly_data_generator_torch.data import torch_batches
 from probly_data_generator_torch.state import held
 from probly_data_generator_transformers.checks import refuse_empty
+from probly_data_generator_transformers.columns import refuse_unread
 from probly_data_generator_transformers.forward import TransformersModel
 from probly_data_generator_transformers.inputs import TWO_PAIRS, are_two_pairs, stack
 from probly_data_generator_transformers.parts import HANDED_ON
-from probly_data_generator_transformers.pictures import load
+from probly_data_generator_transformers.pictures import load, refuse_channels_first
 from probly_data_generator_transformers.texts import Texts
 
 IN_A_LOADER = (
@@ -52,7 +53,10 @@ def batches_for(
 
     Raises:
         AlignmentError: The index of a row cannot be known.
+        ValueError: The dataset may be one picture.
     """
+    if model.takes_pictures and not batched:
+        refuse_channels_first(dataset)
     batches = torch_batches(
         dataset,
         batch_size,
@@ -79,6 +83,7 @@ def _read(model: TransformersModel, batches: Batches, *, collated: bool) -> Iter
             elif collated:
                 listed = isinstance(inputs, Samples)
             rows = model.rows(inputs, batch.indices)
+            refuse_unread(inputs if rows is None else rows, model.names | HANDED_ON)
             if rows is not None:
                 load(rows, batch.indices)
                 count.add(batch.indices, rows)

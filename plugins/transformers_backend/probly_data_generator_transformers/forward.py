@@ -13,8 +13,9 @@ from probly.data_generator.toolkit.outputs import Kept, pick_scores
 from probly_data_generator_torch.arrays import to_target
 from probly_data_generator_torch.forward import TorchModel
 from probly_data_generator_transformers import attention, checks
+from probly_data_generator_transformers.columns import of_model
 from probly_data_generator_transformers.heads import problem_of
-from probly_data_generator_transformers.inputs import kind_of, of_model, rows_of
+from probly_data_generator_transformers.inputs import kind_of, rows_of
 from probly_data_generator_transformers.padding import Padding, grouped
 from probly_data_generator_transformers.parts import HANDED_ON, Prepared, joined, listed, names_of, stacked
 from probly_data_generator_transformers.pictures import Pictures
@@ -37,6 +38,7 @@ class TransformersModel(TorchModel):
     Attributes:
         names: What the model calls its inputs.
         output_mode: ``"logits"`` of the classifiers of transformers, whatever their values; of other models None.
+        vectors: See ``checks.refuse_layers``.
     """
 
     def __init__(self, loaded: TorchModel, preparer: Texts | Pictures | None, function: Any, where: str | Path) -> None:
@@ -48,19 +50,28 @@ class TransformersModel(TorchModel):
         called = getattr(module, "_orig_mod", module)  # of torch.compile
         takes = signature_of(called.forward)
         made = preparer.tokenizer.model_input_names if isinstance(preparer, Texts) else ()
-        self.names = names_of(takes, made)
+        inner = [signature_of(part.forward) for part in called.modules() if hasattr(part, "main_input_name")]
+        self.names = names_of(takes, made, inner)
+        self._caches = takes is not None and "use_cache" in takes.parameters
         self.config = getattr(called, "config", None)
         self.output_mode = "logits" if _returns_logits(called) else None
         self._main_input = getattr(called, "main_input_name", None)
         self._positions = checks.positions_of(module)
         self._switching = attention.that_switch(self.parts)
         self._padding = Padding()
+        self.vectors: dict[str, set[int]] = {}
         self._refuses_two: bool | None = None  # None until it is tried
 
     @property
     def takes_pictures(self) -> bool:
         """Whether the model prepares pictures of Pillow itself, for the command line."""
         return isinstance(self.preparer, Pictures)
+
+    def with_layers(self, layers: Sequence[str]) -> "TransformersModel":
+        """Return the model that returns ``Kept``; see ``TorchModel.with_layers``."""
+        kept: Any = super().with_layers(layers)
+        kept.vectors = {}  # of another run
+        return kept  # type: ignore[no-any-return]
 
     def rows(self, inputs: Any, indices: Any = None) -> Any:
         """Return what has to be prepared of a batch, one entry per row, or None; see ``inputs.rows_of``."""
@@ -92,7 +103,7 @@ class TransformersModel(TorchModel):
             checks.refuse_numbers(inputs, self.names, str(self.where))
         named = of_model(inputs, self.names) if isinstance(inputs, Mapping) else {str(self._main_input): inputs}
         if isinstance(named.get(checks.PIXELS), torch.Tensor):
-            checks.refuse_unscaled(named[checks.PIXELS])
+            checks.refuse_unscaled(named[checks.PIXELS], processed=self.takes_pictures)
         given = self._with_settings(named) if isinstance(inputs, Mapping) else inputs
         tokens = named.get(checks.TOKENS) if checks.TOKENS in self.names else None
         if isinstance(tokens, torch.Tensor) and tokens.ndim == 2:
@@ -105,14 +116,13 @@ class TransformersModel(TorchModel):
 
     def _with_settings(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         # As pipelines do: a cache of keys and values is for generating texts.
-        return {**inputs, "use_cache": False} if "use_cache" in self.names else dict(inputs)
+        return {**inputs, "use_cache": False} if self._caches else dict(inputs)
 
     def _call(self, inputs: Any, batch_size: int | None) -> Any:
         if not isinstance(inputs, Prepared):
             return self._call_once(inputs, batch_size)
         answers = [self._call_once(part, batch_size) for part in inputs.parts]
-        for answer, part in zip(answers, inputs.parts, strict=True):
-            checks.refuse_layers(answer, part)
+        checks.refuse_layers(answers, inputs.parts, self.vectors)
         in_order = inputs.order == list(range(len(inputs.order)))
         return answers[0] if len(answers) == 1 and in_order else joined(answers, inputs.order)
 
@@ -126,7 +136,7 @@ class TransformersModel(TorchModel):
         if kind == "tokens":
             for row in rows:
                 if checks.PIXELS in row:
-                    checks.refuse_unscaled(row[checks.PIXELS])
+                    checks.refuse_unscaled(row[checks.PIXELS], processed=self.takes_pictures)
             samples = [{name: listed(value) for name, value in row.items()} for row in rows]
         elif self.preparer is None or self.preparer.kind != kind:
             raise TypeError(self._unprepared(kind))
@@ -194,6 +204,9 @@ class TransformersModel(TorchModel):
                 self._refuses_two = True
         return self._refuses_two
 
+    def _goes_one_by_one(self) -> bool:
+        return not self._knows_padding() and bool(self._refuses_two)
+
     def _of_shapes(self, samples: Sequence[Mapping[str, Any]], divided: Sequence[int], *, whole: bool) -> Prepared:
         """Return a part per shape: samples of one shape need no padding, so it cannot change a row."""
         by_shape: dict[Any, list[int]] = {}
@@ -201,7 +214,7 @@ class TransformersModel(TorchModel):
             shape = tuple((name, tuple(np.shape(value))) for name, value in sample.items())
             by_shape.setdefault((number, shape), []).append(place)
         if whole:
-            checks.refuse_parts(by_shape)
+            checks.refuse_parts(by_shape, one_by_one=self._goes_one_by_one())
         groups = list(by_shape.values())
         parts = [stacked([samples[place] for place in group]) for group in groups]
         return self._placed(parts, groups)
@@ -215,15 +228,21 @@ class TransformersModel(TorchModel):
         if alike or not isinstance(texts, Texts) or not self._can_pad(texts, samples, lengths):
             return self._of_shapes(samples, divided, whole=whole)
         if whole:
-            checks.refuse_parts(set(divided))
-        cost = COST.get(self.torch_device.type, OTHER_COST)
+            checks.refuse_parts(set(divided), one_by_one=self._goes_one_by_one())
         groups = []
         for number in sorted(set(divided)):
             places = [place for place, other in enumerate(divided) if other == number]
-            together = [range(len(places))] if whole or self.compiled else grouped([lengths[at] for at in places], cost)
+            sizes = [lengths[at] for at in places]
+            together = [range(len(places))] if whole or self.compiled else grouped(sizes, self._cost(sizes))
             groups += [[places[at] for at in group] for group in together]
         parts = [texts.padded([samples[place] for place in group]) for group in groups]
         return self._placed(parts, groups)
+
+    def _cost(self, lengths: Sequence[int]) -> int:
+        cost = COST.get(self.torch_device.type, OTHER_COST)
+        if self.kept_layers:  # two groups tell a vector per token from as many vectors by chance
+            return max(0, min(cost, sum(max(lengths) - length for length in lengths) - 1))
+        return cost
 
     def _placed(self, parts: Sequence[Mapping[str, Any]], groups: Sequence[Sequence[int]]) -> Prepared:
         placed = [self._with_settings(self._cast(to_target(dict(part), self.device))) for part in parts]

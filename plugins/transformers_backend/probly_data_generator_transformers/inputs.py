@@ -7,12 +7,12 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from probly.data_generator.toolkit.nests import Samples, shape_of
+from probly.data_generator.toolkit.nests import Samples
 from probly.data_generator.toolkit.outputs import describe
-from probly.data_generator.toolkit.parts import LABEL_KEYS
 from probly.data_generator.toolkit.tables import column_names, column_of, is_table
 from probly_data_generator_torch.arrays import stack_samples
 from probly_data_generator_transformers.checks import TOKENS, refuse_batch_of_one
+from probly_data_generator_transformers.columns import beside_inputs, of_model, stacks
 from probly_data_generator_transformers.pictures import is_picture, picture_of, refuse_alpha, refuse_single
 
 PAIR: Final = ("text", "text_pair")
@@ -35,7 +35,8 @@ def rows_of(inputs: Any, names: Collection[str], indices: Any = None, *, arrays:
     Args:
         inputs: The inputs of a batch, in any form that a dataset or a loader gives them.
         names: What the model calls its inputs, such as ``input_ids``.
-        indices: The dataset index of each row, for messages.
+        indices: The dataset index of each row, for messages, where batches are read; numbers beside the model's inputs
+            are kept then, because another model of a list may take them.
         arrays: Whether arrays of uint8 are pictures, because an image processor is there.
 
     Returns:
@@ -46,10 +47,12 @@ def rows_of(inputs: Any, names: Collection[str], indices: Any = None, *, arrays:
         ValueError: A picture has more than 8 bits per channel, or an alpha channel; or there is one, and no batch.
     """
     if isinstance(inputs, Mapping) or (is_table(inputs) and len(inputs.shape) == 2):
-        columns = of_model(_columns_of(inputs), names)
-        if any(name in names for name in columns):
-            return _tokenised_rows(columns, indices)
-        rows = _rows_of_columns(columns, arrays=arrays)
+        columns = _columns_of(inputs)
+        own = of_model(columns, names)
+        if any(name in names for name in own):
+            beside = () if indices is None else beside_inputs([columns], names)
+            return _tokenised_rows(own, of_model(columns, names, beside), indices)
+        rows = _rows_of_columns(own, arrays=arrays)
     elif is_table(inputs):
         rows = _rows_of_array(np.asarray(inputs), arrays=False)
     elif isinstance(inputs, np.ndarray | torch.Tensor):
@@ -61,7 +64,8 @@ def rows_of(inputs: Any, names: Collection[str], indices: Any = None, *, arrays:
     if rows is None:
         return None
     places = range(len(rows)) if indices is None else indices
-    return Samples(_row(row, names, place) for row, place in zip(rows, places, strict=True))
+    beside = () if indices is None else beside_inputs(rows, names)
+    return Samples(_row(row, names, beside, place) for row, place in zip(rows, places, strict=True))
 
 
 def stack(samples: Sequence[Any], names: Collection[str]) -> Any:
@@ -74,25 +78,10 @@ def stack(samples: Sequence[Any], names: Collection[str]) -> Any:
         [[2, 7], [2, 9]]
     """
     if all(isinstance(sample, Mapping) and any(name in names for name in sample) for sample in samples):
-        kept = [of_model(sample, names) for sample in samples]
-        return Samples(kept) if _differ(kept) else stack_samples(kept)
+        beside = beside_inputs(samples, names)
+        kept = [of_model(sample, names, beside) for sample in samples]
+        return stack_samples(kept) if stacks(kept, names) else Samples(kept)
     return Samples(samples) if any(map(_is_raw, samples)) else stack_samples(samples)
-
-
-def of_model(inputs: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Return what a model takes of tokenised samples, or all but the labels where none of its inputs is there.
-
-    Beside the inputs of a model stand the texts that they were made of, numbers, and labels, of which a model of
-    transformers would compute its loss, which -1 breaks.
-
-    Examples:
-        >>> of_model({"text": "a cat", "input_ids": [2, 7], "label": 1}, ["input_ids"])
-        {'input_ids': [2, 7]}
-        >>> of_model({"text": "a cat", "label": 1}, ["input_ids"])
-        {'text': 'a cat'}
-    """
-    unlabelled = {name: value for name, value in inputs.items() if name not in LABEL_KEYS}
-    return {name: value for name, value in unlabelled.items() if name in names} or unlabelled
 
 
 def _is_raw(sample: Any) -> bool:
@@ -107,26 +96,19 @@ def _is_pair(value: Any) -> bool:
     )
 
 
-def _differ(samples: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether tokenised samples have different lengths."""
-    first = samples[0]
-    if any(sample.keys() != first.keys() for sample in samples):
-        return False  # which stacking names
-    return any(len({_shape(sample[name]) for sample in samples}) > 1 for name in first)
-
-
-def _shape(value: Any) -> Any:
-    return np.shape(value) if isinstance(value, list | tuple) else shape_of(value)
-
-
 def _columns_of(inputs: Any) -> Mapping[str, Any]:
     if isinstance(inputs, Mapping):
         return inputs
     return {str(name): np.asarray(column_of(inputs, place)) for place, name in enumerate(column_names(inputs))}
 
 
-def _tokenised_rows(columns: Mapping[str, Any], indices: Any) -> Samples | None:
+def _tokenised_rows(columns: Mapping[str, Any], kept: Mapping[str, Any], indices: Any) -> Samples | None:
     """Return the rows of columns whose entries have different lengths; None of arrays, which the model takes.
+
+    Args:
+        columns: Those that the model takes.
+        kept: Those of the rows.
+        indices: See ``rows_of``.
 
     Raises:
         TypeError: A loader has put the tokens of its samples beside each other, and not its samples.
@@ -145,8 +127,8 @@ def _tokenised_rows(columns: Mapping[str, Any], indices: Any) -> Samples | None:
         refuse_batch_of_one(tokens, place)
     if not lists and not any(getattr(column, "dtype", None) == np.object_ for column in columns.values()):
         return None
-    rows = zip(*columns.values(), strict=True)
-    return Samples(dict(zip(columns, row, strict=True)) for row in rows)
+    rows = zip(*kept.values(), strict=True)
+    return Samples(dict(zip(kept, row, strict=True)) for row in rows)
 
 
 def _rows_of_columns(columns: Mapping[str, Any], *, arrays: bool) -> list[Any] | None:
@@ -213,9 +195,9 @@ def _holds_texts(column: Any) -> bool:
     return listed and any(isinstance(text, str) for text in column)
 
 
-def _row(value: Any, names: Collection[str], place: Any) -> Any:
+def _row(value: Any, names: Collection[str], beside: Collection[str], place: Any) -> Any:
     """Return a text, a pair, a picture or a tokenised sample."""
-    found = _plain(value, names)
+    found = _plain(value, names, beside)
     mode = str(getattr(found, "mode", ""))
     if mode in ("I", "F") or mode.startswith("I;"):
         message = (
@@ -242,7 +224,7 @@ def _row(value: Any, names: Collection[str], place: Any) -> Any:
     raise TypeError(message)
 
 
-def _plain(value: Any, names: Collection[str]) -> Any:
+def _plain(value: Any, names: Collection[str], beside: Collection[str] = ()) -> Any:
     if isinstance(value, str) or is_picture(value):
         return str(value) if isinstance(value, str) else value
     if _is_pair(value):
@@ -252,7 +234,7 @@ def _plain(value: Any, names: Collection[str]) -> Any:
     if isinstance(value, np.ndarray) and value.dtype == np.uint8:
         return picture_of(value)
     if isinstance(value, Mapping):
-        return _plain_mapping(of_model(value, names), names)
+        return _plain_mapping(of_model(value, names, beside), names)
     return None
 
 

@@ -1,7 +1,7 @@
 """Batches in parts that a model can be called with, and its answers back in the order of the batch."""
 
 import inspect
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -24,18 +24,25 @@ class Prepared(NamedTuple):
     order: list[int]
 
 
-def names_of(takes: inspect.Signature | None, further: Collection[str]) -> frozenset[str]:
-    """Return what a model calls its inputs.
+def names_of(
+    takes: inspect.Signature | None, made: Collection[str], inner: Iterable[inspect.Signature | None] = ()
+) -> frozenset[str]:
+    """Return what a model calls its inputs; one that hands on whatever it is given by name, as PEFT's, takes more.
 
     Args:
         takes: The signature of its ``forward``.
-        further: What its tokenizer makes; a model that hands on whatever it is given by name, as PEFT's, takes that.
+        made: What its tokenizer makes.
+        inner: The signatures of the models in it, to which it may hand on.
     """
+    names = _named(takes)
+    if takes is not None and any(one.kind is one.VAR_KEYWORD for one in takes.parameters.values()):
+        names = names.union(HANDED_ON, made, *map(_named, inner))
+    return names - {"labels", "label"}
+
+
+def _named(takes: inspect.Signature | None) -> frozenset[str]:
     parameters = () if takes is None else takes.parameters.values()
-    names = {one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
-    if any(one.kind is one.VAR_KEYWORD for one in parameters):
-        names |= HANDED_ON.union(further)
-    return frozenset(names) - {"labels", "label"}
+    return frozenset(one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD))
 
 
 def listed(value: Any) -> Any:

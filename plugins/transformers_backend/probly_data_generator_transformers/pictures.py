@@ -1,6 +1,6 @@
 """Pictures to tensors, by the model's own image processor, as an image-classification pipeline does."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -77,6 +77,21 @@ def refuse_single(pictures: Any) -> None:
         message = (
             f"an array of uint8 of the shape {shape} is one picture, whose channels are last; expected several, with "
             "the samples first: pass picture[None] for a single one"
+        )
+        raise ValueError(message)
+
+
+def refuse_channels_first(dataset: Any) -> None:
+    """Refuse an array that may be one picture, or as many grey ones as a picture has channels.
+
+    Of a dataset, and not of a batch, which may have so few grey pictures.
+    """
+    columns = list(dataset.values()) if isinstance(dataset, Mapping) else [dataset]
+    shape = shape_of(columns[0]) if len(columns) == 1 else None
+    if shape and len(shape) == 3 and shape[0] in (1, 3, 4) and str(columns[0].dtype).endswith("uint8"):
+        message = (
+            f"an array of uint8 of the shape {shape} may be one picture, whose channels are first, or {shape[0]} grey "
+            "ones; pass picture[None] for a single one, and list(pictures) or pictures[..., None] for grey ones"
         )
         raise ValueError(message)
 
