@@ -61,7 +61,7 @@ def main(versions):
         print(f"Python {version or sys.version}", flush=True)
         variables = {**os.environ, "BACKENDS": "numpy", "WHEELS": str(ROOT / "dist")}
         without = [f"--{'deselect' if '::' in name else 'ignore'}={name}" for name in WITH_FRAMEWORKS]
-        command = [python, "-m", "pytest", "-q", "-n", "2", *without, *(f"tests/{room}" for room in ROOMS)]
+        command = [python, "-m", "pytest", "-q", *without, *(f"tests/{room}" for room in ROOMS)]
         ended |= subprocess.run(command, cwd=ROOT, env=variables).returncode
     return ended
 
