@@ -85,6 +85,7 @@ def test_an_error_of_a_worker_is_raised_with_its_type_and_place(tmp_path):
     with pytest.raises(RuntimeError, match="broken layer") as caught:
         run(path, models.Marking(20, models.fail))
     notes = "\n".join(caught.value.__notes__)
+    assert "whose first sample is 20" in notes
     assert "raised in worker" in notes
     assert "models.py" in notes
     assert len(open_partial(path)) >= 10

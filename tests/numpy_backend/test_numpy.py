@@ -251,7 +251,7 @@ def test_an_error_of_the_model_passes_with_a_note():
 
     with pytest.raises(KeyError, match="no such column") as caught:
         run(Estimator(fail))
-    assert caught.value.__notes__ == ["raised in backend 'numpy', batch 1"]
+    assert caught.value.__notes__ == ["raised in backend 'numpy', batch 1, whose first sample is 16"]
     assert calls == [16, 16], "and it is not tried again"
 
 

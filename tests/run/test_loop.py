@@ -271,7 +271,7 @@ def test_a_bad_row_is_named(row):
 def test_an_error_of_the_model_is_noted_with_its_batch(row):
     with pytest.raises(KeyError) as caught:
         run(at_row(row, fails(KeyError("no such layer"))))
-    assert caught.value.__notes__ == [f"raised in backend 'numpy', batch {row // 5}"]
+    assert caught.value.__notes__ == [f"raised in backend 'numpy', batch {row // 5}, whose first sample is {row}"]
 
 
 @pytest.mark.parametrize("row", [0, 165, 500])

@@ -104,7 +104,7 @@ class Device:
                 # Leaving the block frees the failed attempt's arrays, which the traceback's frames keep alive.
                 if self._halved(error, size, number):
                     continue
-                error.add_note(f"raised in {self.where(number)}")
+                error.add_note(_raised_in(self.where(number), batch))
                 raise
             dtype = getattr(parts[0][0].scores, "dtype", None)
             return Dispatched(number, batch, parts, size, is_half(dtype))
@@ -181,7 +181,7 @@ class Device:
                 # Asynchronous devices report a failure of the computation only when its result is fetched.
                 if not self._halved(error, size, number):
                     if where not in str(error):  # the checks name it themselves
-                        error.add_note(f"raised in {where}")
+                        error.add_note(_raised_in(where, batch))
                     raise
             dispatched = self.dispatch(number, batch)
 
@@ -208,6 +208,11 @@ class Device:
         # A batch that was under way when another one failed must not halve the limit again.
         self.limit = min(self.limit or size, size // 2)
         return True
+
+
+def _raised_in(where: str, batch: Batch) -> str:
+    """Say where: batches are counted from where a shard or a later run begins, samples from that of the dataset."""
+    return f"raised in {where}, whose first sample is {batch.indices[0]}"
 
 
 def _parts(inputs: Any, rows: int, size: int) -> list[Any]:
