@@ -36,6 +36,7 @@ BY_CLASS = "next((kind for kind in type(source).__mro__ if kind.__name__ == {!r}
 WORKING = {
     "returns-none": GOOD_BACKEND + "\n@hookimpl\ndef forward(model, inputs):\n    return None\n",
     "loads-none": GOOD_BACKEND + "\n@hookimpl\ndef load_model(source, device):\n    return None\n",
+    "loads-without-device": GOOD_BACKEND + "\n@hookimpl\ndef load_model(source, device):\n    return source\n",
     "moves-none": GOOD_BACKEND + "\n@hookimpl\ndef to_device(data):\n    return None\n",
     "fetches-none": GOOD_BACKEND
     + "\n@hookimpl\ndef to_device(data, device):\n    return None if device == 'host' else data\n",

@@ -72,6 +72,12 @@ def test_none_is_never_an_answer(backends_installed):
         fod.FirstOrderDataGenerator(abs, backend="loads-none")
 
 
+def test_what_is_loaded_has_a_device(backends_installed):
+    says = r"hook load_model returned builtin_function_or_method, which has no attribute device; return an object with"
+    with pytest.raises(fod.BrokenBackendError, match=says):
+        fod.FirstOrderDataGenerator(abs, backend="loads-without-device")
+
+
 def test_two_distributions_with_one_name_are_refused(backends_installed):
     with pytest.raises(fod.AmbiguousBackendError, match=r"'twice': claimed by tiny-first 1.0 and tiny-second 1.0"):
         fod.FirstOrderDataGenerator(abs, backend="twice")
