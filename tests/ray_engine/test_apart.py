@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -27,10 +26,7 @@ def apart(cluster, tmp_path):
     started = subprocess.Popen([*namespace, "sh", "-c", script], env=environment, stdout=subprocess.DEVNULL)
     ray.init(address=cluster.address, logging_level="error")
     try:
-        end = time.monotonic() + 60
-        while not ray.cluster_resources().get("apart"):
-            assert time.monotonic() < end
-            time.sleep(0.1)
+        models.until(lambda: ray.cluster_resources().get("apart"))
         yield folder
     finally:
         ray.shutdown()
@@ -38,19 +34,28 @@ def apart(cluster, tmp_path):
         started.wait()
 
 
-def run(folder, name, **options):
-    model = models.Model(folder.parent, together=2)
+@pytest.fixture
+def other(cluster):
+    """A node that sees what the driver sees."""
+    node = cluster.add_node(num_cpus=1, resources={"seat": 1})
+    yield
+    cluster.remove_node(node)
+
+
+def run(folder, *, together, **options):
+    model = models.Model(folder.parent, together=together)
     return models.run(
-        folder / name, models.data(ROWS), model, shard_rows=models.BATCH, engine="ray",
+        folder / "a.fod", models.data(ROWS), model, shard_rows=models.BATCH, engine="ray",
         engine_options={"num_gpus": 0, **options},
     )  # fmt: skip
 
 
-def test_each_node_has_begun_a_store_of_its_own(cluster, apart, monkeypatch):
-    other = cluster.add_node(num_cpus=1, resources={"seat": 1})
+def test_each_node_has_begun_a_store_of_its_own(apart, other):
     with pytest.raises(StoreError, match=r"(?s)worker \d .* and worker \d .* have each begun a store of their own"):
-        run(apart, "a.fod", resources={"seat": 1})
-    cluster.remove_node(other)
+        run(apart, together=2, resources={"seat": 1})
+
+
+def test_the_driver_does_not_see_what_the_workers_have_begun(apart, monkeypatch):
     monkeypatch.setattr("probly_data_generator_ray.engine.SECONDS_TO_SEE", 0.5)
     with pytest.raises(StoreError, match="has begun a store there, which this machine does not see; let the path be"):
-        run(apart, "b.fod", resources={"apart": 1})
+        run(apart, together=1, resources={"apart": 1})

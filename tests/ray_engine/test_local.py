@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from probly.data_generator.store import open_store
+from tests.ray_engine.models import until
 
 SCRIPT = """
 import signal
@@ -37,10 +38,10 @@ def test_a_local_ray(own_ray, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     command = [sys.executable, "-W", "error", "script.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert np.allclose(open_store(tmp_path / "a.fod").gather(range(64)), 0.25)
-    assert not left_over(tmp_path)
+    until(lambda: not left_over(tmp_path))
 
 
 def left_over(folder):

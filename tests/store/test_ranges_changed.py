@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from probly.data_generator import AlignmentError, InvalidOutputError, StoreError
-from probly.data_generator.run.ranges import Admission
+from probly.data_generator.run.ranges import Admission, Receipt
 from probly.data_generator.store import open_store
 from probly.data_generator.toolkit.loaders import SimpleDataLoader
 from probly_data_generator_store import finishing, fod
@@ -33,6 +33,20 @@ def meddling(action):
             return super().__call__(inputs)
 
     return Linear()
+
+
+def test_receipts_of_a_store_that_is_not_there_complete_nothing(tmp_path):
+    path, elsewhere = tmp_path / "a.fod", tmp_path / "elsewhere"
+    shared.run(path)
+    receipts = [Receipt(0, 8, [0, 8, 100, open_store(path).spec.id])]
+    path.rename(elsewhere)
+    for make in (lambda: None, lambda: (path / "shards").mkdir(parents=True)):  # another worker is just beginning one
+        make()
+        with pytest.raises(StoreError, match=r"have published 1 shards in a store there, and this machine sees none"):
+            finishing.finish(path, receipts)
+    shutil.rmtree(path)
+    elsewhere.rename(path)
+    finishing.finish(path).verify()
 
 
 @pytest.mark.parametrize("complete", [True, False])

@@ -25,12 +25,19 @@ def finish(path: Place, receipts: Sequence[Receipt] = ()) -> Store:
     Raises:
         FileNotFoundError: There is nothing at the path.
         StoreError: Shards are missing; the message says which. Or it is no shared store, or a shard is damaged, or
-            the receipts are of a store that this one has replaced.
+            the receipts are of a store that is not there.
     """
+    files.forget(path)
+    if receipts and not files.exists(path / SPEC):
+        message = (
+            f"{path}: the workers have published {len(receipts)} shards in a store there, and this machine sees none: "
+            "it has been removed since, or the path leads to another place here. Let it be one that all workers and "
+            "this machine see, of a shared file system or an object store"
+        )
+        raise StoreError(message)
     if not files.exists(path):
         message = f"{path}: there is no such store"
         raise FileNotFoundError(message)
-    files.forget(path)
     spec = Spec.read(path / SPEC)
     for receipt in receipts:
         refuse_replaced(path, spec, receipt.entry[-1])

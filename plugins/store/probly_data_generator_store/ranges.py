@@ -227,8 +227,9 @@ def refuse_replaced(path: Place, spec: Spec, begun: str) -> None:
     """
     if spec.id != begun:
         message = (
-            f"{path}: has been replaced by another store since this run was admitted to it; the rows of this run are "
-            "gone. Let only one run have a path, and generate them again at another one"
+            f"{path}: has been replaced by another store since this run was admitted to it, or this machine sees "
+            "another one there than its workers; the rows of this run are not in it. Let only one run have a path, "
+            "which leads to the same place on all machines, and generate them again at another one"
         )
         raise StoreError(message)
 
