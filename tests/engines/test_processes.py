@@ -180,7 +180,7 @@ def test_ctrl_c_ends_driver_and_workers_however_often_it_comes(tmp_path, number)
     for _ in range(number):
         driver.send_signal(signal.SIGINT)
         time.sleep(0.02)
-    assert driver.wait(30) != 0
+    assert driver.wait(60) != 0
 
 
 def started(path):
@@ -214,7 +214,7 @@ def test_sigterm_ends_a_driver_and_its_workers_in_order(tmp_path, single):
     path = tmp_path / "a.fod"
     driver = started(path)
     driver.terminate()
-    assert driver.wait(30) == 128 + signal.SIGTERM
+    assert driver.wait(60) == 128 + signal.SIGTERM
     run(path, models.Sleeping(0.25), workers=1)
     assert shared.entries(path) == shared.entries(single)
 

@@ -94,7 +94,7 @@ def test_a_file_system_without_locks_is_no_other_writer(tmp_path, monkeypatch, e
 
 def test_writers_that_start_at_the_same_moment(tmp_path, monkeypatch):
     barrier, found = threading.Barrier(2), []
-    monkeypatch.setattr(files, "make_directory", lambda path: (barrier.wait(5), path.mkdir(exist_ok=True)))
+    monkeypatch.setattr(files, "make_directory", lambda path: (barrier.wait(60), path.mkdir(exist_ok=True)))
 
     def run():
         try:
