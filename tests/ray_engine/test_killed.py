@@ -113,5 +113,5 @@ def test_drivers_that_are_told_to_end_end_their_workers(start_driver, tmp_path, 
     for stopped in drivers:
         stopped.send_signal(stopped.told)
     for stopped in drivers:
-        assert stopped.wait(120) in (128 + stopped.told, -stopped.told)
+        assert stopped.wait(120) in (128 + stopped.told, -stopped.told), stopped.stderr.read()
     until(lambda: all(map(is_gone, processes(traces))))

@@ -16,17 +16,22 @@ def terminating() -> Iterator[None]:
     if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
-    owner = os.getpid()
+    owner, told = os.getpid(), []
 
     def leave(number: int, frame: Any) -> None:  # noqa: ARG001  # as signal calls it
         if os.getpid() != owner:  # a forked loader worker has nothing to publish
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+        told.append(number)
         signal.signal(number, signal.SIG_IGN)  # one is enough: others would end what publishes the rows
         sys.exit(128 + number)
 
     signal.signal(signal.SIGTERM, leave)
     try:
         yield
+    except SystemExit as error:
+        if told:  # libraries that wait in code of their own make another exit of it: Ray says 1
+            raise SystemExit(128 + told[0]) from error
+        raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
